@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One libuv loop per thread; the main loop owns the signals.  SIGTERM and
+ * SIGINT ask to drain, a second one cuts; SIGHUP reloads; SIGPIPE is ignored.
+ * Speaks sd_notify (READY, STOPPING, WATCHDOG) when systemd asked for it.
+ */
+#ifndef SEALWAY_COMMON_LOOP_H
+#define SEALWAY_COMMON_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/err.h"
+
+struct loop;
+
+struct loop_events {
+	void (*drain)(void *arg);  /* first SIGTERM/SIGINT; NULL: loop_stop at once */
+	void (*cut)(void *arg);	   /* second one, or the drain deadline; NULL: loop_stop */
+	void (*reload)(void *arg); /* SIGHUP; NULL: ignored */
+	uint64_t drain_ms;	   /* after this long, cut is called; 0: never */
+	void *arg;
+};
+
+/* The main loop with signal handling.  Ends the process if libuv cannot. */
+struct loop *loop_new(const struct loop_events *ev);
+
+/* The libuv loop inside, for handles of the caller's. */
+uv_loop_t *loop_uv(struct loop *l);
+
+/* Runs until loop_stop.  Returns 0 after a drain, 1 after a cut. */
+int loop_run(struct loop *l);
+
+/* Makes loop_run return; may be called from any callback of the loop. */
+void loop_stop(struct loop *l);
+
+/* Tells systemd that the process is ready (no effect elsewhere). */
+void loop_ready(struct loop *l);
+
+/* Closes the handles left open by the loop itself and frees it.  Every other
+ * handle must have been closed (or be closing) by its owner.  NULL is fine. */
+void loop_free(struct loop *l);
+
+/* Milliseconds, monotonic, of the current loop turn. */
+static inline uint64_t loop_now(uv_loop_t *uv)
+{
+	return uv_now(uv);
+}
+
+/* Unix time in seconds, from the clock that can be set. */
+uint64_t loop_unix(void);
+
+/* Hardens the process at start, before any secret is read: umask 077, no core
+ * dumps, not dumpable, no new privileges, file limit raised to the hard one. */
+void loop_harden(void);
+
+#endif

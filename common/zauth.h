@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The ZAP handler (ZeroMQ RFC 27) of a process that binds CURVE sockets: an
+ * allow-list of peer keys by role.  Accepted peers get their key as User-Id,
+ * which zmsg_peer_key returns for every message of theirs; what a role may say
+ * is checked there, on every message.  Without a handler ZeroMQ would accept
+ * every key, so a process with CURVE sockets opens this first.
+ */
+#ifndef SEALWAY_COMMON_ZAUTH_H
+#define SEALWAY_COMMON_ZAUTH_H
+
+#include "common/zsock.h"
+
+enum zauth_role { ZAUTH_NONE, ZAUTH_GATEWAY = 1, ZAUTH_WORKER = 2, ZAUTH_BROKER = 4 };
+
+struct zauth;
+
+/* Opens the handler on the loop's thread; once per context, before any bind. */
+struct zauth *zauth_open(struct zctx *c, uv_loop_t *uv);
+
+/* Closes it; NULL is fine. */
+void zauth_close(struct zauth *a);
+
+/* Allows key in a role (roles add up).  At most 4096 keys: ERR_LIMIT. */
+enum err zauth_allow(struct zauth *a, const uint8_t key[32], enum zauth_role role) MUST_USE;
+
+/* Takes a key away; new handshakes are refused, and zauth_role says NONE. */
+void zauth_revoke(struct zauth *a, const uint8_t key[32]);
+
+/* The roles of a key, ZAUTH_NONE for a stranger's.  Looked up per message. */
+unsigned zauth_roles(const struct zauth *a, const uint8_t key[32]);
+
+/* Reads an allow-list file: lines "role base64-key name", # comments.  Replaces
+ * the whole list.  On error names file and line in the log: ERR_CONFIG/ERR_IO. */
+enum err zauth_load(struct zauth *a, const char *path) MUST_USE;
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ZeroMQ on libuv.  The only includer of zmq.h.  ZMQ's descriptor is
+ * edge-triggered and shared by both directions; this file alone knows that:
+ * it drains up to a budget per loop turn, re-checks after every send made
+ * outside its own callback (uv_prepare), and keeps the loop from blocking
+ * while messages are left (uv_idle).  Sockets belong to the thread of their
+ * loop; the context is shared by all.
+ */
+#ifndef SEALWAY_COMMON_ZSOCK_H
+#define SEALWAY_COMMON_ZSOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/err.h"
+#include "common/mem.h"
+
+struct zctx;
+struct zsock;
+
+/* One ZeroMQ frame.  Opaque; initialise with a zmsg_ function, close once. */
+struct zmsg {
+	_Alignas(16) unsigned char z[64];
+};
+
+enum zsock_type { ZSOCK_DEALER, ZSOCK_ROUTER, ZSOCK_XPUB, ZSOCK_XSUB };
+
+#define ZSOCK_PARTS_MAX 4 /* frames per message; longer messages are dropped whole and counted */
+
+/* CURVE keys, raw.  server: our secret makes us the server side. */
+struct zcurve {
+	bool on, server;
+	uint8_t public_key[32], secret_key[32];
+	uint8_t server_key[32]; /* client side: the server's public key */
+};
+
+struct zsock_opts {
+	enum zsock_type type;
+	int sndhwm, rcvhwm;   /* messages; 0 = 1000 */
+	uint64_t max_msg;     /* bytes; 0 = 20 MiB; larger ones cut the peer */
+	unsigned budget;      /* messages handled per service; 0 = 256 */
+	int heartbeat_ms;     /* ZMTP pings; 0 = 1000, dead after three */
+	struct zcurve curve;
+	/* A whole message.  Frames are borrowed: use zmsg_move to keep one.  ROUTER: parts[0] is the
+	 * peer's routing id.  Never called from inside zsock_send or zsock_open. */
+	void (*on_msg)(void *arg, struct zsock *z, struct zmsg *parts, size_t n);
+	/* After the last on_msg of a batch; NULL if not wanted.  The place to flush. */
+	void (*on_batch)(void *arg, struct zsock *z);
+	void *arg;
+};
+
+/* A context with one I/O thread.  Ends the process if ZeroMQ cannot start. */
+struct zctx *zctx_new(void);
+
+/* Frees c; all its sockets must be closed.  NULL is fine. */
+void zctx_free(struct zctx *c);
+
+/* Opens a socket on uv's thread.  XPUB runs with NODROP and MANUAL; ROUTER with
+ * MANDATORY and HANDOVER; DEALER with IMMEDIATE; all with LINGER 0. */
+struct zsock *zsock_open(struct zctx *c, uv_loop_t *uv, const struct zsock_opts *o);
+
+/* Binds; "tcp://host:*" or port 0 takes a free port, see zsock_endpoint.  An ipc
+ * path over 107 bytes, or tcp:// without CURVE unless insecure, is ERR_CONFIG;
+ * an address that cannot be bound ERR_IO (errno says why). */
+enum err zsock_bind(struct zsock *z, const char *endpoint, bool insecure) MUST_USE;
+
+/* Connects (and keeps reconnecting).  Same refusals as zsock_bind. */
+enum err zsock_connect(struct zsock *z, const char *endpoint, bool insecure) MUST_USE;
+
+/* Stops connecting to endpoint and drops what is queued for it. */
+void zsock_disconnect(struct zsock *z, const char *endpoint);
+
+/* The endpoint last bound, with the real port.  Valid while z is open. */
+const char *zsock_endpoint(const struct zsock *z);
+
+/* Sends one message of n frames without waiting.  On ERR_OK the frames are
+ * taken (and are empty); on any error they are untouched and stay the
+ * caller's.  ERR_AGAIN: full or not connected.  ERR_CLOSED: ROUTER knows no
+ * such peer.  All or nothing. */
+enum err zsock_send(struct zsock *z, struct zmsg *parts, size_t n) MUST_USE;
+
+/* XPUB, inside on_msg for a subscription frame (first byte 1, then the topic):
+ * lets the peer that sent it have the topic.  Not calling refuses it. */
+void zsock_allow(struct zsock *z, struct slice topic);
+
+/* XPUB: takes a topic away again (an unsubscription frame has first byte 0). */
+void zsock_deny(struct zsock *z, struct slice topic);
+
+/* Closes the socket at once; its memory goes when libuv has closed its
+ * handles.  NULL is fine.  May be called from inside its own callbacks. */
+void zsock_close(struct zsock *z);
+
+/* An empty frame. */
+void zmsg_init(struct zmsg *m);
+
+/* A frame of n uninitialised bytes to be filled through zmsg_data. */
+void zmsg_size_init(struct zmsg *m, size_t n);
+
+/* A frame holding a copy of s. */
+void zmsg_copy_init(struct zmsg *m, struct slice s);
+
+/* A frame that takes b's memory without copying (b is empty afterwards). */
+void zmsg_take_init(struct zmsg *m, struct buf *b);
+
+/* Moves src into dst (dst uninitialised before); src is empty afterwards. */
+void zmsg_move(struct zmsg *dst, struct zmsg *src);
+
+/* The bytes of a frame; valid until it is closed, moved or sent. */
+struct slice zmsg_slice(struct zmsg *m);
+
+/* Frees a frame (also an empty one). */
+void zmsg_close(struct zmsg *m);
+
+/* The CURVE key that the sender proved to hold, as set by the ZAP handler
+ * (zauth.h): true and 32 bytes, or false for peers without CURVE (ipc). */
+bool zmsg_peer_key(struct zmsg *m, uint8_t key[32]);
+
+/* A new CURVE key pair, raw. */
+void zcurve_keypair(uint8_t public_key[32], uint8_t secret_key[32]);
+
+#endif
