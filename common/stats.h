@@ -14,13 +14,13 @@
 
 enum stat_kind { STAT_COUNTER, STAT_GAUGE };
 
-struct stat {
+struct stat_value {
 	const char *name;   /* "sealway_gateway_requests_total" */
 	const char *labels; /* "endpoint=\"completions\",outcome=\"ok\"" or "" */
 	const char *help;
 	enum stat_kind kind;
 	_Atomic int64_t value;
-	struct stat *next; /* registry */
+	struct stat_value *next; /* registry */
 };
 
 #define STAT_BUCKETS 22 /* 2^0 .. 2^20 times 100 us, and +Inf: 0.1 ms to 105 s */
@@ -37,17 +37,17 @@ struct stat_hist {
 /* Puts a statically allocated stat into the process's registry; main thread,
  * before other threads start.  Same names with other labels go next to each
  * other in the order they were added. */
-void stat_add(struct stat *s);
+void stat_add(struct stat_value *s);
 
 /* The same for a histogram. */
 void stat_hist_add(struct stat_hist *h);
 
-static inline void stat_inc(struct stat *s, int64_t by)
+static inline void stat_inc(struct stat_value *s, int64_t by)
 {
 	atomic_fetch_add_explicit(&s->value, by, memory_order_relaxed);
 }
 
-static inline void stat_set(struct stat *s, int64_t v)
+static inline void stat_set(struct stat_value *s, int64_t v)
 {
 	atomic_store_explicit(&s->value, v, memory_order_relaxed);
 }

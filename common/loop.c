@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The main loop: signals, drain deadline, sd_notify and its watchdog (loop.h).
+ * sd_notify is one datagram to $NOTIFY_SOCKET, so no library is needed for it.
+ */
+#include "common/loop.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+
+struct loop {
+	uv_loop_t uv;
+	struct loop_events ev;
+	uv_signal_t term, intr, hup;
+	uv_timer_t drain, watchdog;
+	bool draining, cut;
+};
+
+static void notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	size_t n = path ? strlen(path) : 0;
+	int fd;
+
+	if (n == 0 || n >= sizeof(to.sun_path))
+		return;
+	memcpy(to.sun_path, path, n);
+	if (to.sun_path[0] == '@') /* abstract socket */
+		to.sun_path[0] = 0;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
+		   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) < 0)
+		log_debug("notify.failed", L_S("why", strerror(errno)));
+	close(fd);
+}
+
+static void cut(struct loop *l)
+{
+	if (l->cut)
+		return;
+	l->cut = true;
+	log_warn("loop.cut");
+	if (l->ev.cut)
+		l->ev.cut(l->ev.arg);
+	else
+		loop_stop(l);
+}
+
+static void on_drain_deadline(uv_timer_t *t)
+{
+	log_warn("loop.drain_deadline");
+	cut(t->data);
+}
+
+static void on_stop_signal(uv_signal_t *s, int number)
+{
+	struct loop *l = s->data;
+
+	if (l->draining) {
+		cut(l);
+		return;
+	}
+	l->draining = true;
+	log_info("loop.draining", L_S("signal", strsignal(number)));
+	notify("STOPPING=1");
+	if (l->ev.drain_ms)
+		uv_timer_start(&l->drain, on_drain_deadline, l->ev.drain_ms, 0);
+	if (l->ev.drain)
+		l->ev.drain(l->ev.arg);
+	else
+		loop_stop(l);
+}
+
+static void on_hup(uv_signal_t *s, int number)
+{
+	struct loop *l = s->data;
+
+	(void)number;
+	if (l->ev.reload)
+		l->ev.reload(l->ev.arg);
+}
+
+static void on_watchdog(uv_timer_t *t)
+{
+	(void)t;
+	notify("WATCHDOG=1");
+}
+
+static void start_watchdog(struct loop *l)
+{
+	const char *usec = getenv("WATCHDOG_USEC");
+	uint64_t us;
+
+	if (!usec || slice_u64(slice_str(usec), UINT64_MAX, &us) != ERR_OK || us < 2000)
+		return;
+	uv_timer_start(&l->watchdog, on_watchdog, us / 2000, us / 2000); /* twice per period */
+	uv_unref((uv_handle_t *)&l->watchdog);
+}
+
+static void add_signal(struct loop *l, uv_signal_t *s, uv_signal_cb cb, int number)
+{
+	BUG_ON(uv_signal_init(&l->uv, s) != 0);
+	s->data = l;
+	BUG_ON(uv_signal_start(s, cb, number) != 0);
+	uv_unref((uv_handle_t *)s);
+}
+
+struct loop *loop_new(const struct loop_events *ev)
+{
+	struct loop *l = mem_new(sizeof(*l));
+
+	l->ev = *ev;
+	BUG_ON(uv_loop_init(&l->uv) != 0);
+	signal(SIGPIPE, SIG_IGN);
+	add_signal(l, &l->term, on_stop_signal, SIGTERM);
+	add_signal(l, &l->intr, on_stop_signal, SIGINT);
+	add_signal(l, &l->hup, on_hup, SIGHUP);
+	uv_timer_init(&l->uv, &l->drain);
+	l->drain.data = l;
+	uv_timer_init(&l->uv, &l->watchdog);
+	start_watchdog(l);
+	return l;
+}
+
+uv_loop_t *loop_uv(struct loop *l)
+{
+	return &l->uv;
+}
+
+int loop_run(struct loop *l)
+{
+	uv_run(&l->uv, UV_RUN_DEFAULT);
+	return l->cut ? 1 : 0;
+}
+
+void loop_stop(struct loop *l)
+{
+	uv_stop(&l->uv);
+}
+
+void loop_ready(struct loop *l)
+{
+	(void)l;
+	notify("READY=1");
+}
+
+void loop_free(struct loop *l)
+{
+	if (!l)
+		return;
+	uv_close((uv_handle_t *)&l->term, NULL);
+	uv_close((uv_handle_t *)&l->intr, NULL);
+	uv_close((uv_handle_t *)&l->hup, NULL);
+	uv_close((uv_handle_t *)&l->drain, NULL);
+	uv_close((uv_handle_t *)&l->watchdog, NULL);
+	uv_run(&l->uv, UV_RUN_DEFAULT); /* close callbacks; others' handles are closing by now */
+	if (uv_loop_close(&l->uv) != 0)
+		log_warn("loop.handles_left");
+	free(l);
+}
+
+uint64_t loop_unix(void)
+{
+	return (uint64_t)time(NULL);
+}
+
+void loop_harden(void)
+{
+	struct rlimit none = { 0, 0 }, files;
+
+	umask(077);
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
