@@ -20,6 +20,12 @@
 #include "common/log.h"
 #include "common/mem.h"
 
+#ifdef __has_feature
+#define SANITIZER_CLANG __has_feature(address_sanitizer)
+#else
+#define SANITIZER_CLANG 0
+#endif
+
 struct loop {
 	uv_loop_t uv;
 	struct loop_events ev;
@@ -185,7 +191,9 @@ void loop_harden(void)
 
 	umask(077);
 	setrlimit(RLIMIT_CORE, &none);
-	prctl(PR_SET_DUMPABLE, 0);
+#if !defined(__SANITIZE_ADDRESS__) && !SANITIZER_CLANG
+	prctl(PR_SET_DUMPABLE, 0); /* the leak checker has to look into its own process */
+#endif
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
 		files.rlim_cur = files.rlim_max;

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds sealway three ways and runs every test; tests/run installs the packages first.
+
+Steps, all by default: build, lint, unit, integration, client, fuzz.  A step that cannot run
+counts as failed.  --long adds what takes longer than CI should (more fuzzing, soak rounds).
+"""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OUT = os.path.join(ROOT, "build-test")
+STEPS = ["build", "lint", "unit", "integration", "client", "fuzz"]
+BUILDS = {
+    # name: (compiler, meson options)
+    "plain": ("gcc", ["-Dbuildtype=debugoptimized"]),
+    "asan": ("gcc", ["-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false"]),
+    "clang": ("clang", ["-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false",
+                        "-Dfuzz=true", "-Dtests=false"]),
+}
+SANITIZERS = {
+    "ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_stack_use_after_return=0:allocator_may_return_null=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99",
+    "LSAN_OPTIONS": "suppressions=" + os.path.join(ROOT, "tests", "lsan.supp") + ":print_suppressions=0",
+}
+
+passed = failed = 0
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def tally(good, bad, what):
+    global passed, failed
+    passed += good
+    failed += bad
+    say(f"  {what}: {good} passed, {bad} failed")
+
+
+def run(cmd, timeout, **kw):
+    try:
+        return subprocess.run(cmd, cwd=ROOT, timeout=timeout, text=True, errors="replace",
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kw)
+    except subprocess.TimeoutExpired as e:
+        out = e.stdout.decode(errors="replace") if isinstance(e.stdout, bytes) else (e.stdout or "")
+        return subprocess.CompletedProcess(cmd, 124, out + f"\n(killed after {timeout} s)\n")
+
+
+def env_with(**more):
+    return dict(os.environ, **SANITIZERS, **more)
+
+
+def build(args):
+    for name, (cc, options) in BUILDS.items():
+        where = os.path.join(OUT, name)
+        if not os.path.exists(os.path.join(where, "build.ninja")):
+            r = run(["meson", "setup", where, "-Dwerror=true"] + options, 300, env=dict(os.environ, CC=cc))
+            if r.returncode:
+                say(r.stdout[-4000:])
+                tally(0, 1, f"configure {name}")
+                continue
+        r = run(["ninja", "-C", where], 1200)
+        if r.returncode:
+            say(r.stdout[-6000:])
+        tally(r.returncode == 0, r.returncode != 0, f"build {name} ({cc}, warnings are errors)")
+
+
+def unit(args):
+    for name in ("plain", "asan"):
+        where = os.path.join(OUT, name, "tests", "unit")
+        tests = sorted(os.path.join(d, f) for d, _, fs in os.walk(where) for f in fs
+                       if f.startswith("test_") and os.access(os.path.join(d, f), os.X_OK) and "." not in f)
+        if not tests:
+            tally(0, 1, f"unit {name}: no test was built")
+        for test in tests:
+            r = run([test], 300, env=env_with())
+            good = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test", r.stdout))
+            bad = sum(int(n) for n in re.findall(r"\[  FAILED  \] (\d+) test", r.stdout))
+            if r.returncode and not bad or not good + bad:
+                bad += 1
+            if bad:
+                say(r.stdout[-6000:])
+            tally(good, bad, f"unit {name} {os.path.relpath(test, where)}")
+
+
+def pytest(args, what, paths, timeout, **env):
+    r = run(["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"] + paths, timeout,
+            env=env_with(PYTHONDONTWRITEBYTECODE="1", SEALWAY_LONG="1" if args.long else "", **env))
+    count = {k: 0 for k in ("passed", "failed", "error", "errors", "skipped")}
+    tail = r.stdout.strip().split("\n")[-1]
+    for n, k in re.findall(r"(\d+) (passed|failed|errors?|skipped)", tail):
+        count[k] += int(n)
+    bad = count["failed"] + count["error"] + count["errors"] + count["skipped"]  # a skipped test is a failing one
+    if r.returncode and not bad or not count["passed"] + bad:
+        bad += 1
+    if bad:
+        say(r.stdout[-20000:])
+    tally(count["passed"], bad, what)
+
+
+def lint(args):
+    pytest(args, "lint", ["tests/lint"], 300, SEALWAY_BUILD=os.path.join(OUT, "plain"))
+
+
+def integration(args):
+    for name in ("plain", "asan"):
+        pytest(args, f"integration {name}", ["tests/integration"], 1200, SEALWAY_BUILD=os.path.join(OUT, name),
+               SEALWAY_SANITIZED="1" if name == "asan" else "")
+
+
+def client(args):
+    """The published npm client, unmodified, against the running system."""
+    pytest(args, "npm client", ["tests/npm"], 600, SEALWAY_BUILD=os.path.join(OUT, "plain"))
+
+
+def fuzz(args):
+    seconds = 600 if args.long else 10
+    where = os.path.join(OUT, "clang", "tests", "fuzz")
+    targets = sorted(f for f in os.listdir(where) if f.startswith("fuzz_") and "." not in f) if os.path.isdir(where) else []
+    if not targets:
+        tally(0, 1, "fuzz: no target was built")
+    running = []
+    for t in targets + [None] * 2:
+        while running and (t is None or len(running) >= 2):
+            name, p, log = running.pop(0)
+            code = p.wait()
+            text = open(log, errors="replace").read()
+            runs = re.findall(r"stat::number_of_executed_units: (\d+)", text)
+            if code or not runs:
+                say(text[-4000:])
+            tally(code == 0 and bool(runs), not (code == 0 and runs), f"{name} ({runs[-1] if runs else 0} runs in {seconds} s)")
+        if t:
+            log = os.path.join(OUT, t + ".log")
+            grown = os.path.join(OUT, "corpus", t)
+            os.makedirs(grown, exist_ok=True)
+            seeds = os.path.join(ROOT, "tests", "fuzz", "corpus", t[len("fuzz_"):])
+            cmd = [os.path.join(where, t), grown] + ([seeds] if os.path.isdir(seeds) else []) + [
+                f"-max_total_time={seconds}", "-print_final_stats=1", "-timeout=10", "-rss_limit_mb=2048",
+                "-artifact_prefix=" + os.path.join(OUT, t + "-")]
+            running.append((t, subprocess.Popen(cmd, stdout=open(log, "w"), stderr=subprocess.STDOUT, cwd=OUT,
+                                                env=env_with()), log))
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--long", action="store_true")
+    p.add_argument("steps", nargs="*", choices=STEPS + [[]])
+    args = p.parse_args()
+    os.makedirs(OUT, exist_ok=True)
+    for step in args.steps or STEPS:
+        began = time.time()
+        say(f"== {step}")
+        try:
+            globals()[step](args)
+        except OSError as e:
+            tally(0, 1, f"{step}: {e}")
+        say(f"   ({time.time() - began:.0f} s)")
+    say(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+sys.exit(main())
