@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of this folder share.  Nobody else includes it.
+ *
+ * Who may enter libh2o: only the flush at the end of a loop turn, the proceed
+ * callback and the reading hooks.  hreq_* functions called by the server's
+ * user change our own structures and mark the request dirty, so that no
+ * callback of ours can pull the floor from under a running h2o function.
+ */
+#ifndef SEALWAY_COMMON_HTTPD_INTERNAL_H
+#define SEALWAY_COMMON_HTTPD_INTERNAL_H
+
+#include <h2o.h>
+#include <h2o/http1.h>
+#include <h2o/http2.h>
+#include <h2o/http2_internal.h>
+
+#include "common/httpd/httpd.h"
+
+#define WATCH_AFTER_MS 50   /* a request this old gets the disconnect watch */
+#define RESET_LINGER_MS 50  /* between the last bytes of a cut HTTP/2 stream and its RST_STREAM */
+#define RESETS_MAX 100      /* unfinished HTTP/2 requests reset by the client before it is cut */
+#define TICK_MAX_MS 1000    /* how often deadlines are looked at, at least */
+#define BODY_GRACE_MS 10000 /* a body may be slow for this long ... */
+#define BODY_MIN_RATE 256   /* ... and must then have come at this many bytes per second on average */
+
+enum conn_state {
+	CONN_SNIFF, /* clear text, not one whole preface or method yet */
+	CONN_TLS,   /* handshake */
+	CONN_HTTP1,
+	CONN_HTTP2,
+};
+
+/* One accepted socket; lives until h2o closes it (conn_closed). */
+struct conn {
+	h2o_linklist_t all;  /* httpd.conns, oldest first */
+	h2o_linklist_t idle; /* httpd.idle while no request is open, longest idle first */
+	struct httpd *h;
+	h2o_socket_t *sock;
+	uv_stream_t *stream; /* under sock */
+	h2o_socket_cb read;  /* h2o's own HTTP/2 reader, behind our hook */
+	struct hreq *h1;     /* the open request of an HTTP/1 connection */
+	uint64_t since;      /* ms: accepted, or last request finished */
+	uint64_t recv_since; /* ms: first byte of a request that is not complete; 0 none */
+	uint64_t reset_at;   /* ms: when resets was last aged */
+	size_t held;         /* body bytes counted in httpd.held for incomplete requests */
+	unsigned open;       /* requests shown to the user and not finished */
+	unsigned resets;     /* see RESETS_MAX */
+	bool served;         /* had a request */
+	bool cut;            /* shut down by us; what it still sends is thrown away */
+	bool watched;        /* in the epoll set of the disconnect watch */
+	bool headed;         /* recv_since: the head is there, the body is missing */
+	enum conn_state state;
+};
+
+struct hreq {
+	h2o_generator_t gen;  /* first: h2o hands it back */
+	h2o_linklist_t all;   /* httpd.reqs */
+	h2o_linklist_t timed; /* httpd.young or httpd.linger */
+	struct hreq *dirty_next;
+	h2o_req_t *req;
+	struct conn *conn;
+	struct httpd *h;
+	void *data;
+	void (*gone)(void *arg, struct hreq *r);
+	void *gone_arg;
+	void (*taken)(void *arg, struct hreq *r, size_t n);
+	void *taken_arg;
+	struct buf pend; /* written by the user, not given to h2o */
+	struct buf fly;  /* given to h2o; lives until proceed */
+	size_t held;     /* body bytes counted in httpd.held */
+	uint64_t left;   /* bytes of the announced length to come; UINT64_MAX unknown */
+	uint64_t at;     /* ms: began, later the last progress of writing */
+	uint64_t mark;   /* what progress looked like then */
+	char frame[20];  /* chunk size line */
+	bool begun;      /* status and headers are set */
+	bool started;    /* h2o_start_response was called */
+	bool in_flight;  /* one h2o_send outstanding */
+	bool ended;      /* by the user: clean end */
+	bool aborted;    /* by the user or by us: unclean end */
+	bool lingered;   /* HTTP/2 abort: the wait before RST_STREAM is over */
+	bool finished;   /* the last h2o_send was made; only dispose may follow */
+	bool dirty;
+	bool chunked;   /* HTTP/1.1 without a length: we frame */
+	bool body_less; /* HEAD, 204, 304: bytes are dropped */
+	bool over;      /* body over the limit */
+	bool dropped;   /* body given back */
+};
+
+struct httpd {
+	uv_loop_t *uv;
+	struct httpd_opts o; /* strings are not valid after open */
+	h2o_globalconf_t conf;
+	h2o_context_t ctx;
+	h2o_accept_ctx_t accept;
+	SSL_CTX *tls;
+	uv_tcp_t listener;
+	uv_timer_t tick, soon; /* deadlines; young and lingering requests */
+	uv_timer_t drain;
+	uv_check_t check;
+	uv_idle_t idle_turn; /* keeps the loop from blocking while something is dirty */
+	uv_poll_t watch;     /* watch_fd in the loop */
+	int watch_fd;        /* epoll set of client sockets to hear EPOLLRDHUP from */
+	h2o_linklist_t conns, idle, reqs, young, linger;
+	struct hreq *dirty_head, **dirty_tail;
+	uint64_t held; /* bytes of bodies in memory */
+	uint64_t tick_ms;
+	unsigned nconns;
+	unsigned ncut;    /* of nconns, those already shut down */
+	unsigned handles; /* libuv handles of ours that are open */
+	uint16_t port;
+	bool listening, draining, closing, ready;
+	uint64_t drain_at;
+	void (*drained)(void *arg);
+	void *drained_arg;
+};
+
+/* --- listen.c, tls.c --- */
+
+/* Binds and listens; accepted sockets go to conn_new. */
+enum err listen_open(struct httpd *h, const struct httpd_opts *o) MUST_USE;
+
+/* Takes what waits in the accept queue, then closes the listener. */
+void listen_close(struct httpd *h);
+
+/* The server's TLS context: 1.2 and newer, h2 and http/1.1 by ALPN. */
+enum err tls_open(SSL_CTX **out, const char *cert, const char *key) MUST_USE;
+
+/* --- conn.c: sockets --- */
+
+/* Wraps an accepted stream, which it owns from now on. */
+void conn_new(struct httpd *h, uv_tcp_t *tcp);
+
+/* The conn behind a request. */
+struct conn *conn_of(const h2o_req_t *req);
+
+/* Shuts both directions down; h2o then tears it down by its own error path. */
+void conn_cut(struct conn *c);
+
+/* A request was shown to the user, or is finished (clean: answered whole). */
+void conn_request_open(struct conn *c);
+void conn_request_done(struct conn *c, bool clean);
+
+/* The HTTP/2 connection, or NULL when it is none or is being closed. */
+h2o_http2_conn_t *conn_h2(const struct conn *c);
+
+/* --- h2guard.c: frames before h2o sees them --- */
+
+/* Stands in for h2o's reader on HTTP/2 connections. */
+void h2guard_read(h2o_socket_t *sock, const char *err);
+
+/* --- head.c: pure --- */
+
+/* True when the raw head (request line, fields, empty line) of an HTTP/1
+ * request has none of the shapes that two parsers read differently. */
+bool head_ok(struct slice head);
+
+/* --- request.c --- */
+
+/* Registers the handler for every path. */
+void request_register(struct httpd *h, h2o_hostconf_t *host);
+
+/* The client is gone, or we want it gone: tells the user, ends the request. */
+void request_kill(struct hreq *r);
+
+/* --- stream.c: answering --- */
+
+/* Marks for the flush at the end of this loop turn. */
+void stream_dirty(struct hreq *r);
+
+/* Takes r out of the flush queue. */
+void stream_forget(struct hreq *r);
+
+/* Flushes everything dirty. */
+void stream_flush_all(struct httpd *h);
+
+/* Gives one request's bytes to h2o.  r may be gone afterwards. */
+void stream_flush(struct hreq *r);
+
+/* A status of our own with an empty JSON-free body; closes HTTP/1. */
+void stream_refuse(struct hreq *r, enum err e);
+
+/* --- watch.c: time and hang-ups --- */
+
+enum err watch_open(struct httpd *h) MUST_USE;
+void watch_close(struct httpd *h);
+
+/* Starts the clock of a new HTTP/1 request, or of an HTTP/2 reset. */
+void watch_soon(struct hreq *r, h2o_linklist_t *list);
+
+/* Out of the epoll set. */
+void watch_stop(struct conn *c);
+
+/* --- body.c: one budget --- */
+
+/* Counts what an incomplete request of c holds now; over the budget the
+ * oldest upload is cut. */
+void body_count(struct conn *c);
+
+/* Moves the count from the connection to its complete request. */
+void body_arrived(struct hreq *r);
+
+/* Gives the count back. */
+void body_release(struct hreq *r);
+
+/* --- httpd.c --- */
+
+/* A handle of ours was closed; frees the server after the last one. */
+void httpd_handle_closed(uv_handle_t *handle);
+
+/* Looks whether a drain or a close is complete. */
+void httpd_settle(struct httpd *h);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One request as the user of the server sees it.  The struct lives in h2o's
+ * request pool; its dispose hook is the one sign that fires however a request
+ * ends, before or after an answer began (LESSONS: "the only reliable hook").
+ */
+#define _GNU_SOURCE
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/httpd/internal.h"
+
+struct handler {
+	h2o_handler_t super; /* first: h2o hands it back */
+	struct httpd *h;
+};
+
+static struct slice of_iovec(h2o_iovec_t v)
+{
+	return slice_of(v.base, v.len);
+}
+
+static void tell_gone(struct hreq *r)
+{
+	void (*gone)(void *, struct hreq *) = r->gone;
+
+	r->gone = NULL;
+	r->taken = NULL;
+	if (gone != NULL && !r->ended && !r->aborted)
+		gone(r->gone_arg, r);
+}
+
+static void unlink_if(h2o_linklist_t *l)
+{
+	if (h2o_linklist_is_linked(l))
+		h2o_linklist_unlink(l);
+}
+
+/* h2o is done with the request, whatever the reason. */
+static void on_dispose(void *p)
+{
+	struct hreq *r = p;
+	bool clean = r->ended && r->finished;
+
+	tell_gone(r);
+	stream_forget(r);
+	unlink_if(&r->all);
+	unlink_if(&r->timed);
+	body_release(r);
+	buf_free(&r->pend);
+	buf_free(&r->fly);
+	if (r->conn->h1 == r) {
+		watch_stop(r->conn);
+		r->conn->h1 = NULL;
+	}
+	conn_request_done(r->conn, clean);
+}
+
+void request_kill(struct hreq *r)
+{
+	bool http1 = r->req->version < 0x200;
+
+	tell_gone(r);
+	r->aborted = true;
+	r->lingered = true;
+	buf_reset(&r->pend);
+	if (http1)
+		conn_cut(r->conn);
+	stream_dirty(r);
+}
+
+static struct hreq *request_new(struct httpd *h, h2o_req_t *req)
+{
+	struct hreq *r = h2o_mem_alloc_shared(&req->pool, sizeof(*r), on_dispose);
+
+	memset(r, 0, sizeof(*r));
+	r->req = req;
+	r->h = h;
+	r->conn = conn_of(req);
+	r->at = uv_now(h->uv);
+	r->left = UINT64_MAX;
+	r->pend.secret = true;
+	r->fly.secret = true;
+	h2o_linklist_insert(&h->reqs, &r->all);
+	conn_request_open(r->conn);
+	if (req->version < 0x200) {
+		r->conn->h1 = r;
+		watch_soon(r, &h->young);
+	}
+	return r;
+}
+
+/* The raw head is still at the start of the socket's input. */
+static bool raw_head_ok(const struct hreq *r)
+{
+	const h2o_buffer_t *in = r->conn->sock->input;
+	const char *end;
+
+	if (r->req->version >= 0x200)
+		return true;
+	end = in->size > 0 ? memmem(in->bytes, in->size, "\r\n\r\n", 4) : NULL;
+	return end != NULL && head_ok(slice_of(in->bytes, (size_t)(end - in->bytes) + 4));
+}
+
+static int on_req(h2o_handler_t *self, h2o_req_t *req)
+{
+	struct httpd *h = ((struct handler *)self)->h;
+	struct hreq *r = request_new(h, req);
+
+	if (!raw_head_ok(r)) {
+		stream_refuse(r, ERR_BODY);
+		return 0;
+	}
+	body_arrived(r);
+	if (h->closing || r->conn->cut || h->held > h->o.body_budget) {
+		stream_refuse(r, ERR_UNAVAILABLE);
+		return 0;
+	}
+	r->over = req->entity.len > h->o.max_body;
+	if (r->over)
+		hreq_drop_body(r);
+	h->o.on_request(h->o.arg, r);
+	return 0;
+}
+
+void request_register(struct httpd *h, h2o_hostconf_t *host)
+{
+	struct handler *hd = (struct handler *)h2o_create_handler(&host->fallback_path, sizeof(*hd));
+
+	hd->super.on_req = on_req;
+	hd->h = h;
+	host->fallback_path.error_log.emit_request_errors = 0; /* they print parts of the path */
+}
+
+struct slice hreq_method(const struct hreq *r)
+{
+	return of_iovec(r->req->method);
+}
+
+struct slice hreq_path(const struct hreq *r)
+{
+	return of_iovec(r->req->path_normalized);
+}
+
+struct slice hreq_header(const struct hreq *r, const char *name)
+{
+	ssize_t i;
+
+	if (strcmp(name, "host") == 0)
+		return of_iovec(r->req->authority);
+	i = h2o_find_header_by_str(&r->req->headers, name, strlen(name), -1);
+	return i >= 0 ? of_iovec(r->req->headers.entries[i].value) : slice_of(NULL, 0);
+}
+
+unsigned hreq_header_count(const struct hreq *r, const char *name)
+{
+	unsigned n = 0;
+	ssize_t i = -1;
+
+	while ((i = h2o_find_header_by_str(&r->req->headers, name, strlen(name), i)) >= 0)
+		n++;
+	return n;
+}
+
+struct slice hreq_body(const struct hreq *r)
+{
+	return r->over || r->dropped ? slice_of(NULL, 0) : of_iovec(r->req->entity);
+}
+
+bool hreq_over_limit(const struct hreq *r)
+{
+	return r->over;
+}
+
+unsigned hreq_version(const struct hreq *r)
+{
+	return (unsigned)r->req->version;
+}
+
+struct httpd *hreq_httpd(const struct hreq *r)
+{
+	return r->h;
+}
+
+void hreq_set_data(struct hreq *r, void *data)
+{
+	r->data = data;
+}
+
+void *hreq_data(const struct hreq *r)
+{
+	return r->data;
+}
+
+void hreq_on_gone(struct hreq *r, void (*gone)(void *arg, struct hreq *r), void *arg)
+{
+	r->gone = gone;
+	r->gone_arg = arg;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The TLS context of a listener: 1.2 or newer, forward secrecy only, h2 and
+ * http/1.1 offered by ALPN, no renegotiation, no compression.  Errors of the
+ * operator's files are told with the file's name and OpenSSL's reason, never
+ * with their contents.
+ */
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "common/httpd/internal.h"
+#include "common/log.h"
+
+static enum err refuse(SSL_CTX *ctx, const char *what, const char *file)
+{
+	char why[256] = "";
+
+	ERR_error_string_n(ERR_peek_last_error(), why, sizeof(why));
+	ERR_clear_error();
+	log_error("tls_unusable", L_S("what", what), L_S("file", file), L_S("why", why));
+	SSL_CTX_free(ctx);
+	return ERR_CONFIG;
+}
+
+enum err tls_open(SSL_CTX **out, const char *cert, const char *key)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+	if (ctx == NULL)
+		return refuse(ctx, "context", cert);
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+					 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+	if (SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
+		return refuse(ctx, "ciphers", cert);
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
+		return refuse(ctx, "certificate", cert);
+	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+		return refuse(ctx, "key", key);
+	if (SSL_CTX_check_private_key(ctx) != 1)
+		return refuse(ctx, "key does not match certificate", key);
+	h2o_ssl_register_alpn_protocols(ctx, h2o_alpn_protocols);
+	*out = ctx;
+	return ERR_OK;
+}

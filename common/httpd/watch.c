@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Time and hang-ups.  The tick walks all connections for what h2o does not
+ * bound: slow heads, slow bodies, idle ones, clients that stop reading.  While
+ * an HTTP/1 request is processed h2o does not read, so a client that left is
+ * not noticed; requests that live longer than WATCH_AFTER_MS put their socket
+ * in an epoll set of our own (one descriptor for all of them, where libuv
+ * would need a dup per connection) and hear EPOLLRDHUP from there.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "common/httpd/internal.h"
+#include "common/log.h"
+
+static void watch_start(struct conn *c)
+{
+	struct epoll_event ev = { .events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = c };
+
+	if (!c->watched && epoll_ctl(c->h->watch_fd, EPOLL_CTL_ADD, h2o_socket_get_fd(c->sock), &ev) == 0)
+		c->watched = true;
+}
+
+void watch_stop(struct conn *c)
+{
+	if (!c->watched)
+		return;
+	c->watched = false;
+	epoll_ctl(c->h->watch_fd, EPOLL_CTL_DEL, h2o_socket_get_fd(c->sock), NULL);
+}
+
+/* One event per call of epoll_wait: what we do about it may free other
+ * connections, whose events must then not be in our hands any more. */
+static void on_hangup(uv_poll_t *p, int status, int events)
+{
+	struct httpd *h = p->data;
+	struct epoll_event ev;
+
+	(void)status;
+	(void)events;
+	while (epoll_wait(h->watch_fd, &ev, 1, 0) == 1) {
+		struct conn *c = ev.data.ptr;
+
+		if (c->h1 != NULL)
+			request_kill(c->h1);
+		else
+			watch_stop(c);
+	}
+}
+
+static void on_soon(uv_timer_t *t)
+{
+	struct httpd *h = t->data;
+	uint64_t now = uv_now(h->uv);
+	struct hreq *r;
+
+	while (!h2o_linklist_is_empty(&h->young)) {
+		r = H2O_STRUCT_FROM_MEMBER(struct hreq, timed, h->young.next);
+		if (r->at + WATCH_AFTER_MS > now)
+			break;
+		h2o_linklist_unlink(&r->timed);
+		watch_start(r->conn);
+	}
+	while (!h2o_linklist_is_empty(&h->linger)) {
+		r = H2O_STRUCT_FROM_MEMBER(struct hreq, timed, h->linger.next);
+		if (r->at + RESET_LINGER_MS > now)
+			break;
+		h2o_linklist_unlink(&r->timed);
+		r->lingered = true;
+		stream_dirty(r);
+	}
+	if (h2o_linklist_is_empty(&h->young) && h2o_linklist_is_empty(&h->linger))
+		uv_timer_stop(t);
+}
+
+void watch_soon(struct hreq *r, h2o_linklist_t *list)
+{
+	struct httpd *h = r->h;
+
+	if (h2o_linklist_is_linked(&r->timed))
+		h2o_linklist_unlink(&r->timed);
+	r->at = uv_now(h->uv);
+	h2o_linklist_insert(list, &r->timed);
+	if (!uv_is_active((uv_handle_t *)&h->soon))
+		uv_timer_start(&h->soon, on_soon, WATCH_AFTER_MS, WATCH_AFTER_MS / 2);
+}
+
+static bool head_is_there(const struct conn *c)
+{
+	const h2o_buffer_t *in = c->sock->input;
+
+	return c->state == CONN_HTTP1 && in->size >= 4 && memmem(in->bytes, in->size, "\r\n\r\n", 4) != NULL;
+}
+
+/* A connection without an open request: waiting, or sending us one slowly. */
+static bool overdue(struct conn *c, uint64_t now)
+{
+	const struct httpd_opts *o = &c->h->o;
+	uint64_t spent;
+
+	if (c->state == CONN_TLS || c->state == CONN_SNIFF)
+		return now - c->since > o->head_ms;
+	if (c->sock->input->size == 0 || c->sock->_cb.read == NULL)
+		return now - c->since > (c->served ? o->idle_ms : o->head_ms);
+	if (c->recv_since == 0)
+		c->recv_since = now;
+	spent = now - c->recv_since;
+	c->headed = c->headed || head_is_there(c);
+	if (!c->headed)
+		return spent > o->head_ms;
+	return spent > o->body_ms ||
+	       (spent > BODY_GRACE_MS && c->sock->input->size < spent / 1000 * BODY_MIN_RATE);
+}
+
+/* Bytes that have left, by whatever counter moves. */
+static uint64_t progress(const struct hreq *r)
+{
+	const struct conn *c = r->conn;
+
+	return r->req->bytes_sent + c->sock->bytes_written - uv_stream_get_write_queue_size(c->stream);
+}
+
+static void check_stalls(struct httpd *h, uint64_t now)
+{
+	h2o_linklist_t *l, *next;
+
+	for (l = h->reqs.next; l != &h->reqs; l = next) {
+		struct hreq *r = H2O_STRUCT_FROM_MEMBER(struct hreq, all, l);
+
+		next = l->next;
+		if (!r->in_flight && !r->finished)
+			continue;
+		if (progress(r) != r->mark) {
+			r->mark = progress(r);
+			r->at = now;
+		} else if (now - r->at > h->o.stall_ms) {
+			request_kill(r);
+		}
+	}
+}
+
+static void on_tick(uv_timer_t *t)
+{
+	struct httpd *h = t->data;
+	uint64_t now = uv_now(h->uv);
+	h2o_linklist_t *l, *next;
+
+	for (l = h->conns.next; l != &h->conns; l = next) {
+		struct conn *c = H2O_STRUCT_FROM_MEMBER(struct conn, all, l);
+
+		next = l->next;
+		if (c->cut || c->open > 0)
+			continue;
+		if (overdue(c, now))
+			conn_cut(c);
+		else
+			body_count(c);
+	}
+	check_stalls(h, now);
+	httpd_settle(h);
+}
+
+static uint64_t tick_for(const struct httpd_opts *o)
+{
+	uint64_t ms = TICK_MAX_MS * 4;
+	const uint64_t all[] = { o->head_ms, o->body_ms, o->idle_ms, o->stall_ms };
+
+	for (size_t i = 0; i < 4; i++)
+		ms = all[i] < ms ? all[i] : ms;
+	return ms / 4 > 20 ? ms / 4 : 20;
+}
+
+enum err watch_open(struct httpd *h)
+{
+	h->watch_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (h->watch_fd < 0) {
+		log_error("epoll_create", L_I("errno", errno));
+		return ERR_IO;
+	}
+	BUG_ON(uv_poll_init(h->uv, &h->watch, h->watch_fd) != 0);
+	BUG_ON(uv_timer_init(h->uv, &h->tick) != 0 || uv_timer_init(h->uv, &h->soon) != 0);
+	h->handles += 3;
+	h->watch.data = h->tick.data = h->soon.data = h;
+	uv_poll_start(&h->watch, UV_READABLE, on_hangup);
+	h->tick_ms = tick_for(&h->o);
+	uv_timer_start(&h->tick, on_tick, h->tick_ms, h->tick_ms);
+	return ERR_OK;
+}
+
+void watch_close(struct httpd *h)
+{
+	if (h->watch_fd < 0)
+		return;
+	uv_close((uv_handle_t *)&h->watch, httpd_handle_closed);
+	uv_close((uv_handle_t *)&h->tick, httpd_handle_closed);
+	uv_close((uv_handle_t *)&h->soon, httpd_handle_closed);
+	close(h->watch_fd);
+	h->watch_fd = -1;
+}
