@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Command lines of the subcommands: one table per subcommand parses, checks
+ * and prints --help.
+ */
+#ifndef SEALWAY_CLIENT_CLI_ARGS_H
+#define SEALWAY_CLIENT_CLI_ARGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum arg_type {
+	ARG_FLAG, /* to: bool */
+	ARG_TEXT, /* to: const char *, borrowed from argv */
+	ARG_U64,  /* to: uint64_t, checked against min and max */
+};
+
+struct arg {
+	const char *name; /* without the dashes */
+	enum arg_type type;
+	void *to;          /* holds the default before parsing */
+	const char *value; /* name of the value in --help, NULL for flags */
+	const char *help;
+	uint64_t min, max;
+};
+
+#define OPERANDS_MAX 8
+
+struct command {
+	const char *name;     /* "complete" */
+	const char *operands; /* "TEXT|-" as shown, "" for none */
+	const char *summary;  /* one line */
+	const char *details;  /* paragraphs under the options, "" for none */
+	size_t min_operands, max_operands;
+};
+
+struct operands {
+	const char *v[OPERANDS_MAX];
+	size_t n;
+};
+
+enum args_result {
+	ARGS_RUN,
+	ARGS_HELP,  /* --help was served: exit 0 */
+	ARGS_USAGE, /* said on stderr what is wrong: exit 2 */
+};
+
+/* Reads argv[1..] (argv[0] is the subcommand).  "--name value", "--name=value",
+ * and "--" before operands that begin with dashes; a single "-" is an operand. */
+enum args_result args_parse(const struct command *c, const struct arg *args, size_t n, int argc, char **argv,
+			    struct operands *out);
+
+/* An operand that is an identifier: 1..2^53-1. */
+bool args_number(const char *word, uint64_t *out);
+
+/* Says on stderr how the operands should look; returns EXIT_USAGE. */
+int args_wrong(const struct command *c);
+
+/* Exit statuses of every subcommand. */
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+#endif

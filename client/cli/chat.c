@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sealway chat: one user message in, the assistant's out.
+ */
+#include <inttypes.h>
+
+#include "client/cli/cli.h"
+#include "client/cli/text.h"
+
+static void put_message(struct buf *json, const char *role, struct slice text)
+{
+	buf_fmt(json, "{\"role\":\"%s\",\"content\":\"", role);
+	buf_json(json, text);
+	buf_str(json, "\"}");
+}
+
+int cmd_chat(int argc, char **argv)
+{
+	static const struct command c = {
+		"chat",
+		"TEXT|-",
+		"Sends TEXT (or standard input) as a message to a node that alone can read it.",
+		ASK_TRUST,
+		1,
+		1,
+	};
+	struct ask a;
+	const char *system_text = NULL;
+	uint64_t max_tokens = 0;
+	struct buf json = { .secret = true };
+	struct operands words;
+	int status;
+
+	ask_init(&a);
+	const struct arg args[] = {
+		TEXT_ARGS(&a, &max_tokens),
+		{ "system", ARG_TEXT, &system_text, "TEXT", "a system message put before yours", 0, 0 },
+		ASK_ARGS(&a),
+	};
+	switch (args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words)) {
+	case ARGS_HELP:
+		return EXIT_OK;
+	case ARGS_USAGE:
+		return EXIT_USAGE;
+	case ARGS_RUN:
+		break;
+	}
+	if (!ask_text(&a, words.v[0])) {
+		ask_fini(&a);
+		return EXIT_USAGE;
+	}
+	buf_str(&json, "{\"messages\":[");
+	if (system_text) {
+		put_message(&json, "system", slice_str(system_text));
+		buf_str(&json, ",");
+	}
+	put_message(&json, "user", buf_slice(&a.text));
+	buf_str(&json, "]");
+	status = text_run(&a, SEALWAY_CHAT, &json, max_tokens);
+	buf_free(&json);
+	ask_fini(&a);
+	return status;
+}

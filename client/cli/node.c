@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sealway node: admits nodes by their signing keys, and lists them.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/admin.h"
+#include "client/cli/cli.h"
+#include "common/b64.h"
+#include "common/keys.h"
+#include "common/mem.h"
+
+struct admission {
+	uint64_t id;
+	const char *url, *node_key, *model;
+	uint64_t price;
+};
+
+/* The key itself, or a .pub file with it, as base64. */
+static bool key_text(const char *given, char out[B64_LEN(32) + 1])
+{
+	uint8_t key[32];
+
+	if (b64_decode_exact(slice_str(given), key, sizeof(key)) && key_load_public(given, key)) {
+		fprintf(stderr, "sealway node: %s is neither a key nor a file with one\n", given);
+		return false;
+	}
+	b64_put(out, key, sizeof(key));
+	out[B64_LEN(32)] = '\0';
+	return true;
+}
+
+static json_t *admit(const struct admin_where *w, const char *key, const struct admission *m)
+{
+	char text[B64_LEN(32) + 1];
+	json_t *a;
+
+	if (!key_text(key, text))
+		return NULL;
+	a = json_pack("{ss}", "signing_key", text);
+	if (m->id)
+		json_object_set_new(a, "node", json_integer((json_int_t)m->id));
+	if (m->url)
+		json_object_set_new(a, "url", json_string(m->url));
+	if (m->node_key)
+		json_object_set_new(a, "node_key", json_string(m->node_key));
+	if (m->model)
+		json_object_set_new(a, "models",
+				    json_pack("[{sssI}]", "name", m->model, "price", (json_int_t)m->price));
+	return admin_call(w, "node.admit", a);
+}
+
+int cmd_node(int argc, char **argv)
+{
+	static const struct command c = {
+		"node",
+		"admit KEY|FILE | list",
+		"Admits a node by its signing key (base64, or its .pub file), or lists nodes.",
+		"A node that registers itself needs only its key.  For a node of the original network give\n"
+		"--url, --node-key, --model and --price too: it is used as it was described.",
+		1,
+		2,
+	};
+	struct admin_where w;
+	struct admission m = { 0 };
+	struct operands words;
+	json_t *reply;
+	bool list;
+
+	admin_where_init(&w);
+	const struct arg args[] = {
+		{ "id", ARG_U64, &m.id, "N", "node_small_id wanted (default: the next one)", 1,
+		  (UINT64_C(1) << 53) - 1 },
+		{ "url", ARG_TEXT, &m.url, "URL", "foreign nodes: where it answers", 0, 0 },
+		{ "node-key", ARG_TEXT, &m.node_key, "KEY", "foreign nodes: its X25519 key (base64)", 0, 0 },
+		{ "model", ARG_TEXT, &m.model, "NAME", "foreign nodes: the model it serves", 0, 0 },
+		{ "price", ARG_U64, &m.price, "N", "foreign nodes: micro-USD per million units", 0,
+		  INT64_MAX },
+		ADMIN_ARGS(&w),
+	};
+	switch (args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words)) {
+	case ARGS_HELP:
+		return EXIT_OK;
+	case ARGS_USAGE:
+		return EXIT_USAGE;
+	case ARGS_RUN:
+		break;
+	}
+	list = !strcmp(words.v[0], "list");
+	if (words.n != (list ? 1u : 2u) || (!list && strcmp(words.v[0], "admit")))
+		return args_wrong(&c);
+	reply = list ? admin_call(&w, "node.list", json_object()) : admit(&w, words.v[1], &m);
+	if (reply)
+		admin_print(&w, reply, list ? "nodes" : NULL);
+	json_decref(reply);
+	return reply ? EXIT_OK : EXIT_FAILED;
+}

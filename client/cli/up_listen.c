@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Checks of --listen, --engine and --model.
+ */
+#include "client/cli/up_listen.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* "127.0.0.1:8080" or "[::1]:8080" in two */
+static bool split(const char *listen, char *host, size_t n, const char **port)
+{
+	const char *colon = strrchr(listen, ':');
+	size_t len = colon ? (size_t)(colon - listen) : 0;
+
+	if (!len || len >= n || !colon[1])
+		return false;
+	if (listen[0] == '[' && listen[len - 1] == ']') {
+		listen++;
+		len -= 2;
+	}
+	memcpy(host, listen, len);
+	host[len] = '\0';
+	*port = colon + 1;
+	return true;
+}
+
+static bool can_bind(const struct addrinfo *a)
+{
+	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+	bool ok = fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) &&
+		  !bind(fd, a->ai_addr, a->ai_addrlen);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+bool up_check_listen(const char *listen)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+				  .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE };
+	struct addrinfo *a = NULL;
+	const char *port;
+	char host[128];
+	bool ok;
+
+	if (!split(listen, host, sizeof(host), &port) || getaddrinfo(host, port, &hints, &a)) {
+		fprintf(stderr, "sealway up: --listen takes ADDRESS:PORT, such as 127.0.0.1:8080\n");
+		return false;
+	}
+	ok = can_bind(a);
+	if (!ok)
+		fprintf(stderr, "sealway up: cannot listen on %s: %s\n", listen, strerror(errno));
+	freeaddrinfo(a);
+	return ok;
+}
+
+static bool plain(const char *s, size_t max)
+{
+	size_t n = strlen(s);
+
+	for (size_t i = 0; i < n; i++)
+		if (s[i] <= 0x20 || s[i] >= 0x7f || s[i] == ';' || s[i] == '#')
+			return false;
+	return n > 0 && n <= max;
+}
+
+bool up_check_engine(const struct up_opts *o)
+{
+	if (!plain(o->engine, 150) || (strncmp(o->engine, "echo", 4) && strncmp(o->engine, "http://", 7) &&
+				       strncmp(o->engine, "https://", 8))) {
+		fprintf(stderr, "sealway up: --engine takes echo, echo:rate=R or http(s)://host:port\n");
+		return false;
+	}
+	if (!plain(o->model, 80)) {
+		fprintf(stderr, "sealway up: --model takes 1 to 80 visible characters without ; and #\n");
+		return false;
+	}
+	return true;
+}
+
+void up_url(const char *listen, char *out, size_t n)
+{
+	const char *port = strrchr(listen, ':');
+
+	if (!strncmp(listen, "0.0.0.0:", 8))
+		snprintf(out, n, "http://127.0.0.1%s", port);
+	else if (!strncmp(listen, "[::]:", 5))
+		snprintf(out, n, "http://[::1]%s", port);
+	else
+		snprintf(out, n, "http://%s", listen);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where the other programs are: beside this one (installed), in the folders of
+ * a build tree (B/client/sealway, B/gateway/sealway-gateway), or in libexec.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/up.h"
+
+static bool find(const char *here, const char *role, char *out, size_t n)
+{
+	char tries[3][PATH_MAX];
+
+	snprintf(tries[0], PATH_MAX, "%s/sealway-%s", here, role);
+	snprintf(tries[1], PATH_MAX, "%s/../%s/sealway-%s", here, role, role);
+	snprintf(tries[2], PATH_MAX, "%s/../libexec/sealway/sealway-%s", here, role);
+	for (int i = 0; i < 3; i++) {
+		if (!access(tries[i], X_OK)) {
+			snprintf(out, n, "%s", tries[i]);
+			return true;
+		}
+	}
+	fprintf(stderr, "sealway up: cannot find sealway-%s (looked beside %s and in ../%s)\n", role, here,
+		role);
+	return false;
+}
+
+bool up_find_programs(struct up *u)
+{
+	static const char *const roles[UP_ROLES] = { "broker", "worker", "gateway", "node" };
+	char here[PATH_MAX / 2];
+	ssize_t n = readlink("/proc/self/exe", here, sizeof(here) - 1);
+	char *slash;
+
+	if (n <= 0 || n >= (ssize_t)sizeof(here) - 1) {
+		fprintf(stderr, "sealway up: cannot tell where this program is\n");
+		return false;
+	}
+	here[n] = '\0';
+	slash = strrchr(here, '/');
+	*slash = '\0';
+	for (int i = 0; i < UP_ROLES; i++)
+		if (!find(here, roles[i], u->programs[i], sizeof(u->programs[i])))
+			return false;
+	return true;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The data directory: made 0700, locked against a second `up`, entered.  Keys
+ * are made on the first run and kept.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/cli/keys.h"
+#include "client/cli/up.h"
+#include "common/b64.h"
+#include "common/keys.h"
+
+static bool said(const char *what, const char *path)
+{
+	fprintf(stderr, "sealway up: cannot %s %s: %s\n", what, path, strerror(errno));
+	return false;
+}
+
+/* Ours alone: what is in there decides whom we trust. */
+static bool enter(struct up *u)
+{
+	struct stat st;
+
+	if (!keys_dir(u->o.dir))
+		return false;
+	if (!realpath(u->o.dir, u->dir) || stat(u->dir, &st) || chdir(u->dir))
+		return said("use", u->o.dir);
+	if (st.st_uid != geteuid() || (st.st_mode & 022)) {
+		fprintf(stderr, "sealway up: %s must belong to you and be writable by nobody else\n", u->dir);
+		return false;
+	}
+	return !chmod(u->dir, 0700) || said("protect", u->dir);
+}
+
+static bool lock(struct up *u)
+{
+	char pid[32] = "";
+	ssize_t n;
+
+	u->lock_fd = open("lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (u->lock_fd < 0)
+		return said("open", "lock");
+	if (flock(u->lock_fd, LOCK_EX | LOCK_NB)) {
+		n = read(u->lock_fd, pid, sizeof(pid) - 1);
+		pid[n > 0 ? n : 0] = '\0';
+		fprintf(stderr, "sealway up: another sealway up uses %s (process %s)\n", u->dir,
+			*pid ? pid : "unknown");
+		return false;
+	}
+	n = snprintf(pid, sizeof(pid), "%ld", (long)getpid());
+	return (!ftruncate(u->lock_fd, 0) && write(u->lock_fd, pid, (size_t)n) == n) || said("write", "lock");
+}
+
+static bool make_key(const char *name)
+{
+	enum err e = key_new_sign("keys", name);
+
+	return e == ERR_OK || e == ERR_EXISTS || said("make keys/", name);
+}
+
+static bool make_keys(const struct up *u)
+{
+	char name[32];
+
+	if (!make_key("proxy-request") || !make_key("proxy-auth"))
+		return false;
+	for (unsigned i = 1; i <= u->o.count[UP_NODE]; i++) {
+		snprintf(name, sizeof(name), "node-%u", i);
+		if (!make_key(name))
+			return false;
+	}
+	return true;
+}
+
+bool up_setup(struct up *u)
+{
+	static const char *const dirs[] = { "keys", "conf", "run", "log" };
+
+	u->lock_fd = -1;
+	if (!enter(u) || !lock(u))
+		return false;
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (!keys_dir(dirs[i]))
+			return false;
+	return make_keys(u);
+}
+
+bool up_write(const char *path, struct slice text)
+{
+	char tmp[4200];
+	int fd;
+	bool ok;
+
+	snprintf(tmp, sizeof(tmp), "%s.new", path);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ok = fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n;
+	if (fd >= 0)
+		ok = !close(fd) && ok;
+	return (ok && !rename(tmp, path)) || said("write", path);
+}
+
+bool up_write_pins(const struct up *u)
+{
+	struct buf text = { 0 };
+	char path[64];
+	uint8_t key[32];
+	bool ok = true;
+
+	buf_str(&text, "# the nodes of this machine, written by sealway up\n");
+	for (unsigned i = 1; ok && i <= u->o.count[UP_NODE]; i++) {
+		snprintf(path, sizeof(path), "keys/node-%u.pub", i);
+		ok = key_load_public(path, key) == ERR_OK;
+		buf_fmt(&text, "%s %u ", u->url, i);
+		b64_encode(&text, slice_of(key, sizeof(key)));
+		buf_str(&text, "\n");
+	}
+	ok = ok && up_write("known_nodes", buf_slice(&text));
+	buf_free(&text);
+	return ok;
+}

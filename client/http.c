@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Blocking HTTP on curl's easy interface; the client's only includer of curl.
+ * An answer counts as whole only when curl saw its end (Content-Length
+ * reached, terminating chunk, END_STREAM): PROTOCOL section 3 cuts failed
+ * streams without one.  The token goes into the header list only, never into
+ * an error text.
+ */
+#include "client/http.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define CONNECT_MS 10000
+#define STREAM_SILENCE_S 60 /* four missed keep-alives */
+
+struct http {
+	CURL *easy;
+	char *base, *token, *ca, *origin;
+	bool loopback;
+	unsigned timeout_ms;
+	char error[CURL_ERROR_SIZE];
+};
+
+struct run {
+	struct http *h;
+	const struct http_call *call;
+	struct http_head *head;
+	bool stopped, began;
+};
+
+/* host and port of url into origin; false for anything but http and https */
+static bool origin_of(const char *url, char **origin, bool *loopback)
+{
+	CURLU *u = curl_url();
+	char *scheme = NULL, *host = NULL, *port = NULL, *user = NULL;
+	struct buf out = { 0 };
+	bool ok = u && !curl_url_set(u, CURLUPART_URL, url, 0) &&
+		  !curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) &&
+		  !curl_url_get(u, CURLUPART_HOST, &host, 0) &&
+		  (!strcmp(scheme, "http") || !strcmp(scheme, "https")) &&
+		  curl_url_get(u, CURLUPART_USER, &user, 0);
+
+	if (ok) {
+		for (char *c = host; *c; c++)
+			*c = (char)tolower((unsigned char)*c);
+		buf_fmt(&out, "%s://%s", scheme, host);
+		if (!curl_url_get(u, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT))
+			buf_fmt(&out, ":%s", port);
+		*loopback = !strcmp(host, "localhost") || !strncmp(host, "127.", 4) || !strcmp(host, "[::1]");
+		*origin = mem_strndup(out.p, out.n);
+	}
+	buf_free(&out);
+	curl_free(user);
+	curl_free(port);
+	curl_free(host);
+	curl_free(scheme);
+	curl_url_cleanup(u);
+	return ok;
+}
+
+static bool visible(const char *s)
+{
+	for (; *s; s++)
+		if (*s <= 0x20 || *s >= 0x7f)
+			return false;
+	return true;
+}
+
+static bool check(const struct http_opts *o, struct fault *f)
+{
+	if (!o->url || !*o->url)
+		return fault(f, SEALWAY_USAGE, "no gateway URL was given");
+	if (!visible(o->url) || strpbrk(o->url, "?#"))
+		return fault(f, SEALWAY_USAGE, "the gateway URL has characters that do not belong there");
+	if (o->token && !visible(o->token))
+		return fault(f, SEALWAY_USAGE, "the token has characters that no token has");
+	return true;
+}
+
+static char *text_copy(const char *s)
+{
+	return s && *s ? mem_strndup(s, strlen(s)) : NULL;
+}
+
+struct http *http_new(const struct http_opts *o, struct fault *f)
+{
+	struct http *h = mem_new(sizeof(*h));
+	size_t n;
+
+	if (!check(o, f))
+		goto fail;
+	if (!origin_of(o->url, &h->origin, &h->loopback)) {
+		fault(f, SEALWAY_USAGE, "the gateway URL is not http://host[:port] or https://host[:port]");
+		goto fail;
+	}
+	for (n = strlen(o->url); n && o->url[n - 1] == '/'; n--)
+		;
+	h->base = mem_strndup(o->url, n);
+	h->token = text_copy(o->token);
+	h->ca = text_copy(o->ca_file);
+	h->timeout_ms = o->timeout_ms;
+	h->easy = curl_easy_init();
+	if (h->easy)
+		return h;
+	fault(f, SEALWAY_LOCAL, "the HTTP library cannot start");
+fail:
+	http_free(h);
+	return NULL;
+}
+
+void http_free(struct http *h)
+{
+	if (!h)
+		return;
+	curl_easy_cleanup(h->easy);
+	if (h->token)
+		mem_wipe(h->token, strlen(h->token));
+	free(h->token);
+	free(h->base);
+	free(h->ca);
+	free(h->origin);
+	free(h);
+}
+
+const char *http_origin(const struct http *h)
+{
+	return h->origin;
+}
+
+static void take_type(struct http_head *head, struct slice v)
+{
+	size_t n = 0;
+
+	while (n < v.n && n < sizeof(head->type) - 1 && v.p[n] != ';' && v.p[n] != ' ') {
+		head->type[n] = (char)tolower(v.p[n]);
+		n++;
+	}
+	head->type[n] = '\0';
+}
+
+static struct slice trimmed(const char *p, size_t n)
+{
+	while (n && (*p == ' ' || *p == '\t'))
+		p++, n--;
+	while (n && strchr(" \t\r\n", p[n - 1]))
+		n--;
+	return slice_of(p, n);
+}
+
+static bool named(const char *line, size_t n, const char *name)
+{
+	size_t m = strlen(name);
+
+	return n > m && line[m] == ':' && !strncasecmp(line, name, m);
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *arg)
+{
+	struct run *r = arg;
+	size_t n = size * count;
+	uint64_t seconds;
+
+	r->began = true;
+	if (n > 5 && !memcmp(line, "HTTP/", 5)) /* also after a 100: the last head counts */
+		*r->head = (struct http_head){ 0 };
+	else if (named(line, n, "content-type"))
+		take_type(r->head, trimmed(line + 13, n - 13));
+	else if (named(line, n, "x-request-id"))
+		fault_safe(r->head->request_id, sizeof(r->head->request_id), trimmed(line + 13, n - 13));
+	else if (named(line, n, "retry-after") && !slice_u64(trimmed(line + 12, n - 12), 86400, &seconds))
+		r->head->retry_after = (unsigned)seconds;
+	return n;
+}
+
+static size_t on_body(char *p, size_t size, size_t count, void *arg)
+{
+	struct run *r = arg;
+	long status = 0;
+
+	curl_easy_getinfo(r->h->easy, CURLINFO_RESPONSE_CODE, &status);
+	r->head->status = (int)status;
+	if (r->call->on_data(r->call->arg, r->head, slice_of(p, size * count)))
+		return size * count;
+	r->stopped = true;
+	return 0;
+}
+
+static struct curl_slist *headers(const struct http *h, const struct http_call *c)
+{
+	struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* no 100-continue round trip */
+	struct buf b = { .secret = true };
+
+	list = curl_slist_append(list, c->stream ? "Accept: text/event-stream" : "Accept: application/json");
+	if (c->body.p)
+		list = curl_slist_append(list, "Content-Type: application/json");
+	if (h->token) {
+		buf_str(&b, "Authorization: Bearer ");
+		buf_add(&b, h->token, strlen(h->token) + 1);
+		list = curl_slist_append(list, (char *)b.p);
+	}
+	buf_free(&b);
+	return list;
+}
+
+static void headers_free(struct curl_slist *list)
+{
+	for (struct curl_slist *i = list; i; i = i->next)
+		mem_wipe(i->data, strlen(i->data));
+	curl_slist_free_all(list);
+}
+
+static void set_limits(struct http *h, const struct http_call *c)
+{
+	curl_easy_setopt(h->easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(h->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(h->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	curl_easy_setopt(h->easy, CURLOPT_TIMEOUT_MS, (long)h->timeout_ms);
+	curl_easy_setopt(h->easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	if (c->stream) {
+		curl_easy_setopt(h->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		curl_easy_setopt(h->easy, CURLOPT_LOW_SPEED_TIME, (long)STREAM_SILENCE_S);
+	}
+	if (h->ca)
+		curl_easy_setopt(h->easy, CURLOPT_CAINFO, h->ca);
+	if (h->loopback) /* a proxy from the environment cannot reach our loopback */
+		curl_easy_setopt(h->easy, CURLOPT_NOPROXY, "*");
+}
+
+static bool failed(struct run *r, CURLcode e, struct fault *f)
+{
+	const char *why = r->h->error[0] ? r->h->error : curl_easy_strerror(e);
+
+	if (r->stopped)
+		return fault(f, SEALWAY_STOPPED, "stopped");
+	if (!r->began)
+		return fault(f, SEALWAY_CONNECT, "cannot talk to %s: %s", r->h->origin, why);
+	return fault(f, SEALWAY_CUT, "the answer was cut off before its end: %s", why);
+}
+
+bool http_run(struct http *h, const struct http_call *c, struct http_head *head, struct fault *f)
+{
+	struct run r = { .h = h, .call = c, .head = head };
+	struct curl_slist *list = headers(h, c);
+	struct buf url = { 0 };
+	long status = 0;
+	CURLcode e;
+
+	*head = (struct http_head){ 0 };
+	h->error[0] = '\0';
+	buf_str(&url, h->base);
+	buf_add(&url, c->path, strlen(c->path) + 1);
+	curl_easy_reset(h->easy);
+	set_limits(h, c);
+	curl_easy_setopt(h->easy, CURLOPT_URL, url.p);
+	curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, list);
+	curl_easy_setopt(h->easy, CURLOPT_ERRORBUFFER, h->error);
+	curl_easy_setopt(h->easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(h->easy, CURLOPT_HEADERDATA, &r);
+	curl_easy_setopt(h->easy, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(h->easy, CURLOPT_WRITEDATA, &r);
+	if (c->body.p) {
+		curl_easy_setopt(h->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.n);
+		curl_easy_setopt(h->easy, CURLOPT_POSTFIELDS, c->body.p);
+	}
+	e = curl_easy_perform(h->easy);
+	curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
+	head->status = (int)status;
+	curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, NULL);
+	curl_easy_setopt(h->easy, CURLOPT_ERRORBUFFER, NULL);
+	headers_free(list);
+	buf_free(&url);
+	return e == CURLE_OK ? true : failed(&r, e, f);
+}

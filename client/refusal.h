@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An error object of PROTOCOL section 5, safe to show.
+ */
+#ifndef SEALWAY_CLIENT_REFUSAL_H
+#define SEALWAY_CLIENT_REFUSAL_H
+
+#include "client/http.h"
+
+struct refusal {
+	int status; /* 0: an error event inside a stream */
+	unsigned retry_after;
+	char code[48], reason[48], message[256], request_id[129];
+};
+
+/* Reads {"error":{...}}; what cannot be read stays empty. */
+void refusal_read(struct slice json, struct refusal *out);
+
+/* Sets f: "402 BALANCE_ERROR: no stack ... (request ...)". */
+bool refusal_tell(const struct refusal *r, const char *during, enum sealway_status status, struct fault *f);
+
+#endif
