@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The broker line.  State: down (HELLO each interval, the next endpoint after
+ * three) or up (PING each interval).  Three silent intervals, or a WELCOME or
+ * PONG of another broker instance, end "up".  While down nothing but HELLO is
+ * sent, so that no request waits in a queue for a broker that may come back
+ * with another view of the world.
+ */
+#include "gateway/link.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "gateway/metrics.h"
+#include "proto/hello.h"
+
+#define SILENT_INTERVALS 3
+#define INTERVAL_MIN_MS 20
+#define INTERVAL_MAX_MS 60000
+
+struct link {
+	struct link_opts o;
+	char *brokers, *name;
+	const char *next; /* endpoint to connect to after this one, inside brokers */
+	char current[ENDPOINT_BYTES_MAX + 1];
+	uv_loop_t *uv;
+	struct zsock *z;
+	uv_timer_t tick;
+	bool up, draining;
+	uint64_t epoch, broker; /* of the last WELCOME */
+	uint64_t interval_ms;
+	uint64_t heard;  /* loop time of the broker's last message, or of connecting */
+	uint64_t order;  /* messages sent */
+	uint64_t marked; /* order when the PING went out whose PONG is awaited */
+	bool awaiting;
+	uint64_t confirmed; /* the broker has read everything up to this one */
+};
+
+bool link_up(const struct link *l)
+{
+	return l->up;
+}
+
+uint64_t link_order(const struct link *l)
+{
+	return l->order;
+}
+
+static enum err send_now(struct link *l, struct buf *head, const struct slice *body)
+{
+	struct zmsg parts[2];
+	size_t n = body ? 2 : 1;
+	enum err e;
+
+	zmsg_take_init(&parts[0], head);
+	if (body)
+		zmsg_copy_init(&parts[1], *body);
+	e = zsock_send(l->z, parts, n);
+	if (e != ERR_OK)
+		for (size_t i = 0; i < n; i++)
+			zmsg_close(&parts[i]);
+	return e;
+}
+
+enum err link_send(struct link *l, struct buf *head, const struct slice *body)
+{
+	if (!l->up) {
+		buf_free(head);
+		return ERR_NO_BROKER;
+	}
+	if (send_now(l, head, body) != ERR_OK)
+		return ERR_NO_BROKER;
+	l->order++;
+	return ERR_OK;
+}
+
+static void say_hello(struct link *l)
+{
+	struct hello m = {
+		.role = ROLE_GATEWAY,
+		.instance = l->o.topic,
+		.name = slice_str(l->name),
+		.version = SLICE_STR(SEALWAY_VERSION),
+	};
+	struct buf b = { .p = NULL };
+
+	hello_encode(&m, &b);
+	if (send_now(l, &b, NULL) != ERR_OK)
+		log_debug("link.not_connected");
+}
+
+static void say_ping(struct link *l)
+{
+	struct ping m = {
+		.instance = l->o.topic,
+		.epoch = l->epoch,
+		.load = l->o.load(l->o.arg),
+		.draining = l->draining,
+	};
+	struct buf b = { .p = NULL };
+
+	ping_encode(&m, &b);
+	if (send_now(l, &b, NULL) != ERR_OK || l->awaiting)
+		return;
+	l->awaiting = true;
+	l->marked = l->order;
+}
+
+static void go_down(struct link *l, const char *why)
+{
+	if (!l->up)
+		return;
+	l->up = false;
+	l->awaiting = false;
+	stat_inc(&metrics.links, -1);
+	log_warn("link.down", L_S("why", why));
+	l->o.down(l->o.arg, l->confirmed);
+}
+
+static void set_interval(struct link *l, uint64_t ms)
+{
+	if (ms < INTERVAL_MIN_MS)
+		ms = INTERVAL_MIN_MS;
+	if (ms > INTERVAL_MAX_MS)
+		ms = INTERVAL_MAX_MS;
+	if (ms == l->interval_ms)
+		return;
+	l->interval_ms = ms;
+	uv_timer_set_repeat(&l->tick, ms);
+	uv_timer_again(&l->tick);
+}
+
+static void on_welcome(struct link *l, struct slice bytes)
+{
+	struct welcome m;
+
+	if (welcome_decode(bytes, &m) != ERR_OK) {
+		stat_inc(&metrics.dropped, 1);
+		return;
+	}
+	if (l->up && m.instance == l->broker && m.epoch == l->epoch)
+		return;
+	go_down(l, "another life of the broker");
+	l->epoch = m.epoch;
+	l->broker = m.instance;
+	l->up = true;
+	l->confirmed = l->order;
+	set_interval(l, m.interval_ms);
+	stat_inc(&metrics.links, 1);
+	log_info("link.up", L_U("epoch", m.epoch), L_U("interval_ms", l->interval_ms));
+	l->o.up(l->o.arg);
+}
+
+static void on_pong(struct link *l, struct slice bytes)
+{
+	struct ping m;
+
+	if (pong_decode(bytes, &m) != ERR_OK) {
+		stat_inc(&metrics.dropped, 1);
+		return;
+	}
+	if (l->up && m.instance != l->broker) {
+		go_down(l, "another life of the broker");
+		say_hello(l);
+	} else if (l->up && l->awaiting) {
+		l->awaiting = false;
+		l->confirmed = l->marked;
+	}
+}
+
+static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
+{
+	struct link *l = arg;
+	struct slice bytes = zmsg_slice(&parts[0]);
+	enum msg_type type;
+
+	(void)z;
+	if (n != 1 || msg_peek(bytes, &type) != ERR_OK) {
+		stat_inc(&metrics.dropped, 1);
+		return;
+	}
+	l->heard = uv_now(l->uv);
+	if (type == MSG_WELCOME)
+		on_welcome(l, bytes);
+	else if (type == MSG_PONG)
+		on_pong(l, bytes);
+	else
+		l->o.msg(l->o.arg, type, bytes);
+}
+
+/* Connects to the next endpoint of the list, leaving the one before. */
+static enum err connect_next(struct link *l)
+{
+	size_t n;
+
+	if (!l->next[strspn(l->next, " ")])
+		l->next = l->brokers;
+	l->next += strspn(l->next, " ");
+	n = strcspn(l->next, " ");
+	if (n == 0 || n > ENDPOINT_BYTES_MAX)
+		return ERR_CONFIG;
+	if (l->current[0])
+		zsock_disconnect(l->z, l->current);
+	memcpy(l->current, l->next, n);
+	l->current[n] = 0;
+	l->next += n;
+	l->heard = uv_now(l->uv);
+	return zsock_connect(l->z, l->current, l->o.insecure);
+}
+
+static bool only_one(const struct link *l)
+{
+	const char *p = l->brokers + strspn(l->brokers, " ");
+
+	p += strcspn(p, " ");
+	return !p[strspn(p, " ")];
+}
+
+static void on_tick(uv_timer_t *t)
+{
+	struct link *l = t->data;
+	bool silent = uv_now(l->uv) - l->heard >= SILENT_INTERVALS * l->interval_ms;
+
+	if (silent && l->up)
+		go_down(l, "silent");
+	if (silent && !only_one(l) && connect_next(l) != ERR_OK)
+		log_error("link.endpoint", L_S("endpoint", l->current));
+	if (l->up)
+		say_ping(l);
+	else
+		say_hello(l);
+}
+
+static struct zsock *open_socket(struct link *l, struct zctx *zctx)
+{
+	struct zsock_opts zo = {
+		.type = ZSOCK_DEALER,
+		.curve = l->o.curve,
+		.on_msg = on_msg,
+		.arg = l,
+	};
+
+	return zsock_open(zctx, l->uv, &zo);
+}
+
+enum err link_open(struct link **out, struct zctx *zctx, uv_loop_t *uv, const struct link_opts *o)
+{
+	struct link *l = mem_new(sizeof(*l));
+
+	l->o = *o;
+	l->uv = uv;
+	l->brokers = mem_strndup(o->brokers, strlen(o->brokers));
+	l->name = mem_strndup(o->name, strlen(o->name));
+	l->next = l->brokers;
+	l->interval_ms = o->heartbeat_ms;
+	uv_timer_init(uv, &l->tick);
+	l->tick.data = l;
+	l->z = open_socket(l, zctx);
+	if (connect_next(l) != ERR_OK) {
+		log_error("link.endpoint", L_S("endpoint", l->current));
+		link_close(l);
+		return ERR_CONFIG;
+	}
+	/* the first HELLO soon, when the connection has come about */
+	uv_timer_start(&l->tick, on_tick, INTERVAL_MIN_MS, l->interval_ms);
+	*out = l;
+	return ERR_OK;
+}
+
+void link_drain(struct link *l)
+{
+	l->draining = true;
+	if (l->up)
+		say_ping(l);
+}
+
+void link_bye(struct link *l)
+{
+	struct bye m = { .instance = l->o.topic };
+	struct buf b = { .p = NULL };
+
+	if (!l->up)
+		return;
+	bye_encode(&m, &b);
+	if (send_now(l, &b, NULL) != ERR_OK)
+		log_debug("link.not_connected");
+	l->up = false;
+	stat_inc(&metrics.links, -1);
+	uv_timer_stop(&l->tick);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	struct link *l = h->data;
+
+	mem_wipe(&l->o.curve, sizeof(l->o.curve));
+	free(l->brokers);
+	free(l->name);
+	free(l);
+}
+
+void link_close(struct link *l)
+{
+	if (!l)
+		return;
+	if (l->up)
+		stat_inc(&metrics.links, -1);
+	l->up = false;
+	zsock_close(l->z);
+	uv_close((uv_handle_t *)&l->tick, on_closed);
+}

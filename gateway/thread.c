@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A loop thread: its parts are made in order on the thread itself and taken
+ * apart in reverse.  Ending has two steps, because libzmq drops what it has not
+ * written when a socket closes: goodbyes and cancels go out first, the sockets
+ * close LINGER_MS later.
+ */
+#include "gateway/thread.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/httpd/httpd.h"
+#include "common/log.h"
+#include "gateway/gw.h"
+#include "gateway/inflight.h"
+#include "gateway/link.h"
+#include "gateway/reply.h"
+#include "gateway/serve.h"
+#include "gateway/stream.h"
+#include "gateway/workers.h"
+
+#define LINGER_MS 100
+#define SWEEP_MS 30000
+
+struct thread {
+	struct thread_opts o;
+	uv_thread_t id;
+	uv_loop_t uv;
+	uv_async_t wake;
+	uv_timer_t linger, sweep;
+	uv_sem_t started;
+	enum err err; /* of the start */
+	uint16_t port;
+	atomic_bool want_drain, want_cut;
+	bool ending;
+	struct gw gw;
+};
+
+static void close_parts(struct thread *t)
+{
+	struct gw *gw = &t->gw;
+
+	if (gw->inflight)
+		stream_cut_all(gw);
+	httpd_close(gw->http);
+	link_close(gw->link);
+	workers_close(gw->workers);
+	inflight_free(gw->inflight);
+	uv_close((uv_handle_t *)&t->wake, NULL);
+	uv_close((uv_handle_t *)&t->linger, NULL);
+	uv_close((uv_handle_t *)&t->sweep, NULL);
+}
+
+static void on_linger(uv_timer_t *timer)
+{
+	close_parts(timer->data);
+}
+
+static void end(struct thread *t)
+{
+	if (t->ending)
+		return;
+	t->ending = true;
+	atomic_store(&t->gw.up, false);
+	link_bye(t->gw.link);
+	uv_timer_start(&t->linger, on_linger, LINGER_MS, 0);
+}
+
+static void on_drained(void *arg)
+{
+	end(arg);
+}
+
+static void on_wake(uv_async_t *a)
+{
+	struct thread *t = a->data;
+
+	if (atomic_load(&t->want_drain) && !t->gw.draining) {
+		t->gw.draining = true;
+		link_drain(t->gw.link);
+		httpd_drain(t->gw.http, on_drained, t);
+	}
+	if (atomic_load(&t->want_cut) && !t->ending) {
+		stream_cut_all(&t->gw);
+		end(t);
+	}
+}
+
+static uint32_t on_load(void *arg)
+{
+	struct gw *gw = arg;
+
+	return (uint32_t)inflight_count(gw->inflight);
+}
+
+static void on_up(void *arg)
+{
+	struct gw *gw = arg;
+
+	atomic_store(&gw->up, true);
+	workers_mark(gw->workers);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+	struct thread *t = timer->data;
+
+	if (link_up(t->gw.link))
+		workers_sweep(t->gw.workers);
+}
+
+static void open_workers(struct thread *t)
+{
+	const struct workers_opts wo = {
+		.topic = t->gw.topic,
+		.insecure = t->o.conf->insecure,
+		.curve = t->o.curve,
+		.frame = stream_frame,
+		.gone = stream_worker_gone,
+		.busy = stream_worker_busy,
+		.arg = &t->gw,
+	};
+
+	t->gw.workers = workers_open(t->o.zctx, &t->uv, &wo);
+}
+
+static enum err open_link(struct thread *t)
+{
+	char host[32] = "", name[64];
+	struct link_opts lo = {
+		.brokers = t->o.conf->brokers,
+		.insecure = t->o.conf->insecure,
+		.curve = t->o.curve,
+		.name = name,
+		.topic = t->gw.topic,
+		.heartbeat_ms = t->o.conf->heartbeat_ms,
+		.load = on_load,
+		.up = on_up,
+		.down = stream_broker_gone,
+		.msg = reply_msg,
+		.arg = &t->gw,
+	};
+	enum err e;
+
+	gethostname(host, sizeof(host) - 1);
+	snprintf(name, sizeof(name), "%s:%d:%u", host, (int)getpid(), t->o.index);
+	e = link_open(&t->gw.link, t->o.zctx, &t->uv, &lo);
+	mem_wipe(&lo.curve, sizeof(lo.curve));
+	return e;
+}
+
+static enum err open_http(struct thread *t)
+{
+	const struct gw_conf *c = t->o.conf;
+	const struct httpd_opts ho = {
+		.listen = t->o.listen,
+		.reuseport = c->threads > 1,
+		.tls_cert = c->tls_cert,
+		.tls_key = c->tls_key,
+		.max_body = c->max_body,
+		.body_budget = c->body_budget,
+		.head_ms = c->head_ms,
+		.body_ms = c->body_ms,
+		.idle_ms = c->idle_ms,
+		.stall_ms = c->stall_ms,
+		.max_conns = (unsigned)c->max_conns,
+		.on_request = serve_request,
+		.arg = &t->gw,
+	};
+	enum err e = httpd_open(&t->gw.http, &t->uv, &ho);
+
+	if (e == ERR_OK)
+		t->port = httpd_port(t->gw.http);
+	return e;
+}
+
+static void open_handles(struct thread *t)
+{
+	BUG_ON(uv_loop_init(&t->uv) != 0);
+	BUG_ON(uv_async_init(&t->uv, &t->wake, on_wake) != 0);
+	uv_timer_init(&t->uv, &t->linger);
+	uv_timer_init(&t->uv, &t->sweep);
+	t->wake.data = t->linger.data = t->sweep.data = t;
+	uv_timer_start(&t->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+}
+
+static enum err open_parts(struct thread *t)
+{
+	enum err e;
+
+	open_handles(t);
+	t->gw.conf = t->o.conf;
+	t->gw.uv = &t->uv;
+	randombytes_buf(&t->gw.topic, sizeof(t->gw.topic));
+	t->gw.inflight = inflight_new(&t->gw, stream_due);
+	open_workers(t);
+	e = open_link(t);
+	return e == ERR_OK ? open_http(t) : e;
+}
+
+static void run(void *arg)
+{
+	struct thread *t = arg;
+	enum err e = open_parts(t);
+
+	t->err = e;
+	if (e != ERR_OK)
+		close_parts(t);
+	uv_sem_post(&t->started);
+	uv_run(&t->uv, UV_RUN_DEFAULT);
+	if (uv_loop_close(&t->uv) != 0)
+		log_warn("thread.handles_left");
+	if (e == ERR_OK)
+		t->o.ended(t->o.arg);
+}
+
+enum err thread_start(struct thread **out, const struct thread_opts *o)
+{
+	struct thread *t = mem_new(sizeof(*t));
+	enum err e;
+
+	t->o = *o;
+	BUG_ON(uv_sem_init(&t->started, 0) != 0);
+	BUG_ON(uv_thread_create(&t->id, run, t) != 0);
+	uv_sem_wait(&t->started);
+	e = t->err;
+	if (e == ERR_OK)
+		*out = t;
+	else
+		thread_join(t);
+	return e;
+}
+
+uint16_t thread_port(const struct thread *t)
+{
+	return t->port;
+}
+
+bool thread_up(const struct thread *t)
+{
+	return atomic_load(&t->gw.up);
+}
+
+void thread_drain(struct thread *t)
+{
+	atomic_store(&t->want_drain, true);
+	uv_async_send(&t->wake);
+}
+
+void thread_cut(struct thread *t)
+{
+	atomic_store(&t->want_cut, true);
+	uv_async_send(&t->wake);
+}
+
+void thread_join(struct thread *t)
+{
+	if (!t)
+		return;
+	uv_thread_join(&t->id);
+	uv_sem_destroy(&t->started);
+	mem_wipe(&t->o.curve, sizeof(t->o.curve));
+	free(t);
+}

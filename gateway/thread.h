@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One loop thread with everything that serves on it.  All functions are called
+ * by the main thread.
+ */
+#ifndef SEALWAY_GATEWAY_THREAD_H
+#define SEALWAY_GATEWAY_THREAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/zsock.h"
+#include "gateway/conf.h"
+
+struct thread;
+
+struct thread_opts {
+	const struct gw_conf *conf; /* outlives the thread */
+	struct zctx *zctx;
+	struct zcurve curve;      /* towards the broker; wiped with the thread */
+	unsigned index;           /* from 0, for its name */
+	const char *listen;       /* conf's, with the port that the first thread found */
+	void (*ended)(void *arg); /* from the thread itself, when it has nothing left to do */
+	void *arg;
+};
+
+/* Starts a thread and waits until it listens.  Errors as httpd_open and
+ * link_open; then there is no thread. */
+enum err thread_start(struct thread **out, const struct thread_opts *o) MUST_USE;
+
+/* The port it listens on. */
+uint16_t thread_port(const struct thread *t);
+
+/* Whether a broker has welcomed it. */
+bool thread_up(const struct thread *t);
+
+/* Asks it to take no new connections and to end when everything is answered. */
+void thread_drain(struct thread *t);
+
+/* Asks it to end now: what still runs is cut and cancelled. */
+void thread_cut(struct thread *t);
+
+/* Waits for its end and frees it; NULL is fine. */
+void thread_join(struct thread *t);
+
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The set of introduced workers.  Credits outstanding per request are at most
+ * CREDIT_INITIAL / FLIGHT_GRANT_STEP messages, so a send queue of a few times
+ * the requests in flight cannot overflow; XSUB would drop silently if it did.
+ */
+#include "gateway/workers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/map.h"
+#include "gateway/metrics.h"
+
+#define SEND_QUEUE 65536 /* messages of some 40 bytes */
+
+struct worker {
+	struct workers *set;
+	uint64_t instance;
+	char *endpoint;
+	struct zsock *z;
+	bool introduced; /* since the last workers_mark */
+};
+
+struct workers {
+	struct workers_opts o;
+	struct zctx *zctx;
+	uv_loop_t *uv;
+	struct map *map; /* instance -> struct worker */
+};
+
+struct workers *workers_open(struct zctx *zctx, uv_loop_t *uv, const struct workers_opts *o)
+{
+	struct workers *w = mem_new(sizeof(*w));
+
+	w->o = *o;
+	w->zctx = zctx;
+	w->uv = uv;
+	w->map = map_new(sizeof(uint64_t));
+	return w;
+}
+
+size_t workers_count(const struct workers *w)
+{
+	return map_count(w->map);
+}
+
+static void on_frame(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
+{
+	struct worker *k = arg;
+
+	(void)z;
+	stat_inc(&metrics.chunks, 1);
+	if (n != 1)
+		stat_inc(&metrics.dropped, 1);
+	else
+		k->set->o.frame(k->set->o.arg, k->instance, zmsg_slice(&parts[0]));
+}
+
+static void worker_free(struct worker *k)
+{
+	zsock_close(k->z);
+	free(k->endpoint);
+	free(k);
+	stat_inc(&metrics.workers, -1);
+}
+
+static void forget(struct workers *w, struct worker *k, const char *why)
+{
+	uint64_t instance = k->instance;
+
+	log_info("worker.gone", L_S("endpoint", k->endpoint), L_S("why", why));
+	map_del(w->map, &instance);
+	worker_free(k);
+	w->o.gone(w->o.arg, instance);
+}
+
+static enum err subscribe(struct workers *w, struct worker *k)
+{
+	uint8_t frame[1 + CHUNK_TOPIC_BYTES] = { 1 };
+	struct zmsg m;
+	enum err e;
+
+	put_be64(frame + 1, w->o.topic);
+	zmsg_copy_init(&m, slice_of(frame, sizeof(frame)));
+	e = zsock_send(k->z, &m, 1);
+	if (e != ERR_OK)
+		zmsg_close(&m);
+	return e;
+}
+
+static struct zsock *open_socket(struct workers *w, struct worker *k, struct slice key)
+{
+	struct zsock_opts zo = {
+		.type = ZSOCK_XSUB,
+		.sndhwm = SEND_QUEUE,
+		.on_msg = on_frame,
+		.arg = k,
+	};
+	struct zsock *z;
+
+	if (key.n == KEY_BYTES && w->o.curve.on) {
+		zo.curve = w->o.curve;
+		zo.curve.server = false;
+		memcpy(zo.curve.server_key, key.p, KEY_BYTES);
+	}
+	z = zsock_open(w->zctx, w->uv, &zo);
+	mem_wipe(&zo.curve, sizeof(zo.curve));
+	return z;
+}
+
+static void meet(struct workers *w, const struct intro *m)
+{
+	struct worker *k = mem_new(sizeof(*k));
+
+	k->set = w;
+	k->instance = m->worker;
+	k->introduced = true;
+	k->endpoint = mem_strndup(m->endpoint.p, m->endpoint.n);
+	k->z = open_socket(w, k, m->key);
+	stat_inc(&metrics.workers, 1);
+	if (zsock_connect(k->z, k->endpoint, w->o.insecure) != ERR_OK || subscribe(w, k) != ERR_OK) {
+		log_error("worker.endpoint", L_S("endpoint", k->endpoint));
+		worker_free(k);
+		return;
+	}
+	log_info("worker.introduced", L_S("endpoint", k->endpoint));
+	map_put(w->map, &k->instance, k);
+}
+
+static struct worker *at_endpoint(struct workers *w, struct slice endpoint)
+{
+	struct worker *k;
+	size_t pos = 0;
+
+	while ((k = map_next(w->map, &pos)))
+		if (slice_is(endpoint, k->endpoint))
+			return k;
+	return NULL;
+}
+
+void workers_intro(struct workers *w, const struct intro *m)
+{
+	struct worker *k = map_get(w->map, &m->worker);
+
+	if (!m->present) {
+		if (k)
+			forget(w, k, "the broker says so");
+		return;
+	}
+	if (k && slice_is(m->endpoint, k->endpoint)) {
+		k->introduced = true;
+		return;
+	}
+	if (k)
+		forget(w, k, "moved");
+	k = at_endpoint(w, m->endpoint);
+	if (k)
+		forget(w, k, "replaced by its next life");
+	if (map_count(w->map) >= WORKERS_MAX)
+		log_error("worker.too_many");
+	else
+		meet(w, m);
+}
+
+void workers_mark(struct workers *w)
+{
+	struct worker *k;
+	size_t pos = 0;
+
+	while ((k = map_next(w->map, &pos)))
+		k->introduced = false;
+}
+
+void workers_sweep(struct workers *w)
+{
+	struct worker *k;
+	size_t pos = 0;
+
+	while ((k = map_next(w->map, &pos)))
+		if (!k->introduced && !w->o.busy(w->o.arg, k->instance))
+			forget(w, k, "not introduced again");
+}
+
+/* One frame of CREDIT_MARK and the message (chunk.h). */
+static enum err send_up(struct worker *k, struct buf *b)
+{
+	struct zmsg m;
+	enum err e;
+
+	zmsg_take_init(&m, b);
+	e = zsock_send(k->z, &m, 1);
+	if (e != ERR_OK)
+		zmsg_close(&m);
+	return e;
+}
+
+enum err workers_credit(struct workers *w, uint64_t worker, const struct credit *m)
+{
+	struct worker *k = map_get(w->map, &worker);
+	struct buf b = { .p = NULL };
+
+	if (!k)
+		return ERR_CLOSED;
+	buf_add(&b, (const uint8_t[]){ CREDIT_MARK }, 1);
+	credit_encode(m, &b);
+	stat_inc(&metrics.credits, 1);
+	return send_up(k, &b);
+}
+
+static void cancel_one(struct worker *k, const struct cancel *m)
+{
+	struct buf b = { .p = NULL };
+
+	buf_add(&b, (const uint8_t[]){ CREDIT_MARK }, 1);
+	cancel_encode(m, &b);
+	stat_inc(&metrics.cancels, 1);
+	if (send_up(k, &b) != ERR_OK)
+		log_debug("worker.cancel_not_sent", L_RID(m->rid));
+}
+
+void workers_cancel(struct workers *w, uint64_t worker, const struct cancel *m)
+{
+	struct worker *k = map_get(w->map, &worker);
+	size_t pos = 0;
+
+	if (k) {
+		cancel_one(k, m);
+		return;
+	}
+	while (worker == 0 && (k = map_next(w->map, &pos)))
+		cancel_one(k, m);
+}
+
+void workers_close(struct workers *w)
+{
+	struct worker *k;
+	size_t pos = 0;
+
+	if (!w)
+		return;
+	while ((k = map_next(w->map, &pos))) {
+		map_del(w->map, &k->instance);
+		worker_free(k);
+	}
+	map_free(w->map);
+	mem_wipe(&w->o.curve, sizeof(w->o.curve));
+	free(w);
+}
