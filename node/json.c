@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every block that jansson allocates carries its size in front, so that it can
+ * be wiped when freed; texts of prompts and answers leave no copies behind.
+ */
+#include "node/json.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HEAD 16 /* keeps the alignment of malloc */
+
+static void *wiping_malloc(size_t n)
+{
+	uint8_t *p;
+
+	if (n > SIZE_MAX - HEAD)
+		return NULL;
+	p = malloc(n + HEAD);
+	if (!p)
+		return NULL;
+	memcpy(p, &n, sizeof(n));
+	return p + HEAD;
+}
+
+static void wiping_free(void *v)
+{
+	uint8_t *p = v;
+	size_t n;
+
+	if (!p)
+		return;
+	memcpy(&n, p - HEAD, sizeof(n));
+	mem_wipe(p, n);
+	free(p - HEAD);
+}
+
+void json_harden(void)
+{
+	json_set_alloc_funcs(wiping_malloc, wiping_free);
+	json_object_seed(0); /* from the system's randomness: members cannot be made to collide */
+}
+
+enum err json_object_of(struct slice text, json_t **out)
+{
+	json_t *v = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+
+	if (!json_is_object(v)) {
+		json_decref(v);
+		return ERR_FORMAT;
+	}
+	*out = v;
+	return ERR_OK;
+}
+
+static int append(const char *p, size_t n, void *arg)
+{
+	buf_add(arg, p, n);
+	return 0;
+}
+
+void json_append(struct buf *out, const json_t *v, unsigned precision)
+{
+	BUG_ON(json_dump_callback(v, append, out,
+				  JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(precision)) != 0);
+}
+
+struct slice json_text(const json_t *v)
+{
+	return slice_of(json_string_value(v), json_string_length(v));
+}
+
+enum err json_member_u64(const json_t *object, const char *name, uint64_t max, bool *present, uint64_t *out)
+{
+	const json_t *v = json_object_get(object, name);
+	json_int_t i;
+
+	*present = v && !json_is_null(v);
+	if (!*present)
+		return ERR_OK;
+	i = json_integer_value(v);
+	if (!json_is_integer(v) || i < 0 || (uint64_t)i > max)
+		return ERR_FORMAT;
+	*out = (uint64_t)i;
+	return ERR_OK;
+}
+
+enum err json_member_bool(const json_t *object, const char *name, bool *out)
+{
+	const json_t *v = json_object_get(object, name);
+
+	if (v && !json_is_null(v) && !json_is_boolean(v))
+		return ERR_FORMAT;
+	*out = json_is_true(v);
+	return ERR_OK;
+}
+
+void json_put(json_t *object, const char *name, json_t *value)
+{
+	BUG_ON(!value || json_object_set_new(object, name, value) != 0);
+}

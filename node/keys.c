@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Rotation (PROTOCOL section 4.5): a key is offered for its lifetime; then a
+ * successor is made and registered; from the acknowledgement on the old one is
+ * accepted for the longest lock plus the dispatch deadline, and then wiped with
+ * its guard.  No successor is made before the present key was acknowledged, so
+ * the list stays short when no gateway can be reached.
+ */
+#include "node/keys.h"
+
+#include <sodium.h>
+#include <string.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "node/guard.h"
+#include "proto/receipt.h"
+
+#define CLOCK_SLACK_S 300 /* clients' clocks may differ by this much */
+
+struct nodekey {
+	uint8_t *secret; /* sodium_malloc: locked, guard pages, wiped by sodium_free */
+	uint8_t pub[SEAL_KEY];
+	uint64_t counter;
+	uint8_t statement[STATEMENT_BYTES];
+	char signature[SIGN_B64];
+	struct guard *guard;
+	uint64_t made_ms;
+	uint64_t until_ms; /* 0: no end yet */
+	bool acknowledged;
+	struct nodekey *older;
+};
+
+struct keys {
+	struct keys_opts o;
+	struct nodekey *newest;
+};
+
+static void nodekey_free(struct nodekey *n)
+{
+	sodium_free(n->secret);
+	guard_free(n->guard);
+	mem_wipe(n, sizeof(*n));
+	free(n);
+}
+
+static void make_statement(const struct keys *k, struct nodekey *n, uint64_t unix_s)
+{
+	struct statement s = {
+		.node = k->o.node,
+		.counter = n->counter,
+		.not_before = unix_s > CLOCK_SLACK_S ? unix_s - CLOCK_SLACK_S : 0,
+		.not_after = unix_s + k->o.lifetime_s + k->o.overlap_s + CLOCK_SLACK_S,
+	};
+
+	memcpy(s.node_key, n->pub, sizeof(s.node_key));
+	statement_encode(&s, n->statement);
+	sign_label(k->o.sign, STATEMENT_LABEL, slice_of(n->statement, STATEMENT_BYTES), n->signature);
+}
+
+static void make_key(struct keys *k, uint64_t mono_ms, uint64_t unix_ms)
+{
+	struct nodekey *n = mem_new(sizeof(*n));
+
+	n->secret = sodium_malloc(SEAL_KEY);
+	BUG_ON(!n->secret); /* memory is out at start or rotation: a supervisor restarts us */
+	seal_keypair(n->pub, n->secret);
+	n->counter = unix_ms;
+	if (k->newest && n->counter <= k->newest->counter)
+		n->counter = k->newest->counter + 1;
+	n->guard = guard_new(k->o.guard_max);
+	n->made_ms = mono_ms;
+	make_statement(k, n, unix_ms / 1000);
+	n->older = k->newest;
+	k->newest = n;
+	log_info("key_made", L_U("counter", n->counter));
+}
+
+struct keys *keys_new(const struct keys_opts *o, uint64_t mono_ms, uint64_t unix_ms)
+{
+	struct keys *k = mem_new(sizeof(*k));
+
+	k->o = *o;
+	make_key(k, mono_ms, unix_ms);
+	return k;
+}
+
+void keys_free(struct keys *k)
+{
+	struct nodekey *n, *older;
+
+	if (!k)
+		return;
+	for (n = k->newest; n; n = older) {
+		older = n->older;
+		nodekey_free(n);
+	}
+	free(k);
+}
+
+static void drop_expired(struct keys *k, uint64_t mono_ms)
+{
+	for (struct nodekey **at = &k->newest; *at;) {
+		struct nodekey *n = *at;
+
+		if (n->until_ms && mono_ms >= n->until_ms) {
+			*at = n->older;
+			log_info("key_dropped", L_U("counter", n->counter));
+			nodekey_free(n);
+		} else {
+			at = &n->older;
+		}
+	}
+}
+
+bool keys_tick(struct keys *k, uint64_t mono_ms, uint64_t unix_ms)
+{
+	const struct nodekey *n = k->newest;
+
+	drop_expired(k, mono_ms);
+	if (!n->acknowledged)
+		return false;
+	if (mono_ms - n->made_ms < k->o.lifetime_s * 1000 && !guard_crowded(n->guard))
+		return false;
+	make_key(k, mono_ms, unix_ms);
+	return true;
+}
+
+void keys_acknowledged(struct keys *k, uint64_t counter, uint64_t mono_ms)
+{
+	struct nodekey *n = k->newest;
+
+	if (n->counter != counter || n->acknowledged)
+		return; /* a late answer for a predecessor, or a repetition */
+	n->acknowledged = true;
+	for (n = n->older; n; n = n->older) {
+		if (!n->until_ms)
+			n->until_ms = mono_ms + k->o.overlap_s * 1000;
+	}
+}
+
+struct nodekey *keys_current(struct keys *k)
+{
+	return k->newest;
+}
+
+struct nodekey *keys_find(struct keys *k, const uint8_t pub[SEAL_KEY], uint64_t mono_ms)
+{
+	for (struct nodekey *n = k->newest; n; n = n->older) {
+		if (memcmp(n->pub, pub, SEAL_KEY) == 0)
+			return n->until_ms && mono_ms >= n->until_ms ? NULL : n;
+	}
+	return NULL;
+}
+
+const uint8_t *nodekey_public(const struct nodekey *n)
+{
+	return n->pub;
+}
+
+uint64_t nodekey_counter(const struct nodekey *n)
+{
+	return n->counter;
+}
+
+struct slice nodekey_statement(const struct nodekey *n)
+{
+	return slice_of(n->statement, STATEMENT_BYTES);
+}
+
+struct slice nodekey_signature(const struct nodekey *n)
+{
+	return slice_of(n->signature, SIGN_B64);
+}
+
+enum err nodekey_derive(const struct nodekey *n, const uint8_t peer[SEAL_KEY], const uint8_t salt[SEAL_SALT],
+			uint8_t out[SEAL_KEY])
+{
+	return seal_derive(n->secret, peer, salt, out);
+}
+
+enum err nodekey_answer_once(struct nodekey *n, const uint8_t key[SEAL_KEY])
+{
+	return guard_enter(n->guard, key);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Between OpenAI's API as clients know it and as servers really speak it.
+ * Pure: JSON in, JSON out.
+ */
+#ifndef SEALWAY_NODE_OPENAI_FIX_H
+#define SEALWAY_NODE_OPENAI_FIX_H
+
+#include <jansson.h>
+
+#include "node/engine.h"
+
+/* One event of a stream. */
+struct openai_event {
+	json_t *choice;     /* with text or delta to pass on, finish_reason null; borrowed; or NULL */
+	const char *finish; /* static, or NULL */
+	bool has_usage;
+	struct usage usage;
+};
+
+/* Makes the request one for the server: stream with usage, floats, base64 images. */
+void openai_shape(enum endpoint ep, json_t *body, bool stream);
+
+/* Reads an event's object, which it may change.  ERR_NODE for an error in the
+ * stream or a shape that is none of the API's. */
+enum err openai_event_read(enum endpoint ep, json_t *event, struct openai_event *out) MUST_USE;
+
+/* Makes a whole answer one that official clients accept: indices, roles,
+ * embeddings as floats, images with a data: URL (b64_json stays only when
+ * keep_b64).  ERR_NODE when that cannot be done. */
+enum err openai_whole(enum endpoint ep, json_t *object, bool keep_b64) MUST_USE;
+
+/* Words in the text of a whole answer, for servers that send no usage. */
+uint64_t openai_words(const json_t *object);
+
+#endif

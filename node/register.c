@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One target per gateway, each with a timer of its own: after an acknowledgement
+ * it waits for the interval, after a failure for a time that doubles up to
+ * BACKOFF_MAX_MS.  Counters are Unix time in milliseconds, raised where that
+ * would not grow, so that they grow over restarts as well.
+ */
+#include "node/register.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/net/upstream.h"
+#include "node/counts.h"
+#include "node/register_body.h"
+
+#define BACKOFF_MIN_MS 100
+#define BACKOFF_MAX_MS 10000
+#define TARGETS_MAX 16
+
+struct target {
+	struct registrar *r;
+	char *url;
+	uv_timer_t timer;
+	struct upstream_req *call;
+	struct buf body;
+	int status;
+	uint64_t key_counter; /* of the statement sent */
+	uint64_t backoff_ms;
+	bool again; /* asked for while a call runs */
+	bool failing;
+};
+
+struct registrar {
+	struct registrar_opts o;
+	char *address;
+	struct upstream *up;
+	struct buf evidence;
+	uint64_t counter;
+	uint64_t acknowledged; /* key counter */
+	unsigned n;
+	struct target targets[TARGETS_MAX];
+	unsigned handles;
+};
+
+static uint64_t unix_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void wait_ms(struct target *t, uint64_t ms)
+{
+	uv_timer_start(&t->timer, on_timer, ms, 0);
+}
+
+static void succeeded(struct target *t)
+{
+	struct registrar *r = t->r;
+
+	if (t->failing || t->backoff_ms == 0)
+		log_info("registered", L_S("gateway", t->url));
+	t->failing = false;
+	t->backoff_ms = BACKOFF_MIN_MS;
+	if (t->key_counter > r->acknowledged)
+		r->acknowledged = t->key_counter;
+	keys_acknowledged(r->o.keys, t->key_counter, uv_now(r->o.uv));
+	wait_ms(t, t->again ? 0 : r->o.interval_s * 1000);
+}
+
+static void failed(struct target *t, const char *result)
+{
+	if (!t->failing)
+		log_warn("registration_failed", L_S("gateway", t->url), L_S("result", result),
+			 L_I("status", t->status));
+	t->failing = true;
+	t->backoff_ms = t->backoff_ms ? t->backoff_ms * 2 : BACKOFF_MIN_MS;
+	if (t->backoff_ms > BACKOFF_MAX_MS)
+		t->backoff_ms = BACKOFF_MAX_MS;
+	wait_ms(t, t->backoff_ms);
+}
+
+static void on_head(void *arg, int status, const char *content_type)
+{
+	struct target *t = arg;
+
+	(void)content_type;
+	t->status = status;
+}
+
+static void on_done(void *arg, enum upstream_result result)
+{
+	struct target *t = arg;
+	bool ok = result == UPSTREAM_OK && t->status == 200;
+
+	t->call = NULL;
+	buf_reset(&t->body);
+	count_registration(ok);
+	if (ok)
+		succeeded(t);
+	else
+		failed(t, upstream_result_name(result));
+}
+
+static void write_body(struct target *t)
+{
+	struct registrar *r = t->r;
+	uint64_t now = unix_ms();
+	struct register_body b = { .node = r->o.node,
+				   .address = r->address,
+				   .country = r->o.country,
+				   .validity_s = r->o.validity_s,
+				   .key = keys_current(r->o.keys),
+				   .models = r->o.models,
+				   .evidence = buf_slice(&r->evidence) };
+
+	r->counter = now > r->counter ? now : r->counter + 1;
+	b.counter = r->counter;
+	t->key_counter = nodekey_counter(b.key);
+	register_body_write(&b, r->o.sign, &t->body);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	static const struct upstream_header h[] = { { "Content-Type",
+						      { (const uint8_t *)"application/json", 16 } } };
+	struct target *t = timer->data;
+	struct upstream_call c = { .method = "POST", .url = t->url, .headers = h, .n_headers = 1 };
+
+	if (t->call) {
+		t->again = true;
+		return;
+	}
+	t->again = false;
+	t->status = 0;
+	write_body(t);
+	c.body = buf_slice(&t->body);
+	c.connect_ms = 5000;
+	c.total_ms = 15000;
+	c.max_body = 65536;
+	c.on_head = on_head;
+	c.on_done = on_done;
+	c.arg = t;
+	t->call = upstream_start(t->r->up, &c);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	struct registrar *r = ((struct target *)h->data)->r;
+
+	if (--r->handles > 0)
+		return;
+	for (unsigned i = 0; i < r->n; i++) {
+		free(r->targets[i].url);
+		buf_free(&r->targets[i].body);
+	}
+	buf_free(&r->evidence);
+	free(r->address);
+	free(r);
+}
+
+static enum err bad(const char *setting, const char *what)
+{
+	log_error("configuration", L_S("setting", setting), L_S("what", what));
+	return ERR_CONFIG;
+}
+
+static enum err load_evidence(struct registrar *r, const char *path)
+{
+	uint8_t piece[4096];
+	FILE *f;
+	size_t n;
+
+	if (!*path)
+		return ERR_OK;
+	f = fopen(path, "rbe");
+	if (!f)
+		return bad("evidence_file", "cannot be read");
+	while (r->evidence.n <= EVIDENCE_BYTES_MAX && (n = fread(piece, 1, sizeof(piece), f)) > 0)
+		buf_add(&r->evidence, piece, n);
+	n = (size_t)ferror(f);
+	fclose(f);
+	if (n || r->evidence.n > EVIDENCE_BYTES_MAX)
+		return bad("evidence_file", "cannot be read, or over 1 MiB");
+	return ERR_OK;
+}
+
+static enum err add_target(struct registrar *r, struct slice url)
+{
+	struct target *t = &r->targets[r->n];
+	struct buf b = { 0 };
+
+	if (r->n == TARGETS_MAX || url.n > URL_BYTES_MAX)
+		return bad("gateway", "too many URLs, or one is too long");
+	while (url.n && url.p[url.n - 1] == '/')
+		url.n--;
+	if (url.n < 8 || (memcmp(url.p, "http://", 7) != 0 && memcmp(url.p, "https://", 8) != 0))
+		return bad("gateway", "not an http:// or https:// URL");
+	buf_add(&b, url.p, url.n);
+	buf_add(&b, "/v1/nodes", sizeof("/v1/nodes"));
+	t->r = r;
+	t->url = (char *)b.p;
+	t->timer.data = t;
+	uv_timer_init(r->o.uv, &t->timer);
+	r->handles++;
+	r->n++;
+	return ERR_OK;
+}
+
+static enum err add_targets(struct registrar *r, const char *list)
+{
+	enum err e = ERR_OK;
+
+	for (const char *s = list; *s && e == ERR_OK;) {
+		size_t len = strcspn(s, " \t,");
+
+		if (len)
+			e = add_target(r, slice_of(s, len));
+		s += len ? len : 1;
+	}
+	return e;
+}
+
+enum err registrar_open(struct registrar **out, const struct registrar_opts *o)
+{
+	struct registrar *r = mem_new(sizeof(*r));
+	struct upstream_opts uo = { .ca_file = o->ca_file, .max_idle = 4 };
+
+	r->o = *o;
+	r->address = mem_strndup(o->address, strlen(o->address));
+	r->up = upstream_new(o->uv, &uo);
+	if (load_evidence(r, o->evidence_file) != ERR_OK || add_targets(r, o->gateways) != ERR_OK) {
+		registrar_close(r);
+		return ERR_CONFIG;
+	}
+	registrar_now(r);
+	*out = r;
+	return ERR_OK;
+}
+
+void registrar_now(struct registrar *r)
+{
+	for (unsigned i = 0; i < r->n; i++)
+		wait_ms(&r->targets[i], 0);
+}
+
+bool registrar_acknowledged(const struct registrar *r)
+{
+	return r->n == 0 || r->acknowledged > 0;
+}
+
+void registrar_close(struct registrar *r)
+{
+	if (!r)
+		return;
+	upstream_free(r->up);
+	r->up = NULL;
+	if (r->n == 0) {
+		buf_free(&r->evidence);
+		free(r->address);
+		free(r);
+		return;
+	}
+	for (unsigned i = 0; i < r->n; i++)
+		uv_close((uv_handle_t *)&r->targets[i].timer, on_closed);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The order of checks: request id not seen, envelope, key known (425), room
+ * under the model's limit (429; before the guard, so that the request may come
+ * again), decryption, the guard (425), then everything that only the plaintext
+ * can show.  What is wrong inside the plaintext is said to nobody in the clear
+ * beyond the 400.
+ */
+#include "node/request.h"
+
+#include <string.h>
+
+#include "node/answer.h"
+#include "node/limit.h"
+#include "node/open.h"
+
+struct request {
+	struct envelope envelope;
+	struct nodekey *nodekey;
+	uint8_t key[SEAL_KEY];
+	struct buf plain;
+	struct task_opts task;
+};
+
+static void request_free(struct request *q)
+{
+	envelope_free(&q->envelope);
+	buf_free(&q->plain);
+	json_decref(q->task.body);
+	mem_wipe(q->key, sizeof(q->key));
+}
+
+static enum err admit(struct node *n, struct request *q, struct slice body, const char **param)
+{
+	uint64_t now = uv_now(n->uv);
+	enum err e;
+
+	if (tasks_find(n->tasks, q->task.rid) || receipts_get(n->receipts, q->task.rid, now))
+		return ERR_ANSWERED;
+	e = envelope_parse(body, &q->envelope, param);
+	if (e != ERR_OK)
+		return e;
+	q->nodekey = keys_find(n->keys, q->envelope.node_key, now);
+	if (!q->nodekey)
+		return ERR_KEY_UNKNOWN;
+	q->task.model = models_find(&n->models, buf_slice(&q->envelope.model));
+	if (!q->task.model) {
+		*param = "model_name";
+		return ERR_BODY;
+	}
+	return q->task.model->running < q->task.model->max_concurrent ? ERR_OK : ERR_RATE;
+}
+
+static enum err check_plain(struct node *n, struct request *q, const struct authz *a, const char **param)
+{
+	struct agreement agreed = { q->task.endpoint, buf_slice(&q->envelope.model), q->envelope.stream };
+
+	if (json_object_of(buf_slice(&q->plain), &q->task.body) != ERR_OK)
+		return ERR_BODY;
+	if (q->envelope.stack != a->stack) {
+		*param = "stack_small_id";
+		return ERR_BODY;
+	}
+	if (limit_agree(q->task.body, &agreed, &q->task.include_usage) != ERR_OK)
+		return ERR_BODY;
+	return limit_apply(q->task.body, q->task.endpoint, n->engine, a->units, q->task.model->max_units,
+			   &q->task.bounds);
+}
+
+static void start(struct node *n, struct request *q, struct hreq *r)
+{
+	q->task.stream = q->envelope.stream;
+	q->task.stack = q->envelope.stack;
+	q->task.key = q->key;
+	q->task.node_key = nodekey_public(q->nodekey);
+	q->task.plain_hash = q->envelope.plain_hash;
+	hreq_drop_body(r);
+	tasks_start(n->tasks, r, &q->task);
+}
+
+void request_take(struct node *n, struct hreq *r, enum endpoint ep, const struct authz *a)
+{
+	struct request q = { .plain.secret = true, .task.endpoint = ep };
+	const char *param = NULL;
+	enum err e;
+
+	memcpy(q.task.rid, a->rid, RID_BYTES);
+	e = admit(n, &q, hreq_body(r), &param);
+	if (e == ERR_OK)
+		e = envelope_open(&q.envelope, q.nodekey, q.key, &q.plain, &param);
+	if (e == ERR_OK)
+		e = check_plain(n, &q, a, &param);
+	if (e == ERR_OK)
+		start(n, &q, r);
+	else
+		answer_error(r, e, param, a->rid);
+	request_free(&q);
+}

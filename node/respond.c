@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * PROTOCOL section 4.5-4.8.  A nonce comes from seal_nonces and from nowhere
+ * else, and the object is not sealed when there is none left, so none is ever
+ * used twice under one key.  response_hash covers the padded bytes.
+ */
+#include "node/respond.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/b64.h"
+#include "common/hash.h"
+#include "node/json.h"
+#include "node/usage.h"
+
+struct response {
+	const struct sign_key *sign;
+	uint8_t key[SEAL_KEY];
+	struct seal_nonces nonces;
+	struct hash_state *transcript;
+	struct receipt receipt; /* filled but for its ending */
+	struct receipt_text text;
+	bool stream, ended;
+	char id[48];
+	char *model;
+	uint64_t created;
+	struct buf plain; /* secret; reused from object to object */
+};
+
+static const char *const id_prefix[] = {
+	[EP_COMPLETIONS] = "cmpl-", [EP_CHAT] = "chatcmpl-", [EP_EMBEDDINGS] = "embd-", [EP_IMAGES] = "img-"
+};
+
+static void make_id(struct response *r)
+{
+	uint8_t random[16];
+	size_t n = strlen(id_prefix[r->receipt.endpoint]);
+
+	memcpy(r->id, id_prefix[r->receipt.endpoint], n);
+	randombytes_buf(random, sizeof(random));
+	hex_put(r->id + n, random, sizeof(random));
+}
+
+struct response *response_new(const struct response_opts *o)
+{
+	struct response *r = mem_new(sizeof(*r));
+
+	r->sign = o->sign;
+	r->stream = o->stream;
+	r->created = o->unix_s;
+	memcpy(r->key, o->key, sizeof(r->key));
+	seal_nonces_init(&r->nonces);
+	r->transcript = hash_new();
+	r->receipt.endpoint = (uint8_t)o->endpoint;
+	r->receipt.stack = o->stack;
+	memcpy(r->receipt.rid, o->rid, RID_BYTES);
+	memcpy(r->receipt.node_key, o->node_key, KEY_BYTES);
+	memcpy(r->receipt.plain_hash, o->plain_hash, KEY_BYTES);
+	hash(r->receipt.model_hash, o->model);
+	r->model = mem_strndup(o->model.p, o->model.n);
+	r->plain.secret = true;
+	make_id(r);
+	return r;
+}
+
+void response_free(struct response *r)
+{
+	if (!r)
+		return;
+	hash_free(r->transcript);
+	buf_free(&r->plain);
+	free(r->model);
+	mem_wipe(r, sizeof(*r));
+	free(r);
+}
+
+static const char *object_name(const struct response *r)
+{
+	switch (r->receipt.endpoint) {
+	case EP_COMPLETIONS:
+		return "text_completion";
+	case EP_CHAT:
+		return r->stream ? "chat.completion.chunk" : "chat.completion";
+	default:
+		return "list";
+	}
+}
+
+json_t *response_object(const struct response *r)
+{
+	json_t *o = json_object();
+
+	json_put(o, "id", json_string(r->id));
+	json_put(o, "created", json_integer((json_int_t)r->created));
+	if (r->receipt.endpoint == EP_IMAGES)
+		return o; /* OpenAI's image answers name neither object nor model */
+	json_put(o, "object", json_string(object_name(r)));
+	json_put(o, "model", json_string(r->model));
+	return o;
+}
+
+static void make_receipt(struct response *r, const struct ending *end)
+{
+	uint8_t raw[RECEIPT_BYTES];
+
+	r->receipt.outcome = end->outcome;
+	r->receipt.prompt = end->used.prompt;
+	r->receipt.completion = end->used.completion;
+	r->receipt.unix_s = end->unix_s;
+	hash_peek(r->transcript, r->receipt.transcript);
+	receipt_encode(&r->receipt, raw);
+	b64_put(r->text.receipt, raw, sizeof(raw));
+	sign_label(r->sign, RECEIPT_LABEL, slice_of(raw, sizeof(raw)), r->text.signature);
+	r->ended = true;
+}
+
+static void add_b64(struct buf *out, const char *name, struct slice bytes)
+{
+	buf_fmt(out, "\"%s\":\"", name);
+	b64_encode(out, bytes);
+	buf_str(out, "\"");
+}
+
+static void add_ending(struct response *r, const struct ending *end, struct buf *out)
+{
+	json_t *usage = usage_json(&end->used);
+
+	make_receipt(r, end);
+	buf_str(out, ",\"usage\":");
+	json_append(out, usage, 17);
+	buf_fmt(out, ",\"receipt\":\"%.*s\",\"receipt_signature\":\"%.*s\"", (int)sizeof(r->text.receipt),
+		r->text.receipt, (int)sizeof(r->text.signature), r->text.signature);
+	json_decref(usage);
+}
+
+enum err response_seal(struct response *r, const json_t *plain, const struct ending *end, struct buf *out)
+{
+	uint8_t nonce[SEAL_NONCE], h[HASH_BYTES];
+	struct buf cipher = { 0 };
+	char signature[SIGN_B64];
+	enum err e = r->ended ? ERR_LIMIT : seal_nonces_next(&r->nonces, end != NULL, nonce);
+
+	if (e != ERR_OK)
+		return e;
+	buf_reset(&r->plain);
+	json_append(&r->plain, plain, r->receipt.endpoint == EP_EMBEDDINGS ? 9 : 17);
+	seal_pad(&r->plain);
+	hash(h, buf_slice(&r->plain));
+	hash_add(r->transcript, slice_of(h, sizeof(h)));
+	r->receipt.chunks++;
+	sign_hash(r->sign, h, signature);
+	seal_encrypt(r->key, nonce, buf_slice(&r->plain), &cipher);
+	buf_str(out, "{");
+	add_b64(out, "ciphertext", buf_slice(&cipher));
+	buf_str(out, ",");
+	add_b64(out, "nonce", slice_of(nonce, sizeof(nonce)));
+	buf_str(out, ",");
+	add_b64(out, "response_hash", slice_of(h, sizeof(h)));
+	buf_fmt(out, ",\"signature\":\"%.*s\"", SIGN_B64, signature);
+	if (end)
+		add_ending(r, end, out);
+	buf_str(out, "}");
+	buf_free(&cipher);
+	return ERR_OK;
+}
+
+void response_close(struct response *r, const struct ending *end)
+{
+	if (!r->ended)
+		make_receipt(r, end);
+}
+
+const struct receipt_text *response_receipt(const struct response *r)
+{
+	return &r->text;
+}
+
+uint32_t response_chunks(const struct response *r)
+{
+	return r->receipt.chunks;
+}

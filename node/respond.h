@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The sealed side of one answer: every object is given the response's
+ * unguessable id, padded, hashed, signed and encrypted under a nonce of its own;
+ * the last one carries usage and receipt (PROTOCOL section 4.5-4.8).
+ */
+#ifndef SEALWAY_NODE_RESPOND_H
+#define SEALWAY_NODE_RESPOND_H
+
+#include <jansson.h>
+
+#include "common/seal/seal.h"
+#include "common/sign.h"
+#include "node/engine.h"
+#include "proto/receipt.h"
+
+struct response;
+
+struct response_opts {
+	const struct sign_key *sign; /* outlives the response */
+	enum endpoint endpoint;
+	bool stream;
+	const uint8_t *rid;      /* RID_BYTES; this and the following are copied */
+	const uint8_t *key;      /* derived key of the request */
+	const uint8_t *node_key; /* public half */
+	const uint8_t *plain_hash;
+	struct slice model; /* clear model_name */
+	uint64_t stack;
+	uint64_t unix_s; /* `created` */
+};
+
+/* How an answer ended. */
+struct ending {
+	uint8_t outcome; /* of the receipt: 0 complete, 1 stopped early */
+	struct usage used;
+	uint64_t unix_s;
+};
+
+/* A receipt as it travels. */
+struct receipt_text {
+	char receipt[(RECEIPT_BYTES + 2) / 3 * 4];
+	char signature[SIGN_B64];
+};
+
+/* A response that has sent nothing yet. */
+struct response *response_new(const struct response_opts *o);
+
+/* Wipes and frees; NULL is fine. */
+void response_free(struct response *r);
+
+/* A new object of this response: id, created, and but for images object and model; the caller adds
+ * what it holds. */
+json_t *response_object(const struct response *r);
+
+/* Appends the sealed form of plain as JSON; end is NULL but for the last object.
+ * ERR_LIMIT when the nonces are used up or the last one is out already. */
+enum err response_seal(struct response *r, const json_t *plain, const struct ending *end,
+		       struct buf *out) MUST_USE;
+
+/* Ends a response whose last object was not sent, so that it has a receipt. */
+void response_close(struct response *r, const struct ending *end);
+
+/* The receipt; the response has ended. */
+const struct receipt_text *response_receipt(const struct response *r);
+
+/* Objects sealed so far. */
+uint32_t response_chunks(const struct response *r);
+
+#endif
