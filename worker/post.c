@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The exchange with the node: POST {node}{same path} (PROTOCOL section 7), what
+ * its status means to the client (section 5), and its bytes as they come.  A
+ * stream goes through the event parser at once; a whole answer is collected
+ * first, within a limit and a budget for all of them together, because what is
+ * wrong with it must still become a status.
+ */
+#include <string.h>
+
+#include "common/jscan.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "worker/metrics.h"
+#include "worker/task_impl.h"
+
+#define MS 1000
+
+static void drop_whole(struct task *t)
+{
+	t->all->answer_bytes -= t->whole.n;
+	stat_set(&metrics.answer_bytes, (int64_t)t->all->answer_bytes);
+	buf_free(&t->whole);
+}
+
+void task_hang_up(struct task *t)
+{
+	if (t->up)
+		upstream_cancel(t->up);
+	t->up = NULL;
+	zmsg_close(&t->body);
+	zmsg_init(&t->body);
+	drop_whole(t);
+}
+
+/* The exchange is over: e is what the client is told, ERR_OK for a whole answer. */
+static void end(struct task *t, enum err e)
+{
+	task_hang_up(t);
+	finish_node(t, e);
+}
+
+/* --- what a refusal means --- */
+
+/* The reason member of one of our nodes' 425. */
+static enum err reason_of(const struct task *t)
+{
+	static const char *const outer[] = { "error" };
+	static const char *const inner[] = { "reason" };
+	static const enum err known[] = { ERR_UNITS, ERR_KEY_ROTATED, ERR_KEY_UNKNOWN, ERR_ANSWERED };
+	struct jval v;
+
+	if (jscan_object(buf_slice(&t->whole), outer, 1, &v, NULL) || v.type != J_OBJECT)
+		return ERR_UNITS;
+	if (jscan_object(v.raw, inner, 1, &v, NULL) || v.type != J_STRING || v.escaped)
+		return ERR_UNITS;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (slice_is(v.raw, err_reason(known[i])))
+			return known[i];
+	}
+	return ERR_UNITS;
+}
+
+static enum err status_error(const struct task *t)
+{
+	switch (t->status) {
+	case 400:
+		return ERR_BODY;
+	case 423:
+		return ERR_LOCKED;
+	case 425:
+		return reason_of(t);
+	case 429:
+		return ERR_RATE;
+	case 503:
+		return ERR_UNAVAILABLE;
+	default:
+		return ERR_NODE;
+	}
+}
+
+static enum err result_error(enum upstream_result r)
+{
+	switch (r) {
+	case UPSTREAM_OK:
+		return ERR_OK;
+	case UPSTREAM_REFUSED:
+	case UPSTREAM_CONNECT:
+		return ERR_UNAVAILABLE;
+	case UPSTREAM_TIMEOUT:
+		return ERR_TIMEOUT;
+	default:
+		return ERR_NODE;
+	}
+}
+
+/* --- the answer as it comes --- */
+
+static void on_head(void *arg, int status, const char *type)
+{
+	struct task *t = arg;
+
+	t->status = status;
+	stat_observe(&metrics.first_byte, (loop_now(t->all->o.uv) - t->posted_ms) * MS);
+	if (status != 200)
+		return;
+	if (t->state == TASK_POSTED)
+		task_enter(t, TASK_RELAYING);
+	if (strcmp(type, t->w.stream ? "text/event-stream" : "application/json") != 0) {
+		log_warn("node.content_type", L_RID(t->w.rid), L_U("node", t->w.node));
+		end(t, ERR_NODE);
+		return;
+	}
+	if (t->w.stream)
+		flow_head(t, 0);
+}
+
+/* Room for n more bytes of a whole answer? */
+static enum err room(const struct task *t, size_t n)
+{
+	const struct worker_conf *c = t->all->o.conf;
+
+	if (t->status != 200)
+		return n > NODE_ERROR_BYTES_MAX - t->whole.n ? ERR_NODE : ERR_OK;
+	if (n > c->max_answer - t->whole.n)
+		return ERR_NODE;
+	return t->all->answer_bytes + n > c->answer_budget ? ERR_UNAVAILABLE : ERR_OK;
+}
+
+static void collect(struct task *t, struct slice data)
+{
+	enum err e = room(t, data.n);
+
+	if (e) {
+		log_warn("node.answer_too_long", L_RID(t->w.rid), L_U("node", t->w.node), L_ERR(e));
+		end(t, t->status == 200 ? e : status_error(t));
+		return;
+	}
+	buf_add(&t->whole, data.p, data.n);
+	t->all->answer_bytes += data.n;
+	stat_set(&metrics.answer_bytes, (int64_t)t->all->answer_bytes);
+}
+
+static void on_data(void *arg, struct slice data)
+{
+	struct task *t = arg;
+	enum err e;
+
+	if (!t->up)
+		return; /* given up already */
+	if (t->status != 200 || !t->w.stream) {
+		collect(t, data);
+		return;
+	}
+	e = sse_feed(t->sse, data);
+	flow_took(t);
+	if (!e)
+		return;
+	log_warn("node.bad_stream", L_RID(t->w.rid), L_U("node", t->w.node), L_ERR(e));
+	end(t, ERR_NODE);
+}
+
+/* A whole answer is there: what the client gets of it goes to out. */
+static enum err take_whole(struct task *t)
+{
+	enum err e = take_object(t, buf_slice(&t->whole), &t->out);
+
+	return e ? e : take_end(t);
+}
+
+static enum err end_of_answer(struct task *t)
+{
+	enum err e;
+
+	if (t->w.stream)
+		return sse_end(t->sse) ? ERR_NODE : take_end(t);
+	e = take_whole(t);
+	if (e)
+		buf_reset(&t->out);
+	else
+		flow_head(t, t->out.n);
+	return e;
+}
+
+static void on_done(void *arg, enum upstream_result result)
+{
+	struct task *t = arg;
+	enum err e = result_error(result);
+
+	t->up = NULL;
+	stat_observe(&metrics.whole, (loop_now(t->all->o.uv) - t->posted_ms) * MS);
+	if (t->status && t->status != 200)
+		e = status_error(t);
+	else if (!e)
+		e = end_of_answer(t);
+	if (e)
+		log_info("node.failed", L_RID(t->w.rid), L_U("node", t->w.node), L_ERR(e),
+			 L_U("status", (uint64_t)t->status), L_S("result", upstream_result_name(result)));
+	end(t, e);
+}
+
+/* --- posting --- */
+
+static uint64_t largest_body(const struct task *t)
+{
+	const struct worker_conf *c = t->all->o.conf;
+
+	/* Streams are bounded by time, credits and the largest event; this is only against nonsense. */
+	return t->w.stream ? UINT64_C(1) << 36 : c->max_answer + 1;
+}
+
+void task_post(struct task *t)
+{
+	const struct worker_conf *c = t->all->o.conf;
+	struct headers head;
+	struct buf url = { 0 };
+	struct upstream_call call = {
+		.method = "POST",
+		.headers = head.h,
+		.body = zmsg_slice(&t->body),
+		.connect_ms = c->connect_s * MS,
+		.first_byte_ms = c->first_byte_s * MS,
+		.gap_ms = c->gap_s * MS,
+		.total_ms = c->stream_s * MS,
+		.max_body = largest_body(t),
+		.on_head = on_head,
+		.on_data = on_data,
+		.on_done = on_done,
+		.arg = t,
+	};
+
+	if (t->w.stream)
+		t->sse = sse_new(c->max_event, take_event, t);
+	if (headers_url(t->w.address, endpoint_path(t->w.endpoint), &url)) {
+		end(t, ERR_UNAVAILABLE); /* was checked when the work came */
+		return;
+	}
+	headers_post(&head, t->all->o.keys, &t->w, loop_unix());
+	call.n_headers = head.n;
+	call.url = (const char *)url.p;
+	t->up = upstream_start(t->all->o.upstream, &call);
+	headers_wipe(&head);
+	buf_free(&url);
+}
