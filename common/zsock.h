@@ -24,11 +24,20 @@ struct zsock;
 /* One ZeroMQ frame.  Opaque; initialise with a zmsg_ function, close once. */
 struct zmsg {
 	_Alignas(16) unsigned char z[64];
+	size_t skip; /* bytes in front that are zsock's own */
 };
 
 enum zsock_type { ZSOCK_DEALER, ZSOCK_ROUTER, ZSOCK_XPUB, ZSOCK_XSUB };
 
 #define ZSOCK_PARTS_MAX 4 /* frames per message; longer messages are dropped whole and counted */
+
+/* XPUB and XSUB are two ends of one thing here, and speak only with each other:
+ * - a topic has ZSOCK_TOPIC_BYTES; a published message is one frame that starts with it;
+ * - a subscription is a frame of 1 and the topic, sent once by the XSUB's owner; zsock repeats it
+ *   every heartbeat, and the XPUB's owner sees it once for each time that it has to be allowed;
+ * - any other frame goes upstream as it is (at most ZSOCK_UPSTREAM_MAX bytes, not starting with 0 or 1). */
+#define ZSOCK_TOPIC_BYTES 8
+#define ZSOCK_UPSTREAM_MAX 1024
 
 /* CURVE keys, raw.  server: our secret makes us the server side. */
 struct zcurve {
@@ -79,19 +88,29 @@ const char *zsock_endpoint(const struct zsock *z);
 /* Sends one message of n frames without waiting.  On ERR_OK the frames are
  * taken (and are empty); on any error they are untouched and stay the
  * caller's.  ERR_AGAIN: full or not connected.  ERR_CLOSED: ROUTER knows no
- * such peer.  All or nothing. */
+ * such peer, XPUB no such topic.  ERR_RANGE: a frame that this type cannot
+ * carry.  All or nothing.  XSUB while not connected: ERR_OK, and lost, except
+ * subscriptions. */
 enum err zsock_send(struct zsock *z, struct zmsg *parts, size_t n) MUST_USE;
 
 /* XPUB, inside on_msg for a subscription frame (first byte 1, then the topic):
- * lets the peer that sent it have the topic.  Not calling refuses it. */
+ * lets the peer that sent it have the topic.  Not calling refuses it.  Call it
+ * before sending anything on z.  A topic of another length is refused always.
+ * Sends on the topic say ERR_AGAIN until the batch is over. */
 void zsock_allow(struct zsock *z, struct slice topic);
 
-/* XPUB: takes a topic away again (an unsubscription frame has first byte 0). */
+/* XPUB: takes a topic away again (an unsubscription frame has first byte 0).
+ * Also at any other time: nothing is sent on it any more, and a subscription
+ * that comes again is shown again. */
 void zsock_deny(struct zsock *z, struct slice topic);
 
 /* Closes the socket at once; its memory goes when libuv has closed its
  * handles.  NULL is fine.  May be called from inside its own callbacks. */
 void zsock_close(struct zsock *z);
+
+/* Messages that were dropped because of their shape (too many frames, or not
+ * what the type carries). */
+uint64_t zsock_dropped(const struct zsock *z);
 
 /* An empty frame. */
 void zmsg_init(struct zmsg *m);

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The ZAP handler (zauth.h, ZeroMQ RFC 27): one REP socket on the loop that
+ * answers libzmq's question about each CURVE handshake.  Only CURVE, only keys
+ * on the list; everything else is denied.  libzmq asks once per connection, so
+ * what a key may do is looked up again for every message by its receiver.
+ */
+#include "common/zauth.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/b64.h"
+#include "common/log.h"
+#include "common/map.h"
+#include "common/zsock_priv.h"
+
+#define KEYS_MAX 4096
+#define LINE_MAX_BYTES 512
+
+/* A request by RFC 27: version, request id, domain, address, identity, mechanism, credentials. */
+enum { ZAP_VERSION, ZAP_ID, ZAP_DOMAIN, ZAP_ADDRESS, ZAP_IDENTITY, ZAP_MECHANISM, ZAP_KEY, ZAP_PARTS };
+
+struct entry {
+	uint8_t key[32];
+	unsigned roles;
+};
+
+struct zauth {
+	struct zsock *z;
+	struct map *keys;
+};
+
+static void keys_free(struct map *keys)
+{
+	size_t pos = 0;
+	struct entry *e;
+
+	while ((e = map_next(keys, &pos)))
+		free(e);
+	map_free(keys);
+}
+
+static enum err keys_add(struct map *keys, const uint8_t key[32], unsigned role)
+{
+	struct entry *e = map_get(keys, key);
+
+	if (e) {
+		e->roles |= role;
+		return ERR_OK;
+	}
+	if (map_count(keys) >= KEYS_MAX)
+		return ERR_LIMIT;
+	e = mem_new(sizeof(*e));
+	memcpy(e->key, key, 32);
+	e->roles = role;
+	map_put(keys, e->key, e);
+	return ERR_OK;
+}
+
+/* 200 with the key as User-Id, 400 for everything else, 500 for a question we cannot read. */
+static const char *judge(const struct zauth *a, struct zmsg *parts, size_t n, char user[65])
+{
+	struct slice key;
+
+	user[0] = 0;
+	if (n < ZAP_ID + 1 || !slice_is(zmsg_slice(&parts[ZAP_VERSION]), "1.0"))
+		return "500";
+	if (n != ZAP_PARTS || !slice_is(zmsg_slice(&parts[ZAP_MECHANISM]), "CURVE"))
+		return "400";
+	key = zmsg_slice(&parts[ZAP_KEY]);
+	if (key.n != 32 || zauth_roles(a, key.p) == ZAUTH_NONE)
+		return "400";
+	hex_put(user, key.p, 32);
+	return "200";
+}
+
+static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
+{
+	struct zauth *a = arg;
+	struct zmsg reply[6];
+	char user[65];
+	const char *status = judge(a, parts, n, user);
+
+	zmsg_copy_init(&reply[0], SLICE_STR("1.0"));
+	zmsg_copy_init(&reply[1], n > ZAP_ID ? zmsg_slice(&parts[ZAP_ID]) : slice_of(NULL, 0));
+	zmsg_copy_init(&reply[2], slice_str(status));
+	zmsg_copy_init(&reply[3], user[0] ? SLICE_STR("OK") : SLICE_STR("denied"));
+	zmsg_copy_init(&reply[4], slice_str(user));
+	zmsg_init(&reply[5]); /* metadata */
+	if (!user[0])
+		log_warn("zauth.denied",
+			 L_S("do", "add the peer's public key to the allow-list if it is one of yours"));
+	if (zsock_send(z, reply, 6) != ERR_OK) {
+		log_error("zauth.no_answer");
+		for (size_t i = 0; i < 6; i++)
+			zmsg_close(&reply[i]);
+	}
+}
+
+struct zauth *zauth_open(struct zctx *c, uv_loop_t *uv)
+{
+	struct zauth *a = mem_new(sizeof(*a));
+	struct zsock_opts o = { .type = ZSOCK_REP, .on_msg = on_msg, .arg = a };
+
+	a->keys = map_new(32);
+	a->z = zsock_open(c, uv, &o);
+	BUG_ON(zsock_bind(a->z, ZSOCK_ZAP_ENDPOINT, false) != ERR_OK); /* twice in one context */
+	return a;
+}
+
+void zauth_close(struct zauth *a)
+{
+	if (!a)
+		return;
+	zsock_close(a->z);
+	keys_free(a->keys);
+	free(a);
+}
+
+enum err zauth_allow(struct zauth *a, const uint8_t key[32], enum zauth_role role)
+{
+	return keys_add(a->keys, key, role);
+}
+
+void zauth_revoke(struct zauth *a, const uint8_t key[32])
+{
+	free(map_del(a->keys, key));
+}
+
+unsigned zauth_roles(const struct zauth *a, const uint8_t key[32])
+{
+	const struct entry *e = map_get(a->keys, key);
+
+	return e ? e->roles : ZAUTH_NONE;
+}
+
+static unsigned role_of(const char *s)
+{
+	if (strcmp(s, "gateway") == 0)
+		return ZAUTH_GATEWAY;
+	if (strcmp(s, "worker") == 0)
+		return ZAUTH_WORKER;
+	return strcmp(s, "broker") == 0 ? ZAUTH_BROKER : ZAUTH_NONE;
+}
+
+/* "role base64-key name": the name is for people, and may be missing. */
+static enum err line_read(char *line, struct map *keys)
+{
+	char *save, *role, *text;
+	uint8_t key[32];
+	enum err e;
+
+	line[strcspn(line, "#")] = 0;
+	role = strtok_r(line, " \t\r\n", &save);
+	if (!role)
+		return ERR_OK;
+	text = strtok_r(NULL, " \t\r\n", &save);
+	if (!text || role_of(role) == ZAUTH_NONE)
+		return ERR_CONFIG;
+	if (b64_decode_exact(slice_str(text), key, sizeof(key)) != ERR_OK)
+		return ERR_CONFIG;
+	strtok_r(NULL, " \t\r\n", &save);
+	if (strtok_r(NULL, " \t\r\n", &save))
+		return ERR_CONFIG;
+	e = keys_add(keys, key, role_of(role));
+	return e == ERR_LIMIT ? ERR_CONFIG : e;
+}
+
+static enum err file_read(FILE *f, const char *path, struct map *keys)
+{
+	char line[LINE_MAX_BYTES];
+	uint64_t number = 0;
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && fgets(line, sizeof(line), f)) {
+		number++;
+		if (!strchr(line, '\n') && !feof(f))
+			e = ERR_CONFIG; /* over-long */
+		else
+			e = line_read(line, keys);
+	}
+	if (e == ERR_OK && ferror(f)) {
+		log_error("zauth.read", L_S("file", path), L_ERR(ERR_IO));
+		return ERR_IO;
+	}
+	if (e != ERR_OK)
+		log_error("zauth.line", L_S("file", path), L_U("line", number),
+			  L_S("do", "write: role (gateway, worker, broker), base64 of a 32-byte key, name"));
+	return e;
+}
+
+enum err zauth_load(struct zauth *a, const char *path)
+{
+	struct map *keys;
+	FILE *f = fopen(path, "re");
+	enum err e;
+
+	if (!f) {
+		log_error("zauth.open", L_S("file", path), L_S("why", strerror(errno)));
+		return ERR_IO;
+	}
+	keys = map_new(32);
+	e = file_read(f, path, keys);
+	fclose(f);
+	if (e == ERR_OK) {
+		struct map *old = a->keys;
+
+		a->keys = keys;
+		keys = old;
+	}
+	keys_free(keys);
+	return e;
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ZeroMQ on libuv (zsock.h), for libzmq 4.3.4.  Facts that it rests on:
+ *
+ * - ZMQ_FD says "the mailbox woke up", once, for both directions.  A receive
+ *   that ends with EAGAIN has emptied the mailbox, so the descriptor is armed
+ *   again; any other call may have taken the wake-up away.  Such calls mark the
+ *   socket dirty, a uv_prepare looks again before the loop blocks, and a uv_idle
+ *   keeps the loop from blocking as long as a socket is dirty (also when it
+ *   became so after its own uv_prepare had run).
+ * - XPUB with ZMQ_XPUB_MANUAL gives a topic to the pipe it last popped from a
+ *   queue that has one entry per subscription frame, but pops one for every
+ *   frame, and the pipe may be dead.  Therefore everything that our XSUB sends
+ *   upstream is a subscription frame (user frames as a subscription and its
+ *   end), one that is not makes the rest of the batch suspect, and topics are
+ *   published under lanes (zlane.h).  A subscription that was passed over comes
+ *   again with the next heartbeat.
+ * - A ROUTER that meets the full pipe of a dead peer says EAGAIN until somebody
+ *   reads ZMQ_EVENTS.
+ */
+#include "common/zsock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/zsock_priv.h"
+
+#define HWM_DEFAULT 1000
+#define HWM_UPSTREAM 65536 /* XSUB drops silently when full: make that unlikely; frames are tiny */
+#define MAX_MSG_DEFAULT (20u << 20)
+#define BUDGET_DEFAULT 256
+#define HEARTBEAT_MS 1000
+#define HANDSHAKE_MS 10000
+#define RECONNECT_MS 50
+#define RECONNECT_MAX_MS 500
+#define IPC_PATH_MAX 107 /* sun_path without its NUL */
+
+/* --- receiving --- */
+
+static uint64_t topic_number(struct slice frame)
+{
+	return get_be64(frame.p + 1);
+}
+
+static bool is_upstream(struct slice frame)
+{
+	return frame.n >= ZSOCK_UPSTREAM_HEAD &&
+	       memcmp(frame.p + 1, ZSOCK_UPSTREAM_MARK, ZSOCK_UPSTREAM_HEAD - 1) == 0;
+}
+
+/* XPUB: whether the owner is to see this message. */
+static bool pub_accepts(struct zsock *z, struct zmsg *parts, size_t n)
+{
+	struct slice f = zmsg_slice(&parts[0]);
+
+	if (n != 1 || f.n == 0 || f.p[0] > 1) {
+		z->suspect = true;
+		z->dropped++;
+		return false;
+	}
+	if (is_upstream(f)) {
+		parts[0].skip = ZSOCK_UPSTREAM_HEAD;
+		return f.p[0] == 1;
+	}
+	if (f.p[0] == 1)
+		return !z->suspect &&
+		       (f.n != 1 + ZSOCK_TOPIC_BYTES || !zlanes_find(&z->lanes, topic_number(f)));
+	if (f.n == 1 + ZSOCK_TOPIC_BYTES)
+		zlanes_drop(&z->lanes, topic_number(f));
+	return true;
+}
+
+static void deliver(struct zsock *z, struct zmsg *parts, size_t n)
+{
+	size_t first = 0, max = ZSOCK_PARTS_MAX;
+
+	if (z->o.type == ZSOCK_XPUB && !pub_accepts(z, parts, n))
+		return;
+	if (z->o.type == ZSOCK_XSUB)
+		first = 1; /* the lane */
+	if (z->o.type == ZSOCK_REP)
+		max = ZSOCK_ROOM;
+	if (n <= first || n - first > max) {
+		z->dropped++;
+		return;
+	}
+	z->o.on_msg(z->o.arg, z, parts + first, n - first);
+}
+
+static int receive(struct zsock *z, struct zmsg *m)
+{
+	int rc;
+
+	do
+		rc = zmq_msg_recv(zsock_frame(m), z->z, ZMQ_DONTWAIT);
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
+
+/* Takes one message and hands it over; false when there is none. */
+static bool take_one(struct zsock *z)
+{
+	struct zmsg parts[ZSOCK_ROOM], rest;
+	size_t n = 0;
+	bool more = true, long_one = false;
+
+	zmsg_init(&parts[0]);
+	if (receive(z, &parts[n++]) < 0)
+		return false;
+	more = zmq_msg_more(zsock_frame(&parts[0]));
+	while (more && n < ZSOCK_ROOM) {
+		zmsg_init(&parts[n]);
+		more = receive(z, &parts[n]) >= 0 && zmq_msg_more(zsock_frame(&parts[n]));
+		n++;
+	}
+	zmsg_init(&rest);
+	while (more) {
+		long_one = true;
+		more = receive(z, &rest) >= 0 && zmq_msg_more(zsock_frame(&rest));
+	}
+	zmq_msg_close(zsock_frame(&rest));
+	if (!long_one || z->o.type == ZSOCK_REP || z->o.type == ZSOCK_XPUB)
+		deliver(z, parts, n);
+	else
+		z->dropped++;
+	for (size_t i = 0; i < n; i++)
+		zmq_msg_close(zsock_frame(&parts[i]));
+	return true;
+}
+
+/* Receives up to the budget.  An EAGAIN at the end has read all commands too,
+ * so nothing is left that could hide behind a lost wake-up. */
+static void service(struct zsock *z)
+{
+	unsigned n = 0;
+	bool empty = false;
+
+	while (!empty && n < z->o.budget) {
+		empty = !take_one(z);
+		n += !empty;
+		if (!z->z)
+			return;
+	}
+	z->dirty = !empty;
+	if (empty) {
+		zlanes_settle(&z->lanes);
+		z->suspect = false;
+	}
+	if (n > 0 && z->o.on_batch)
+		z->o.on_batch(z->o.arg, z);
+	if (!z->z)
+		return;
+	if (z->dirty)
+		zsock_mark_dirty(z);
+	else
+		uv_idle_stop(&z->idle);
+}
+
+static void on_poll(uv_poll_t *h, int status, int events)
+{
+	(void)status; /* an error is a reason to look, too */
+	(void)events;
+	service(h->data);
+}
+
+static void on_prepare(uv_prepare_t *h)
+{
+	struct zsock *z = h->data;
+
+	if (z->dirty)
+		service(z);
+}
+
+/* Its being active is what counts. */
+static void on_idle(uv_idle_t *h)
+{
+	(void)h;
+}
+
+void zsock_mark_dirty(struct zsock *z)
+{
+	z->dirty = true;
+	if (!uv_is_active((uv_handle_t *)&z->idle))
+		uv_idle_start(&z->idle, on_idle);
+}
+
+/* --- opening and closing --- */
+
+static int zmq_type(enum zsock_type t)
+{
+	switch (t) {
+	case ZSOCK_DEALER:
+		return ZMQ_DEALER;
+	case ZSOCK_ROUTER:
+		return ZMQ_ROUTER;
+	case ZSOCK_XPUB:
+		return ZMQ_XPUB;
+	case ZSOCK_XSUB:
+		return ZMQ_XSUB;
+	default:
+		return ZMQ_REP;
+	}
+}
+
+static void set_int(struct zsock *z, int option, int v)
+{
+	BUG_ON(zmq_setsockopt(z->z, option, &v, sizeof(v)) < 0);
+}
+
+static void set_key(struct zsock *z, int option, const uint8_t key[32])
+{
+	BUG_ON(zmq_setsockopt(z->z, option, key, 32) < 0);
+}
+
+static void set_curve(struct zsock *z, const struct zcurve *c)
+{
+	if (!c->on)
+		return;
+	set_key(z, ZMQ_CURVE_PUBLICKEY, c->public_key);
+	set_key(z, ZMQ_CURVE_SECRETKEY, c->secret_key);
+	if (c->server)
+		set_int(z, ZMQ_CURVE_SERVER, 1);
+	else
+		set_key(z, ZMQ_CURVE_SERVERKEY, c->server_key);
+	if (c->server)
+		BUG_ON(zmq_setsockopt(z->z, ZMQ_ZAP_DOMAIN, "sealway", 7) < 0);
+}
+
+static void set_type_options(struct zsock *z)
+{
+	if (z->o.type == ZSOCK_ROUTER) {
+		set_int(z, ZMQ_ROUTER_MANDATORY, 1);
+		set_int(z, ZMQ_ROUTER_HANDOVER, 1);
+	}
+	if (z->o.type == ZSOCK_XPUB) {
+		set_int(z, ZMQ_XPUB_NODROP, 1);
+		set_int(z, ZMQ_XPUB_MANUAL, 1);
+	}
+	if (z->o.type == ZSOCK_DEALER || z->o.type == ZSOCK_XSUB)
+		set_int(z, ZMQ_IMMEDIATE, 1); /* nothing stale after a reconnect */
+}
+
+/* All before the first bind or connect: later ones would not apply to it. */
+static void set_options(struct zsock *z)
+{
+	int snd = z->o.sndhwm > 0 ? z->o.sndhwm : HWM_DEFAULT;
+	int64_t max_msg = z->o.max_msg > 0 ? (int64_t)z->o.max_msg : MAX_MSG_DEFAULT;
+
+	if (z->o.type == ZSOCK_XSUB && snd < HWM_UPSTREAM)
+		snd = HWM_UPSTREAM;
+	if (z->o.type == ZSOCK_XPUB)
+		max_msg = ZSOCK_UPSTREAM_HEAD + ZSOCK_UPSTREAM_MAX; /* what may come in */
+	BUG_ON(zmq_setsockopt(z->z, ZMQ_MAXMSGSIZE, &max_msg, sizeof(max_msg)) < 0);
+	set_int(z, ZMQ_SNDHWM, snd);
+	set_int(z, ZMQ_RCVHWM, z->o.rcvhwm > 0 ? z->o.rcvhwm : HWM_DEFAULT);
+	set_int(z, ZMQ_LINGER, 0);
+	set_int(z, ZMQ_HEARTBEAT_IVL, z->o.heartbeat_ms);
+	set_int(z, ZMQ_HEARTBEAT_TIMEOUT, 3 * z->o.heartbeat_ms);
+	set_int(z, ZMQ_HEARTBEAT_TTL, 3 * z->o.heartbeat_ms);
+	set_int(z, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+	set_int(z, ZMQ_RECONNECT_IVL, RECONNECT_MS);
+	set_int(z, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
+	set_type_options(z);
+	set_curve(z, &z->o.curve);
+	mem_wipe(&z->o.curve.secret_key, sizeof(z->o.curve.secret_key));
+}
+
+static void start_handles(struct zsock *z, uv_loop_t *uv)
+{
+	size_t n = sizeof(int);
+	int fd;
+
+	BUG_ON(zmq_getsockopt(z->z, ZMQ_FD, &fd, &n) < 0);
+	BUG_ON(uv_poll_init(uv, &z->poll, fd) < 0);
+	uv_prepare_init(uv, &z->prepare);
+	uv_idle_init(uv, &z->idle);
+	uv_timer_init(uv, &z->again);
+	z->poll.data = z->prepare.data = z->idle.data = z->again.data = z;
+	z->open = 4;
+	uv_poll_start(&z->poll, UV_READABLE, on_poll);
+	uv_prepare_start(&z->prepare, on_prepare);
+	if (z->o.type == ZSOCK_XSUB)
+		uv_timer_start(&z->again, zsock_on_again, (uint64_t)z->o.heartbeat_ms,
+			       (uint64_t)z->o.heartbeat_ms);
+	zsock_mark_dirty(z);
+}
+
+struct zsock *zsock_open(struct zctx *c, uv_loop_t *uv, const struct zsock_opts *o)
+{
+	struct zsock *z = mem_new(sizeof(*z));
+
+	z->o = *o;
+	if (z->o.budget == 0)
+		z->o.budget = BUDGET_DEFAULT;
+	if (z->o.heartbeat_ms <= 0)
+		z->o.heartbeat_ms = HEARTBEAT_MS;
+	z->z = zmq_socket(c->z, zmq_type(o->type));
+	if (!z->z) {
+		fprintf(stderr, "cannot open a ZeroMQ socket: %s\n", zmq_strerror(errno));
+		abort(); /* out of descriptors or over SOCKETS_MAX: our own limits are wrong */
+	}
+	set_options(z);
+	start_handles(z, uv);
+	return z;
+}
+
+static enum err check_endpoint(struct zsock *z, const char *endpoint, bool insecure)
+{
+	if (strlen(endpoint) >= ZSOCK_ENDPOINT_ROOM)
+		return ERR_CONFIG;
+	if (strncmp(endpoint, "ipc://", 6) == 0)
+		return endpoint[6] && strlen(endpoint + 6) <= IPC_PATH_MAX ? ERR_OK : ERR_CONFIG;
+	if (strncmp(endpoint, "inproc://", 9) == 0)
+		return ERR_OK;
+	if (strncmp(endpoint, "tcp://", 6) != 0)
+		return ERR_CONFIG;
+	if (endpoint[6] == '[')
+		set_int(z, ZMQ_IPV6, 1);
+	return z->o.curve.on || insecure ? ERR_OK : ERR_CONFIG;
+}
+
+enum err zsock_bind(struct zsock *z, const char *endpoint, bool insecure)
+{
+	enum err e = check_endpoint(z, endpoint, insecure);
+	size_t n = sizeof(z->endpoint);
+
+	if (e != ERR_OK)
+		return e;
+	zsock_mark_dirty(z);
+	if (zmq_bind(z->z, endpoint) < 0)
+		return errno == EINVAL ? ERR_CONFIG : ERR_IO;
+	return zmq_getsockopt(z->z, ZMQ_LAST_ENDPOINT, z->endpoint, &n) < 0 ? ERR_IO : ERR_OK;
+}
+
+enum err zsock_connect(struct zsock *z, const char *endpoint, bool insecure)
+{
+	enum err e = check_endpoint(z, endpoint, insecure);
+
+	if (e != ERR_OK)
+		return e;
+	zsock_mark_dirty(z);
+	if (zmq_connect(z->z, endpoint) < 0)
+		return errno == EINVAL ? ERR_CONFIG : ERR_IO;
+	return ERR_OK;
+}
+
+void zsock_disconnect(struct zsock *z, const char *endpoint)
+{
+	zsock_mark_dirty(z);
+	zmq_disconnect(z->z, endpoint);
+}
+
+const char *zsock_endpoint(const struct zsock *z)
+{
+	return z->endpoint;
+}
+
+uint64_t zsock_dropped(const struct zsock *z)
+{
+	return z->dropped;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	struct zsock *z = h->data;
+
+	if (--z->open > 0)
+		return;
+	zlanes_fini(&z->lanes);
+	free(z);
+}
+
+void zsock_close(struct zsock *z)
+{
+	if (!z || !z->z)
+		return;
+	uv_poll_stop(&z->poll); /* before zmq_close takes the descriptor away */
+	uv_close((uv_handle_t *)&z->poll, on_closed);
+	uv_close((uv_handle_t *)&z->prepare, on_closed);
+	uv_close((uv_handle_t *)&z->idle, on_closed);
+	uv_close((uv_handle_t *)&z->again, on_closed);
+	zmq_close(z->z);
+	z->z = NULL;
+}

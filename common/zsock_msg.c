@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ZeroMQ's context and frames (zsock.h).  A frame takes the memory of a buffer
+ * over without a copy; buffers that held request data are wiped when the last
+ * holder, which may be libzmq's own thread, lets go.
+ */
+#include "common/zsock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/b64.h"
+#include "common/zsock_priv.h"
+
+#define SOCKETS_MAX 16384
+#define SMALL_FRAME 33 /* libzmq keeps these inside the message itself */
+
+struct zctx *zctx_new(void)
+{
+	struct zctx *c = mem_new(sizeof(*c));
+
+	c->z = zmq_ctx_new();
+	BUG_ON(!c->z);
+	zmq_ctx_set(c->z, ZMQ_IO_THREADS, 1);
+	zmq_ctx_set(c->z, ZMQ_MAX_SOCKETS, SOCKETS_MAX);
+	zmq_ctx_set(c->z, ZMQ_BLOCKY, 0);
+	return c;
+}
+
+void zctx_free(struct zctx *c)
+{
+	if (!c)
+		return;
+	while (zmq_ctx_term(c->z) < 0 && errno == EINTR)
+		;
+	free(c);
+}
+
+void zmsg_init(struct zmsg *m)
+{
+	m->skip = 0;
+	zmq_msg_init(zsock_frame(m));
+}
+
+void zmsg_size_init(struct zmsg *m, size_t n)
+{
+	m->skip = 0;
+	BUG_ON(zmq_msg_init_size(zsock_frame(m), n) < 0);
+}
+
+void zmsg_copy_init(struct zmsg *m, struct slice s)
+{
+	zmsg_size_init(m, s.n);
+	if (s.n > 0)
+		memcpy(zmq_msg_data(zsock_frame(m)), s.p, s.n);
+}
+
+static void free_taken(void *data, void *hint)
+{
+	(void)hint;
+	free(data);
+}
+
+/* hint is the size, as many bytes were in use. */
+static void free_secret(void *data, void *hint)
+{
+	mem_wipe(data, (uintptr_t)hint);
+	free(data);
+}
+
+void zmsg_take_init(struct zmsg *m, struct buf *b)
+{
+	if (b->n <= SMALL_FRAME) {
+		zmsg_copy_init(m, buf_slice(b));
+		buf_free(b);
+		return;
+	}
+	m->skip = 0;
+	BUG_ON(zmq_msg_init_data(zsock_frame(m), b->p, b->n, b->secret ? free_secret : free_taken,
+				 (void *)(uintptr_t)b->n) < 0); /* NOLINT: a number in a pointer's clothes */
+	*b = (struct buf){ .secret = b->secret };
+}
+
+void zmsg_move(struct zmsg *dst, struct zmsg *src)
+{
+	zmsg_init(dst);
+	zmq_msg_move(zsock_frame(dst), zsock_frame(src));
+	dst->skip = src->skip;
+	src->skip = 0;
+}
+
+struct slice zmsg_slice(struct zmsg *m)
+{
+	const uint8_t *p = zmq_msg_data(zsock_frame(m));
+
+	return slice_of(p + m->skip, zmq_msg_size(zsock_frame(m)) - m->skip);
+}
+
+void zmsg_close(struct zmsg *m)
+{
+	zmq_msg_close(zsock_frame(m));
+	zmsg_init(m);
+}
+
+bool zmsg_peer_key(struct zmsg *m, uint8_t key[32])
+{
+	const char *id = zmq_msg_gets(zsock_frame(m), "User-Id");
+
+	return id && hex_decode_exact(slice_str(id), key, 32) == ERR_OK;
+}
+
+void zcurve_keypair(uint8_t public_key[32], uint8_t secret_key[32])
+{
+	char pub[41], sec[41]; /* Z85 and NUL */
+
+	BUG_ON(zmq_curve_keypair(pub, sec) < 0);
+	BUG_ON(!zmq_z85_decode(public_key, pub) || !zmq_z85_decode(secret_key, sec));
+	mem_wipe(sec, sizeof(sec));
+}
