@@ -8,7 +8,6 @@
  */
 #include "proto/mp.h"
 
-#include <limits.h> /* msgpack.h needs CHAR_MIN and does not ask for it */
 #include <msgpack.h>
 #include <stdlib.h>
 #include <string.h>
