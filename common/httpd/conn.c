@@ -24,6 +24,8 @@ static void conn_closed(void *arg)
 	h2o_linklist_unlink(&c->all);
 	if (h2o_linklist_is_linked(&c->idle))
 		h2o_linklist_unlink(&c->idle);
+	if (c->gone != NULL)
+		*c->gone = true;
 	h->held -= c->held;
 	h->nconns--;
 	if (c->cut)
@@ -44,12 +46,6 @@ void conn_cut(struct conn *c)
 	c->cut = true;
 	c->h->ncut++;
 	shutdown(h2o_socket_get_fd(c->sock), SHUT_RDWR);
-}
-
-h2o_http2_conn_t *conn_h2(const struct conn *c)
-{
-	/* h2o stops reading (and so takes our hook away) before it frees its connection */
-	return c->state == CONN_HTTP2 && c->sock->_cb.read == h2guard_read ? c->sock->data : NULL;
 }
 
 void conn_request_open(struct conn *c)
@@ -113,7 +109,7 @@ static void on_sniff(h2o_socket_t *sock, const char *err)
 	if (memcmp(sock->input->bytes, PREFACE, n < want ? n : want) != 0)
 		start_http1(c);
 	else if (n >= want)
-		start_http2(c);
+		start_http2(c); /* its reader compares again, as for TLS */
 }
 
 static void on_handshake(h2o_socket_t *sock, const char *err)
@@ -163,6 +159,7 @@ void conn_new(struct httpd *h, uv_tcp_t *tcp)
 	c->sock = h2o_uv_socket_create((uv_stream_t *)tcp, (uv_close_cb)free);
 	c->sock->on_close.cb = conn_closed;
 	c->sock->on_close.data = c;
+	h2o_linklist_init_anchor(&c->open_reqs);
 	h2o_linklist_insert(&h->conns, &c->all);
 	h2o_linklist_insert(&h->idle, &c->idle);
 	h->nconns++;

@@ -19,6 +19,7 @@
 
 #define WATCH_AFTER_MS 50   /* a request this old gets the disconnect watch */
 #define RESET_LINGER_MS 50  /* between the last bytes of a cut HTTP/2 stream and its RST_STREAM */
+#define HEAD_MAX 65536      /* bytes of an HTTP/1 request head */
 #define RESETS_MAX 100      /* unfinished HTTP/2 requests reset by the client before it is cut */
 #define TICK_MAX_MS 1000    /* how often deadlines are looked at, at least */
 #define BODY_GRACE_MS 10000 /* a body may be slow for this long ... */
@@ -33,8 +34,9 @@ enum conn_state {
 
 /* One accepted socket; lives until h2o closes it (conn_closed). */
 struct conn {
-	h2o_linklist_t all;  /* httpd.conns, oldest first */
-	h2o_linklist_t idle; /* httpd.idle while no request is open, longest idle first */
+	h2o_linklist_t all;       /* httpd.conns, oldest first */
+	h2o_linklist_t open_reqs; /* hreq.same_conn */
+	h2o_linklist_t idle;      /* httpd.idle while no request is open, longest idle first */
 	struct httpd *h;
 	h2o_socket_t *sock;
 	uv_stream_t *stream; /* under sock */
@@ -42,10 +44,16 @@ struct conn {
 	struct hreq *h1;     /* the open request of an HTTP/1 connection */
 	uint64_t since;      /* ms: accepted, or last request finished */
 	uint64_t recv_since; /* ms: first byte of a request that is not complete; 0 none */
-	uint64_t reset_at;   /* ms: when resets was last aged */
 	size_t held;         /* body bytes counted in httpd.held for incomplete requests */
 	unsigned open;       /* requests shown to the user and not finished */
 	unsigned resets;     /* see RESETS_MAX */
+	uint32_t block;      /* HTTP/2: stream whose header block is not complete, or 0 */
+	uint32_t block_size; /* its bytes so far */
+	uint32_t told_stop;  /* HTTP/2: last stream told that its body is not wanted */
+	unsigned noise;      /* HTTP/2: frames that cost us and mean nothing, minus time */
+	uint64_t noise_at;   /* ms: when noise was last lowered */
+	bool *gone;          /* set by conn_closed for whoever must know */
+	bool greeted;        /* HTTP/2: the preface was seen */
 	bool served;         /* had a request */
 	bool cut;            /* shut down by us; what it still sends is thrown away */
 	bool watched;        /* in the epoll set of the disconnect watch */
@@ -54,9 +62,10 @@ struct conn {
 };
 
 struct hreq {
-	h2o_generator_t gen;  /* first: h2o hands it back */
-	h2o_linklist_t all;   /* httpd.reqs */
-	h2o_linklist_t timed; /* httpd.young or httpd.linger */
+	h2o_generator_t gen;      /* first: h2o hands it back */
+	h2o_linklist_t all;       /* httpd.reqs */
+	h2o_linklist_t same_conn; /* conn.open_reqs */
+	h2o_linklist_t timed;     /* httpd.young or httpd.linger */
 	struct hreq *dirty_next;
 	h2o_req_t *req;
 	struct conn *conn;
@@ -78,7 +87,7 @@ struct hreq {
 	bool in_flight;  /* one h2o_send outstanding */
 	bool ended;      /* by the user: clean end */
 	bool aborted;    /* by the user or by us: unclean end */
-	bool lingered;   /* HTTP/2 abort: the wait before RST_STREAM is over */
+	bool killed;     /* aborted, and pending bytes do not matter any more */
 	bool finished;   /* the last h2o_send was made; only dispose may follow */
 	bool dirty;
 	bool chunked;   /* HTTP/1.1 without a length: we frame */
@@ -141,8 +150,28 @@ void conn_cut(struct conn *c);
 void conn_request_open(struct conn *c);
 void conn_request_done(struct conn *c, bool clean);
 
-/* The HTTP/2 connection, or NULL when it is none or is being closed. */
-h2o_http2_conn_t *conn_h2(const struct conn *c);
+/* --- h2peek.c: the inside of h2o's HTTP/2 --- */
+
+/* h2o's connection, or NULL when it is none or is being closed. */
+h2o_http2_conn_t *h2_conn(const struct conn *c);
+
+/* The stream of that number, or NULL. */
+h2o_http2_stream_t *h2_stream(const h2o_http2_conn_t *h2, uint32_t id);
+
+/* The same among those whose bytes are in a write under way, or NULL. */
+h2o_http2_stream_t *h2_in_flight(const h2o_http2_conn_t *h2, uint32_t id);
+
+/* Are there incomplete requests; what their bodies hold; the oldest, or NULL. */
+bool h2_uploads(const h2o_http2_conn_t *h2);
+size_t h2_upload_bytes(const h2o_http2_conn_t *h2);
+h2o_http2_stream_t *h2_oldest_upload(const h2o_http2_conn_t *h2, uint64_t *age_ms);
+
+/* Bytes waiting for the socket. */
+size_t h2_backlog(const h2o_http2_conn_t *h2);
+
+/* RST_STREAM with that error, now; whatever the windows say.  The request may
+ * be disposed of before this returns. */
+void h2_reset(h2o_http2_conn_t *h2, h2o_http2_stream_t *s, int error);
 
 /* --- h2guard.c: frames before h2o sees them --- */
 

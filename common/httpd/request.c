@@ -40,12 +40,13 @@ static void unlink_if(h2o_linklist_t *l)
 static void on_dispose(void *p)
 {
 	struct hreq *r = p;
-	bool clean = r->ended && r->finished;
+	bool clean = r->ended && r->finished, left = !r->ended && !r->aborted;
 
 	tell_gone(r);
 	stream_forget(r);
 	unlink_if(&r->all);
 	unlink_if(&r->timed);
+	unlink_if(&r->same_conn);
 	body_release(r);
 	buf_free(&r->pend);
 	buf_free(&r->fly);
@@ -54,17 +55,19 @@ static void on_dispose(void *p)
 		r->conn->h1 = NULL;
 	}
 	conn_request_done(r->conn, clean);
+	if (left && r->req->version >= 0x200 && ++r->conn->resets >= RESETS_MAX)
+		conn_cut(r->conn);
 }
 
 void request_kill(struct hreq *r)
 {
-	bool http1 = r->req->version < 0x200;
-
+	if (r->killed)
+		return;
 	tell_gone(r);
 	r->aborted = true;
-	r->lingered = true;
+	r->killed = true;
 	buf_reset(&r->pend);
-	if (http1)
+	if (r->req->version < 0x200)
 		conn_cut(r->conn);
 	stream_dirty(r);
 }
@@ -82,6 +85,7 @@ static struct hreq *request_new(struct httpd *h, h2o_req_t *req)
 	r->pend.secret = true;
 	r->fly.secret = true;
 	h2o_linklist_insert(&h->reqs, &r->all);
+	h2o_linklist_insert(&r->conn->open_reqs, &r->same_conn);
 	conn_request_open(r->conn);
 	if (req->version < 0x200) {
 		r->conn->h1 = r;
@@ -98,7 +102,8 @@ static bool raw_head_ok(const struct hreq *r)
 
 	if (r->req->version >= 0x200)
 		return true;
-	end = in->size > 0 ? memmem(in->bytes, in->size, "\r\n\r\n", 4) : NULL;
+	end = in->size > 0 ? memmem(in->bytes, in->size < HEAD_MAX ? in->size : HEAD_MAX, "\r\n\r\n", 4)
+			   : NULL;
 	return end != NULL && head_ok(slice_of(in->bytes, (size_t)(end - in->bytes) + 4));
 }
 

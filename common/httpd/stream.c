@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/httpd/internal.h"
 
@@ -24,7 +25,7 @@ void stream_dirty(struct hreq *r)
 {
 	struct httpd *h = r->h;
 
-	if (r->dirty || r->finished)
+	if (r->dirty || (r->finished && !r->killed))
 		return;
 	r->dirty = true;
 	r->dirty_next = NULL;
@@ -138,7 +139,8 @@ static void choose_framing(struct hreq *r, uint64_t length)
 
 void hreq_begin(struct hreq *r, int status, const struct hheader *h, size_t nh, uint64_t length)
 {
-	if (r->begun || r->aborted)
+	BUG_ON(status < 200 || status > 599 || r->begun);
+	if (r->aborted)
 		return;
 	r->begun = true;
 	r->req->res.status = status;
@@ -246,7 +248,10 @@ static void start(struct hreq *r)
 		r->req->res.content_length = 0;
 		r->req->http1_is_persistent = 0;
 	}
-	hreq_drop_body(r);
+	if (!r->ended) /* a stream may last; a whole answer frees everything in a moment */
+		hreq_drop_body(r);
+	if (r->h->draining)
+		r->req->http1_is_persistent = 0;
 	h2o_start_response(r->req, &r->gen);
 }
 
@@ -290,31 +295,46 @@ static void send_now(struct hreq *r, h2o_send_state_t state)
  * and one with a closed window would never leave. */
 static void reset_stream(struct hreq *r)
 {
-	h2o_http2_stream_t *stream = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, r->req);
-	h2o_http2_conn_t *conn = (h2o_http2_conn_t *)r->req->conn;
+	h2o_http2_stream_t *s = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, r->req);
 
 	r->finished = true;
-	if (conn->state >= H2O_HTTP2_CONN_STATE_IS_CLOSING)
-		return;
-	h2o_http2_encode_rst_stream_frame(&conn->_write.buf, stream->stream_id, -H2O_HTTP2_ERROR_INTERNAL);
-	h2o_http2_conn_request_write(conn);
-	h2o_http2_stream_reset(conn, stream);
+	h2_reset((h2o_http2_conn_t *)r->req->conn, s, -H2O_HTTP2_ERROR_INTERNAL);
 }
 
-static void flush_aborted(struct hreq *r)
+/* HTTP/1.0 without a length: only a reset connection tells the cut from the
+ * end of the body. */
+static void close_hard(const struct hreq *r)
 {
-	if (r->req->version < 0x200) {
-		if (!r->started)
-			start(r);
-		send_now(r, H2O_SEND_STATE_ERROR);
-	} else if (r->pend.n > 0 && !r->lingered) {
+	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(h2o_socket_get_fd(r->conn->sock), SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+}
+
+static void abort_http1(struct hreq *r)
+{
+	if (r->in_flight || r->finished) /* when killed: the socket is shut down, h2o will see it */
+		return;
+	if (!r->started)
+		start(r);
+	if (r->req->version < 0x101 && r->left == UINT64_MAX)
+		close_hard(r);
+	send_now(r, H2O_SEND_STATE_ERROR);
+}
+
+static void abort_http2(struct hreq *r)
+{
+	if (r->killed) {
+		reset_stream(r);
+		return;
+	}
+	if (r->in_flight || r->finished)
+		return;
+	if (r->pend.n > 0) {
 		if (!r->started)
 			start(r);
 		send_now(r, H2O_SEND_STATE_IN_PROGRESS);
-	} else if (!r->lingered) {
-		watch_soon(r, &r->h->linger);
-	} else {
-		reset_stream(r);
+	} else if (!h2o_linklist_is_linked(&r->timed)) {
+		watch_soon(r, &r->h->linger); /* killed when that is over */
 	}
 }
 
@@ -322,13 +342,14 @@ void stream_flush(struct hreq *r)
 {
 	bool first = !r->started;
 
-	if (r->finished || (r->in_flight && !(r->aborted && r->lingered && r->req->version >= 0x200)))
-		return;
 	if (r->aborted) {
-		flush_aborted(r);
+		if (r->req->version < 0x200)
+			abort_http1(r);
+		else
+			abort_http2(r);
 		return;
 	}
-	if (!r->begun)
+	if (!r->begun || r->in_flight || r->finished)
 		return;
 	if (first)
 		start(r);

@@ -69,8 +69,7 @@ static void on_soon(uv_timer_t *t)
 		if (r->at + RESET_LINGER_MS > now)
 			break;
 		h2o_linklist_unlink(&r->timed);
-		r->lingered = true;
-		stream_dirty(r);
+		request_kill(r);
 	}
 	if (h2o_linklist_is_empty(&h->young) && h2o_linklist_is_empty(&h->linger))
 		uv_timer_stop(t);
@@ -103,6 +102,8 @@ static bool overdue(struct conn *c, uint64_t now)
 
 	if (c->state == CONN_TLS || c->state == CONN_SNIFF)
 		return now - c->since > o->head_ms;
+	if (c->state == CONN_HTTP2 && c->sock->_cb.read != NULL && c->sock->_cb.read != h2guard_read)
+		return true; /* h2o has paused reading and dropped our hook */
 	if (c->sock->input->size == 0 || c->sock->_cb.read == NULL)
 		return now - c->since > (c->served ? o->idle_ms : o->head_ms);
 	if (c->recv_since == 0)

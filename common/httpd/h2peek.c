@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reads libh2o's HTTP/2 structs: which streams a connection has and what they
+ * hold.  Tied to 2.2.5, whose internal header is installed; any other version
+ * is refused at compile time.
+ */
+#include "common/httpd/internal.h"
+
+#if H2O_VERSION_MAJOR != 2 || H2O_VERSION_MINOR != 2 || H2O_VERSION_PATCH != 5
+#error "the guards are written against the inside of libh2o 2.2.5"
+#endif
+
+h2o_http2_conn_t *h2_conn(const struct conn *c)
+{
+	/* h2o stops reading (and so takes our hook away) before it frees its connection */
+	return c->state == CONN_HTTP2 && c->sock->_cb.read == h2guard_read ? c->sock->data : NULL;
+}
+
+h2o_http2_stream_t *h2_stream(const h2o_http2_conn_t *h2, uint32_t id)
+{
+	const khash_t(h2o_http2_stream_t) *t = h2->streams;
+
+	for (uint32_t i = 0; i < t->n_buckets; i++)
+		if (kh_in_use(t, i) && t->keys[i] == id)
+			return t->vals[i];
+	return NULL;
+}
+
+h2o_http2_stream_t *h2_in_flight(const h2o_http2_conn_t *h2, uint32_t id)
+{
+	const h2o_linklist_t *end = &h2->_write.streams_to_proceed;
+
+	for (const h2o_linklist_t *l = end->next; l != end; l = l->next) {
+		h2o_http2_stream_t *s = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, _refs.link, l);
+
+		if (s->stream_id == id)
+			return s;
+	}
+	return NULL;
+}
+
+static bool is_receiving(const h2o_http2_stream_t *s)
+{
+	return s->state == H2O_HTTP2_STREAM_STATE_RECV_HEADERS ||
+	       s->state == H2O_HTTP2_STREAM_STATE_RECV_BODY;
+}
+
+bool h2_uploads(const h2o_http2_conn_t *h2)
+{
+	return h2->num_streams.pull.open > h2->num_streams.pull.half_closed;
+}
+
+size_t h2_upload_bytes(const h2o_http2_conn_t *h2)
+{
+	const khash_t(h2o_http2_stream_t) *t = h2->streams;
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < t->n_buckets; i++)
+		if (kh_in_use(t, i) && is_receiving(t->vals[i]) && t->vals[i]->_req_body != NULL)
+			n += t->vals[i]->_req_body->size;
+	return n;
+}
+
+h2o_http2_stream_t *h2_oldest_upload(const h2o_http2_conn_t *h2, uint64_t *age_ms)
+{
+	const khash_t(h2o_http2_stream_t) *t = h2->streams;
+	h2o_http2_stream_t *oldest = NULL;
+	struct timeval now = *h2o_get_timestamp(h2->super.ctx, NULL, NULL), d;
+
+	for (uint32_t i = 0; i < t->n_buckets; i++) {
+		h2o_http2_stream_t *s = kh_in_use(t, i) ? t->vals[i] : NULL;
+
+		if (s != NULL && is_receiving(s) && (oldest == NULL || s->stream_id < oldest->stream_id))
+			oldest = s;
+	}
+	if (oldest == NULL)
+		return NULL;
+	timersub(&now, &oldest->req.timestamps.request_begin_at, &d);
+	*age_ms = d.tv_sec < 0 ? 0 : (uint64_t)d.tv_sec * 1000 + (uint64_t)d.tv_usec / 1000;
+	return oldest;
+}
+
+size_t h2_backlog(const h2o_http2_conn_t *h2)
+{
+	return h2->_write.buf->size + (h2->_write.buf_in_flight != NULL ? h2->_write.buf_in_flight->size : 0);
+}
+
+void h2_reset(h2o_http2_conn_t *h2, h2o_http2_stream_t *s, int error)
+{
+	if (h2->state >= H2O_HTTP2_CONN_STATE_IS_CLOSING || s->state == H2O_HTTP2_STREAM_STATE_END_STREAM)
+		return;
+	h2o_http2__encode_rst_stream_frame(&h2->_write.buf, s->stream_id, error);
+	h2o_http2_conn_request_write(h2);
+	h2o_http2_stream_reset(h2, s);
+}
