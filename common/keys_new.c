@@ -72,7 +72,10 @@ static char *write_temp(const char *dir, const char *name, const uint8_t key[32]
 	good = fchmod(fd, mode) == 0 && write_all(fd, line, LINE_CHARS) && fsync(fd) == 0;
 	saved = errno;
 	mem_wipe(line, sizeof(line));
-	good = close(fd) == 0 && good;
+	if (close(fd) != 0 && good) {
+		saved = errno;
+		good = false;
+	}
 	if (!good) {
 		unlink(path);
 		free(path);

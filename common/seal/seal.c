@@ -32,38 +32,47 @@ void seal_public(const uint8_t secret[SEAL_KEY], uint8_t pub[SEAL_KEY])
 	BUG_ON(crypto_scalarmult_base(pub, secret) != 0);
 }
 
-/* RFC 5869 with SHA-256: extract with salt, expand with an empty info to one
- * block of 32 bytes, T(1) = HMAC(PRK, 0x01). */
-static void hkdf(const uint8_t *salt, size_t n_salt, const uint8_t shared[SEAL_KEY], uint8_t key[SEAL_KEY])
+/* RFC 5869, 2.2, with SHA-256: PRK = HMAC(salt, ikm). */
+static void hkdf_extract(uint8_t prk[SEAL_KEY], struct slice salt, struct slice ikm)
 {
 	crypto_auth_hmacsha256_state st;
-	static const uint8_t one = 1;
-	uint8_t prk[crypto_auth_hmacsha256_BYTES];
 
-	crypto_auth_hmacsha256_init(&st, salt, n_salt);
-	crypto_auth_hmacsha256_update(&st, shared, SEAL_KEY);
+	crypto_auth_hmacsha256_init(&st, salt.p, salt.n);
+	crypto_auth_hmacsha256_update(&st, ikm.p, ikm.n);
 	crypto_auth_hmacsha256_final(&st, prk);
-	crypto_auth_hmacsha256_init(&st, prk, sizeof(prk));
-	crypto_auth_hmacsha256_update(&st, &one, 1);
-	crypto_auth_hmacsha256_final(&st, key);
-	mem_wipe(prk, sizeof(prk));
 	mem_wipe(&st, sizeof(st));
+}
+
+/* RFC 5869, 2.3, with an empty info and one block: T(1) = HMAC(PRK, 0x01). */
+static void hkdf_expand(uint8_t key[SEAL_KEY], const uint8_t prk[SEAL_KEY])
+{
+	static const uint8_t one = 1;
+
+	hkdf_extract(key, slice_of(prk, SEAL_KEY), slice_of(&one, 1));
+}
+
+/* X25519 of the peer's key; ERR_KEY when that key is not canonical or the
+ * result is all zero (RFC 7748, 6.1). */
+static enum err agree(uint8_t shared[SEAL_KEY], const uint8_t secret[SEAL_KEY], const uint8_t peer[SEAL_KEY])
+{
+	if (peer[SEAL_KEY - 1] & 0x80)
+		return ERR_KEY;
+	return crypto_scalarmult(shared, secret, peer) == 0 ? ERR_OK : ERR_KEY;
 }
 
 enum err seal_derive(const uint8_t secret[SEAL_KEY], const uint8_t peer[SEAL_KEY],
 		     const uint8_t salt[SEAL_SALT], uint8_t key[SEAL_KEY])
 {
-	uint8_t shared[SEAL_KEY];
+	uint8_t shared[SEAL_KEY], prk[SEAL_KEY];
+	enum err e = agree(shared, secret, peer);
 
-	if (peer[SEAL_KEY - 1] & 0x80)
-		return ERR_KEY;
-	if (crypto_scalarmult(shared, secret, peer) != 0) {
-		mem_wipe(shared, sizeof(shared));
-		return ERR_KEY; /* all zero */
+	if (!e) {
+		hkdf_extract(prk, slice_of(salt, SEAL_SALT), slice_of(shared, sizeof(shared)));
+		hkdf_expand(key, prk);
 	}
-	hkdf(salt, SEAL_SALT, shared, key);
 	mem_wipe(shared, sizeof(shared));
-	return ERR_OK;
+	mem_wipe(prk, sizeof(prk));
+	return e;
 }
 
 /* AES-256-GCM */
