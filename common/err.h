@@ -36,7 +36,8 @@
 	X(ERR_NODE, 500, "INTERNAL_ERROR", "server_error", NULL, "the node failed or its answer was invalid") \
 	X(ERR_NOT_IMPLEMENTED, 501, "NOT_IMPLEMENTED", "server_error", NULL, "not implemented") \
 	X(ERR_UNAVAILABLE, 503, "SERVICE_UNAVAILABLE", "server_error", NULL, "service unavailable; try again later") \
-	X(ERR_NO_BROKER, 503, "SERVICE_UNAVAILABLE", "server_error", NULL, "no broker can be reached; try again later") \
+	X(ERR_NO_BROKER, 503, "SERVICE_UNAVAILABLE", "server_error", NULL, \
+	  "no broker can be reached; try again later") \
 	X(ERR_NO_WORKER, 503, "SERVICE_UNAVAILABLE", "server_error", NULL, "no worker is ready; try again later") \
 	X(ERR_NO_NODE, 503, "SERVICE_UNAVAILABLE", "server_error", NULL, "no node is ready for this model") \
 	X(ERR_TIMEOUT, 504, "TIMEOUT", "server_error", NULL, "the node did not answer in time") \

@@ -140,4 +140,7 @@ bool zmsg_peer_key(struct zmsg *m, uint8_t key[32]);
 /* A new CURVE key pair, raw. */
 void zcurve_keypair(uint8_t public_key[32], uint8_t secret_key[32]);
 
+/* The public key of a secret one. */
+void zcurve_public(uint8_t public_key[32], const uint8_t secret_key[32]);
+
 #endif

@@ -118,3 +118,13 @@ void zcurve_keypair(uint8_t public_key[32], uint8_t secret_key[32])
 	BUG_ON(!zmq_z85_decode(public_key, pub) || !zmq_z85_decode(secret_key, sec));
 	mem_wipe(sec, sizeof(sec));
 }
+
+void zcurve_public(uint8_t public_key[32], const uint8_t secret_key[32])
+{
+	char pub[41], sec[41]; /* Z85 and NUL */
+
+	BUG_ON(!zmq_z85_encode(sec, secret_key, 32));
+	BUG_ON(zmq_curve_public(pub, sec) < 0);
+	BUG_ON(!zmq_z85_decode(public_key, pub));
+	mem_wipe(sec, sizeof(sec));
+}

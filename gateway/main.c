@@ -88,8 +88,8 @@ static enum err load_keys(struct gateway *g)
 	e = key_load(g->conf.curve_key, c->secret_key);
 	if (e == ERR_OK)
 		e = key_load_public(g->conf.broker_key, c->server_key);
-	if (e == ERR_OK && crypto_scalarmult_base(c->public_key, c->secret_key) != 0)
-		e = ERR_KEY;
+	if (e == ERR_OK)
+		zcurve_public(c->public_key, c->secret_key);
 	c->on = e == ERR_OK;
 	return e;
 }

@@ -244,8 +244,7 @@ static enum err load_curve(struct worker *w)
 	e = key_load(w->conf.curve_key, s->secret_key);
 	if (e)
 		return e;
-	if (crypto_scalarmult_base(s->public_key, s->secret_key))
-		return ERR_KEY;
+	zcurve_public(s->public_key, s->secret_key);
 	s->on = s->server = true;
 	if (!*w->conf.broker_key)
 		return ERR_OK;
