@@ -5,7 +5,6 @@
  * keys, sockets, then the loop (docs/ARCHITECTURE.md); SIGTERM drains, a second
  * one or drain_s cuts.
  */
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
