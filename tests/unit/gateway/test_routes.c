@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Paths and methods (PROTOCOL section 1).
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "gateway/routes.h"
+
+static enum err find(const char *method, const char *path, struct route *r)
+{
+	return route_find(slice_str(method), slice_str(path), r);
+}
+
+static void every_route(void **state)
+{
+	static const struct {
+		const char *method, *path;
+		enum route_id id;
+		enum endpoint ep;
+	} rows[] = {
+		{ "POST", "/v1/confidential/completions", ROUTE_COMPLETIONS, EP_COMPLETIONS },
+		{ "POST", "/v1/confidential/chat/completions", ROUTE_CHAT, EP_CHAT },
+		{ "POST", "/v1/confidential/embeddings", ROUTE_EMBEDDINGS, EP_EMBEDDINGS },
+		{ "POST", "/v1/confidential/images/generations", ROUTE_IMAGES, EP_IMAGES },
+		{ "POST", "/v1/nodes/lock", ROUTE_LOCK, EP_NONE },
+		{ "POST", "/v1/nodes", ROUTE_REGISTER, EP_NONE },
+		{ "GET", "/v1/nodes/7/attestation", ROUTE_ATTESTATION, EP_NONE },
+		{ "GET", "/v1/models", ROUTE_MODELS, EP_NONE },
+		{ "GET", "/health", ROUTE_HEALTH, EP_NONE },
+	};
+	struct route r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *other = *rows[i].method == 'G' ? "POST" : "GET";
+
+		assert_int_equal(find(rows[i].method, rows[i].path, &r), ERR_OK);
+		assert_int_equal(r.id, rows[i].id);
+		assert_int_equal(r.ep, rows[i].ep);
+		assert_int_equal(find("OPTIONS", rows[i].path, &r), ERR_OK);
+		assert_int_equal(find(other, rows[i].path, &r), ERR_METHOD);
+		assert_string_equal(r.allow, *other == 'P' ? "GET, OPTIONS" : "POST, OPTIONS");
+		assert_int_equal(r.id, rows[i].id);
+		assert_int_equal(find("DELETE", rows[i].path, &r), ERR_METHOD);
+		assert_int_equal(find("post", rows[i].path, &r), ERR_METHOD); /* methods have a case */
+	}
+}
+
+static void unknown_paths(void **state)
+{
+	static const char *const paths[] = { "",
+					     "/",
+					     "/v1",
+					     "/health/",
+					     "/Health",
+					     "/v1/confidential/completions/",
+					     "/v1/confidential/completionsx",
+					     "/v1/confidential",
+					     "/v1/models/demo",
+					     "/v1/nodes/",
+					     "/v1/nodes/lock/",
+					     "/v1/nodes//attestation",
+					     "/v1/nodes/attestation",
+					     "/v1/nodes/7",
+					     "/v1/nodes/7/attestation/",
+					     "/v1/nodes/07/attestation",
+					     "/v1/nodes/-7/attestation",
+					     "/v1/nodes/7x/attestation",
+					     "/v1/nodes/9007199254740992/attestation",
+					     "/v1/nodes/99999999999999999999999/attestation",
+					     "/v1/nodes/7/8/attestation" };
+	struct route r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		if (find("GET", paths[i], &r) != ERR_NOT_FOUND ||
+		    find("OPTIONS", paths[i], &r) != ERR_NOT_FOUND)
+			fail_msg("found: %s", paths[i]);
+		assert_int_equal(r.id, ROUTE_NONE);
+	}
+	assert_int_equal(route_find(SLICE_STR("GET"), SLICE_STR("/health\0"), &r), ERR_NOT_FOUND);
+}
+
+static void node_ids(void **state)
+{
+	struct route r;
+
+	(void)state;
+	assert_int_equal(find("GET", "/v1/nodes/0/attestation", &r), ERR_OK);
+	assert_int_equal(r.node, 0);
+	assert_int_equal(find("GET", "/v1/nodes/9007199254740991/attestation", &r), ERR_OK);
+	assert_int_equal(r.node, ID_MAX);
+}
+
+static void names(void **state)
+{
+	(void)state;
+	assert_string_equal(route_name(ROUTE_LOCK), "lock");
+	assert_string_equal(route_name(ROUTE_NONE), "other");
+	assert_string_equal(route_name((enum route_id)99), "other");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_route),
+		cmocka_unit_test(unknown_paths),
+		cmocka_unit_test(node_ids),
+		cmocka_unit_test(names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
