@@ -100,13 +100,14 @@ static enum err queue_add(struct publish *p, struct topic *t, struct zmsg *m, si
 	return ERR_AGAIN;
 }
 
-/* Sends what waits, as far as the pipe takes it; true when it is empty. */
+/* Sends what waits, as far as the pipe takes it; true when nothing waits any
+ * more.  Without a subscriber there is nothing to wait for. */
 static bool queue_flush(struct publish *p, struct topic *t)
 {
 	while (t->first) {
 		struct waiting *w = t->first;
 
-		if (zsock_send(p->z, &w->msg, 1))
+		if (zsock_send(p->z, &w->msg, 1) == ERR_AGAIN)
 			return false;
 		queue_take(p, t);
 		zmsg_close(&w->msg);
@@ -134,15 +135,17 @@ enum err publish_send(struct publish *p, uint64_t topic, struct buf *frame)
 	struct topic *t = topic_get(p, topic);
 	size_t n = frame->n;
 	struct zmsg m;
+	enum err e;
 
 	if (!t) {
 		buf_reset(frame);
 		return ERR_CLOSED;
 	}
 	zmsg_take_init(&m, frame);
-	if (!t->first && zsock_send(p->z, &m, 1) == ERR_OK) {
+	e = t->first ? ERR_AGAIN : zsock_send(p->z, &m, 1);
+	if (e != ERR_AGAIN) {
 		zmsg_close(&m);
-		return ERR_OK;
+		return e;
 	}
 	if (!uv_is_active((uv_handle_t *)&p->retry))
 		uv_timer_start(&p->retry, on_retry, RETRY_MS, RETRY_MS);
@@ -174,7 +177,10 @@ static bool key_of_others(const struct publish *p, const struct topic *than)
 static void topic_forget(struct publish *p, struct topic *t)
 {
 	uint64_t id = t->id;
+	uint8_t name[CHUNK_TOPIC_BYTES];
 
+	put_be64(name, id);
+	zsock_deny(p->z, slice_of(name, sizeof(name)));
 	queue_drop(p, t);
 	if (t->has_key && !key_of_others(p, t))
 		zauth_revoke(p->o.zauth, t->key);
@@ -290,9 +296,9 @@ static void subscribed(struct publish *p, struct topic *t, struct slice name)
 
 static void unsubscribed(struct publish *p, struct topic *t, struct slice name)
 {
-	zsock_deny(p->z, name);
 	if (t->heard == 0 || --t->heard > 0)
 		return;
+	zsock_deny(p->z, name);
 	queue_drop(p, t); /* the pipe that ended took its share with it: what follows is a gap */
 	t->silent_since = loop_now(p->o.uv);
 	p->o.ev.heard(p->o.ev.arg, t->id, false);

@@ -358,9 +358,7 @@ static enum upstream_result judge(const struct upstream_req *r, CURLcode code)
 		return UPSTREAM_INVALID;
 	switch (code) {
 	case CURLE_OK:
-		if (!r->head)
-			return UPSTREAM_INVALID;
-		return r->bounded ? UPSTREAM_OK : UPSTREAM_CUT;
+		return r->head && r->bounded ? UPSTREAM_OK : UPSTREAM_CUT;
 	case CURLE_OPERATION_TIMEDOUT:
 		return UPSTREAM_TIMEOUT;
 	case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9 */
