@@ -99,6 +99,8 @@ static bool prove(struct opener *o, const struct jval v[MEMBERS], struct slice p
 
 	if (!check_hash(o, v, plain, h, f) || !check_signature(o, v, h, f))
 		return false;
+	if (jscan_object(plain, NULL, 0, NULL, NULL))
+		return fault(f, SEALWAY_VERIFY, "an object of the answer holds no JSON object");
 	o->objects++;
 	if (!o->lock->own)
 		return true;
@@ -127,8 +129,6 @@ bool open_object(struct opener *o, struct slice json, struct buf *plain, struct 
 			   "an object of the answer does not open: changed on its way, or not sealed by this "
 			   "node");
 	ok = ok && prove(o, v, buf_slice(&text), f);
-	if (ok && jscan_object(buf_slice(&text), NULL, 0, NULL, NULL))
-		ok = fault(f, SEALWAY_VERIFY, "an object of the answer holds no JSON object");
 	if (ok) {
 		trim(&text);
 		buf_add(plain, text.p, text.n);

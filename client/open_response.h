@@ -24,7 +24,8 @@ struct opener {
 	const struct node_lock *lock;
 	enum sealway_kind kind;
 	const char *model;
-	uint64_t now; /* Unix seconds when the request was made */
+	uint64_t now;            /* Unix seconds when the request was made */
+	uint64_t (*clock)(void); /* Unix seconds at the answer; NULL: the system's */
 	/* state; all zero to begin with */
 	struct seal_order order;
 	struct proof proof;

@@ -16,8 +16,9 @@
 #include "common/b64.h"
 #include "common/sign.h"
 
-#define KEY_OVERLAP_S 7200 /* a key goes on after its statement ended: grace, dispatch, the longest stream   \
-			    */
+#define KEY_OVERLAP_S                                                                                        \
+	7200 /* a key goes on after its statement ended: grace, dispatch, the longest stream                 \
+	      */
 
 static void put(struct buf *out, const char *name, const void *p, size_t n)
 {

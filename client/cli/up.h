@@ -12,6 +12,7 @@
 #ifndef SEALWAY_CLIENT_CLI_UP_H
 #define SEALWAY_CLIENT_CLI_UP_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -50,7 +51,7 @@ enum up_phase { UP_STARTING, UP_READY, UP_STOPPING, UP_KILLING };
 struct up {
 	struct up_opts o;
 	char dir[4096]; /* absolute */
-	char programs[UP_ROLES][4096];
+	char programs[UP_ROLES][PATH_MAX];
 	struct up_child children[UP_ROLES * UP_ROLE_MAX];
 	size_t n_children;
 	struct loop *loop;

@@ -10,7 +10,7 @@
 
 #include "client/cli/up.h"
 
-static bool find(const char *here, const char *role, char *out, size_t n)
+static bool find(const char *here, const char *role, char out[PATH_MAX])
 {
 	char tries[3][PATH_MAX];
 
@@ -19,7 +19,7 @@ static bool find(const char *here, const char *role, char *out, size_t n)
 	snprintf(tries[2], PATH_MAX, "%s/../libexec/sealway/sealway-%s", here, role);
 	for (int i = 0; i < 3; i++) {
 		if (!access(tries[i], X_OK)) {
-			snprintf(out, n, "%s", tries[i]);
+			memcpy(out, tries[i], PATH_MAX);
 			return true;
 		}
 	}
@@ -43,7 +43,7 @@ bool up_find_programs(struct up *u)
 	slash = strrchr(here, '/');
 	*slash = '\0';
 	for (int i = 0; i < UP_ROLES; i++)
-		if (!find(here, roles[i], u->programs[i], sizeof(u->programs[i])))
+		if (!find(here, roles[i], u->programs[i]))
 			return false;
 	return true;
 }

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The file of known nodes: pinned at first use, refused when changed, never
+ * silently forgotten.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/pins.h"
+
+#define ORIGIN "https://gateway.example"
+
+static char dir[64], path[128];
+static uint8_t one[KEY_BYTES] = { 1 }, two[KEY_BYTES] = { 2 };
+
+static int setup(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof(dir), "/tmp/sealway-pins.XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s/a/b/known_nodes", dir);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char sub[80];
+
+	(void)state;
+	unlink(path);
+	snprintf(sub, sizeof(sub), "%s/a/b", dir);
+	rmdir(sub);
+	snprintf(sub, sizeof(sub), "%s/a", dir);
+	rmdir(sub);
+	return rmdir(dir); /* fails if anything was left behind */
+}
+
+static enum pins_found check(const char *origin, uint64_t node, const uint8_t key[KEY_BYTES], struct fault *f)
+{
+	*f = (struct fault){ 0 };
+	return pins_check(path, origin, node, key, f);
+}
+
+static void write_file(const char *text)
+{
+	FILE *to = fopen(path, "w");
+
+	assert_non_null(to);
+	fputs(text, to);
+	fclose(to);
+}
+
+static void first_use_then_the_same(void **state)
+{
+	struct fault f;
+	struct stat st;
+	uint8_t key[KEY_BYTES];
+
+	(void)state;
+	assert_int_equal(check(ORIGIN, 7, one, &f), PINS_NEW);
+	assert_int_equal(check(ORIGIN, 7, one, &f), PINS_SAME);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(pins_look(path, ORIGIN, 7, key, &f), PINS_SAME);
+	assert_memory_equal(key, one, KEY_BYTES);
+}
+
+static void a_change_is_refused(void **state)
+{
+	struct fault f;
+
+	(void)state;
+	assert_int_equal(check(ORIGIN, 7, one, &f), PINS_NEW);
+	assert_int_equal(check(ORIGIN, 7, two, &f), PINS_ERROR);
+	assert_int_equal(f.status, SEALWAY_VERIFY);
+	assert_non_null(strstr(f.text, "not the one pinned"));
+	assert_int_equal(check(ORIGIN, 7, one, &f), PINS_SAME); /* and the record stays */
+}
+
+static void others_are_others(void **state)
+{
+	struct fault f;
+
+	(void)state;
+	assert_int_equal(check(ORIGIN, 7, one, &f), PINS_NEW);
+	assert_int_equal(check(ORIGIN, 8, two, &f), PINS_NEW);
+	assert_int_equal(check(ORIGIN ":8443", 7, two, &f), PINS_NEW);
+	assert_int_equal(check(ORIGIN, 7, one, &f), PINS_SAME);
+	assert_int_equal(check(ORIGIN, 8, two, &f), PINS_SAME);
+	assert_int_equal(check(ORIGIN, 77, two, &f), PINS_NEW); /* not a prefix match */
+}
+
+static void comments_stay_and_a_last_line_needs_no_end(void **state)
+{
+	struct fault f;
+	char text[512] = "";
+	FILE *from;
+
+	(void)state;
+	assert_int_equal(check(ORIGIN, 1, one, &f), PINS_NEW);
+	write_file("# mine\n\n" ORIGIN " 7 AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+	assert_int_equal(check(ORIGIN, 7, one, &f), PINS_SAME);
+	assert_int_equal(check(ORIGIN, 8, one, &f), PINS_NEW);
+	assert_int_equal(check(ORIGIN, 7, one, &f), PINS_SAME);
+	from = fopen(path, "r");
+	assert_true(fread(text, 1, sizeof(text) - 1, from) > 0);
+	fclose(from);
+	assert_memory_equal(text, "# mine\n", 7);
+}
+
+static void damage_is_no_first_use(void **state)
+{
+	static const char *const texts[] = {
+		ORIGIN " 7\n",
+		ORIGIN " x AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+		ORIGIN " 7 AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+		ORIGIN " 7 AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= more\n",
+		"garbage\n",
+	};
+	struct fault f;
+
+	(void)state;
+	assert_int_equal(check(ORIGIN, 1, one, &f), PINS_NEW);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		write_file(texts[i]);
+		assert_int_equal(check(ORIGIN, 9, one, &f), PINS_ERROR);
+		assert_int_equal(f.status, SEALWAY_LOCAL);
+		assert_non_null(strstr(f.text, "line 1"));
+	}
+	write_file("");
+}
+
+static void a_place_that_cannot_be_written(void **state)
+{
+	struct fault f = { 0 };
+
+	(void)state;
+	assert_int_equal(pins_check("/proc/nowhere/known_nodes", ORIGIN, 1, one, &f), PINS_ERROR);
+	assert_int_equal(f.status, SEALWAY_LOCAL);
+	assert_int_equal(check(ORIGIN, 1, one, &f), PINS_NEW); /* teardown expects the folders */
+}
+
+/* Many at once: every pin survives. */
+static void writers_side_by_side(void **state)
+{
+	struct fault f;
+	uint8_t key[KEY_BYTES];
+	int status;
+
+	(void)state;
+	for (uint64_t i = 1; i <= 8; i++)
+		if (fork() == 0)
+			_exit(check(ORIGIN, i, one, &f) == PINS_NEW ? 0 : 1);
+	for (int i = 0; i < 8; i++) {
+		assert_true(wait(&status) > 0);
+		assert_int_equal(status, 0);
+	}
+	for (uint64_t i = 1; i <= 8; i++) {
+		f = (struct fault){ 0 };
+		assert_int_equal(pins_look(path, ORIGIN, i, key, &f), PINS_SAME);
+	}
+}
+
+static void default_place(void **state)
+{
+	char *p;
+
+	(void)state;
+	setenv("XDG_CONFIG_HOME", "/x", 1);
+	p = pins_default_path();
+	assert_string_equal(p, "/x/sealway/known_nodes");
+	free(p);
+	setenv("XDG_CONFIG_HOME", "relative", 1); /* not allowed by its specification */
+	setenv("HOME", "/h", 1);
+	p = pins_default_path();
+	assert_string_equal(p, "/h/.config/sealway/known_nodes");
+	free(p);
+	unsetenv("XDG_CONFIG_HOME");
+	unsetenv("HOME");
+	assert_null(pins_default_path());
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(first_use_then_the_same, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_change_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(others_are_others, setup, teardown),
+		cmocka_unit_test_setup_teardown(comments_stay_and_a_last_line_needs_no_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(damage_is_no_first_use, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_place_that_cannot_be_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(writers_side_by_side, setup, teardown),
+		cmocka_unit_test(default_place),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
