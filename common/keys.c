@@ -73,10 +73,13 @@ static ssize_t read_all(int fd, char *out, size_t n)
 
 static bool decode_line(const char *line, size_t n, uint8_t key[32])
 {
-	uint8_t raw[32];
-	size_t len;
 	bool good = n == KEY_CHARS || (n == LINE_CHARS && line[KEY_CHARS] == '\n');
+	uint8_t raw[32], ored = 0;
+	size_t len;
 
+	for (size_t i = 0; i < n; i++)
+		ored |= (uint8_t)line[i];
+	good = good && ored < 128; /* libsodium 1.0.18 takes such bytes for digits */
 	good = good &&
 	       sodium_base642bin(raw, sizeof(raw), line, KEY_CHARS, NULL, &len, NULL,
 				 sodium_base64_VARIANT_ORIGINAL) == 0 &&
