@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/httpd/internal.h"
+#include "common/httpd/head.h"
 
 struct seen {
 	unsigned host, length, coding;

@@ -15,6 +15,7 @@
 #include <h2o/http2.h>
 #include <h2o/http2_internal.h>
 
+#include "common/httpd/head.h"
 #include "common/httpd/httpd.h"
 
 #define WATCH_AFTER_MS 50   /* a request this old gets the disconnect watch */
@@ -177,12 +178,6 @@ void h2_reset(h2o_http2_conn_t *h2, h2o_http2_stream_t *s, int error);
 
 /* Stands in for h2o's reader on HTTP/2 connections. */
 void h2guard_read(h2o_socket_t *sock, const char *err);
-
-/* --- head.c: pure --- */
-
-/* True when the raw head (request line, fields, empty line) of an HTTP/1
- * request has none of the shapes that two parsers read differently. */
-bool head_ok(struct slice head);
 
 /* --- request.c --- */
 

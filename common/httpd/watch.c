@@ -10,7 +10,9 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/httpd/internal.h"
@@ -116,12 +118,24 @@ static bool overdue(struct conn *c, uint64_t now)
 	       (spent > BODY_GRACE_MS && c->sock->input->size < spent / 1000 * BODY_MIN_RATE);
 }
 
-/* Bytes that have left, by whatever counter moves. */
+/* What the client has acknowledged of all that was written to its socket. */
+static uint64_t acknowledged(const struct conn *c)
+{
+	int unsent = 0;
+
+	ioctl(h2o_socket_get_fd(c->sock), SIOCOUTQ, &unsent);
+	return c->sock->bytes_written - uv_stream_get_write_queue_size(c->stream) - (uint64_t)unsent;
+}
+
+/* A number that changes when the answer moves.  An HTTP/2 stream that waits
+ * for its own window does not move with its connection. */
 static uint64_t progress(const struct hreq *r)
 {
-	const struct conn *c = r->conn;
+	const h2o_http2_stream_t *s = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, r->req);
 
-	return r->req->bytes_sent + c->sock->bytes_written - uv_stream_get_write_queue_size(c->stream);
+	if (r->req->version < 0x200)
+		return acknowledged(r->conn);
+	return r->req->bytes_sent + (h2o_linklist_is_linked(&s->_refs.link) ? acknowledged(r->conn) : 0);
 }
 
 static void check_stalls(struct httpd *h, uint64_t now)
