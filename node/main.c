@@ -20,6 +20,7 @@
 #include "node/routes.h"
 
 #define UPKEEP_MS 500
+#define START_MS 20 /* the same until ready */
 #define OVERLAP_S (LOCK_SECONDS_MAX + 30) /* longest lock, and the dispatch deadline */
 #define RECEIPTS_MAX 262144               /* about 450 bytes each: below 120 MB */
 #define GUARD_MAX 4000000                 /* about 100 bytes each: below 400 MB per key */
@@ -52,6 +53,7 @@ static void tell_ready(struct node *n)
 	struct buf b = { 0 };
 
 	n->ready_told = true;
+	uv_timer_set_repeat(&n->upkeep, UPKEEP_MS);
 	loop_ready(n->loop);
 	log_info("ready", L_U("port", httpd_port(n->http)));
 	if (!*n->conf.ready_file)
@@ -218,7 +220,7 @@ static enum err open_parts(struct node *n)
 	if (e == ERR_OK)
 		e = open_registrar(n);
 	if (e == ERR_OK)
-		uv_timer_start(&n->upkeep, on_upkeep, 10, UPKEEP_MS);
+		uv_timer_start(&n->upkeep, on_upkeep, START_MS, START_MS);
 	return e;
 }
 

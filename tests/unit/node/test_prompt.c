@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Prompts in all their shapes.
+ */
+#include "tests/unit/node/unit.h"
+
+#include "node/prompt.h"
+
+static enum err read(enum endpoint ep, const char *text, const char *want)
+{
+	json_t *o = json_of(text);
+	struct prompt p = { 0 };
+	enum err e = prompt_read(ep, o, &p);
+
+	if (e == ERR_OK && want)
+		assert_true(slice_is(buf_slice(&p.text), want));
+	prompt_free(&p);
+	json_decref(o);
+	return e;
+}
+
+static void test_texts(void **state)
+{
+	(void)state;
+	assert_int_equal(read(EP_COMPLETIONS, "{'prompt':'a b'}", "a b"), ERR_OK);
+	assert_int_equal(read(EP_COMPLETIONS, "{'prompt':''}", ""), ERR_OK);
+	assert_int_equal(read(EP_COMPLETIONS, "{'prompt':['a','b']}", "a b"), ERR_OK);
+	assert_int_equal(read(EP_EMBEDDINGS, "{'input':['a','b c']}", "a b c"), ERR_OK);
+	assert_int_equal(read(EP_IMAGES, "{'prompt':'cat'}", "cat"), ERR_OK);
+	assert_int_equal(read(EP_CHAT,
+			      "{'messages':[{'role':'system','content':'s'},"
+			      "{'role':'user','content':[{'type':'text','text':'u'},{'type':'image_url'}]},"
+			      "{'role':'assistant','content':null,'tool_calls':[]}]}",
+			      "s u"),
+			 ERR_OK);
+}
+
+static void test_refused(void **state)
+{
+	static const struct {
+		enum endpoint ep;
+		const char *text;
+	} bad[] = { { EP_COMPLETIONS, "{}" },
+		    { EP_COMPLETIONS, "{'prompt':null}" },
+		    { EP_COMPLETIONS, "{'prompt':5}" },
+		    { EP_COMPLETIONS, "{'prompt':[]}" },
+		    { EP_COMPLETIONS, "{'prompt':[null]}" },
+		    { EP_COMPLETIONS, "{'prompt':[['a']]}" },
+		    { EP_EMBEDDINGS, "{'prompt':'a'}" },
+		    { EP_EMBEDDINGS, "{'input':{}}" },
+		    { EP_IMAGES, "{'prompt':['a']}" },
+		    { EP_CHAT, "{'messages':[]}" },
+		    { EP_CHAT, "{'messages':'x'}" },
+		    { EP_CHAT, "{'messages':['x']}" },
+		    { EP_CHAT, "{'messages':[{'content':'x'}]}" },
+		    { EP_CHAT, "{'messages':[{'role':'user','content':5}]}" },
+		    { EP_CHAT, "{'messages':[{'role':'user','content':['x']}]}" },
+		    { EP_PLAIN_CHAT, "{'messages':[{'role':'user','content':'x'}]}" } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(read(bad[i].ep, bad[i].text, NULL), ERR_BODY);
+}
+
+static void test_counts(void **state)
+{
+	json_t *o = json_of("{'prompt':[1,2,[3,4]]}");
+	struct prompt p = { 0 };
+
+	(void)state;
+	assert_int_equal(prompt_read(EP_COMPLETIONS, o, &p), ERR_OK);
+	assert_int_equal(p.tokens, 4);
+	prompt_free(&p);
+	json_decref(o);
+	assert_int_equal(words_count(S(" a\tbb\n ccc \r\n")), 3);
+	assert_int_equal(words_count(S("")), 0);
+	assert_int_equal(words_count(S("   ")), 0);
+}
+
+static void last(const char *text, const char *want)
+{
+	json_t *o = json_of(text);
+	struct buf b = { 0 };
+
+	prompt_last_user(o, &b);
+	assert_true(slice_is(buf_slice(&b), want));
+	buf_free(&b);
+	json_decref(o);
+}
+
+static void test_last_user(void **state)
+{
+	(void)state;
+	last("{'messages':[{'role':'user','content':'one'},{'role':'user','content':'two'},"
+	     "{'role':'assistant','content':'three'}]}",
+	     "two");
+	last("{'messages':[{'role':'user','content':[{'text':'a'},{'text':'b'}]}]}", "a b");
+	last("{'messages':[{'role':'system','content':'s'}]}", "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_texts), cmocka_unit_test(test_refused),
+					    cmocka_unit_test(test_counts), cmocka_unit_test(test_last_user) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
