@@ -104,14 +104,14 @@ bool up_spawn(struct up *u, struct up_child *c)
 	return pid > 0;
 }
 
-static void say_end(const struct up_child *c, int status, uint64_t wait)
+static void say_end(const struct up *u, const struct up_child *c, int status, uint64_t wait)
 {
 	if (WIFSIGNALED(status))
 		fprintf(stderr, "sealway up: %s was killed by signal %d (%s)", c->name, WTERMSIG(status),
 			strsignal(WTERMSIG(status)));
 	else
 		fprintf(stderr, "sealway up: %s ended with status %d", c->name, WEXITSTATUS(status));
-	fprintf(stderr, "; starting it again in %.1f s (its log: log/%s.log)\n", (double)wait / 1000,
+	fprintf(stderr, "; starting it again in %.1f s (log: %s/log/%s.log)\n", (double)wait / 1000, u->dir,
 		c->name);
 }
 
@@ -130,7 +130,7 @@ void up_reap(struct up *u, struct up_child *c)
 		wait *= 2;
 	wait = wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS;
 	c->restart_at = now + wait;
-	say_end(c, status, wait);
+	say_end(u, c, status, wait);
 }
 
 void up_show_log(const struct up_child *c)

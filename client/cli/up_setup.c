@@ -61,9 +61,10 @@ static bool lock(struct up *u)
 
 static bool make_key(const char *name)
 {
-	enum err e = key_new_sign("keys", name);
+	char path[64];
 
-	return e == ERR_OK || e == ERR_EXISTS || said("make keys/", name);
+	snprintf(path, sizeof(path), "keys/%s.key", name);
+	return !access(path, F_OK) || key_new_sign("keys", name) == ERR_OK || said("make", path);
 }
 
 static bool make_keys(const struct up *u)
