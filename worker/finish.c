@@ -49,7 +49,7 @@ static void settle(struct task *t)
 		.completion = t->completion,
 		.key_unknown = t->error == ERR_KEY_UNKNOWN,
 		.chunks = t->objects,
-		.bytes = t->sent,
+		.bytes = t->sent + (t->publishing ? t->out.n - t->out_at : 0),
 	};
 
 	memcpy(m.rid, t->w.rid, RID_BYTES);

@@ -345,7 +345,12 @@ static void make_parts(struct worker *w)
 		.allow_address = allow_address,
 		.arg = w,
 	};
-	struct receipts_opts ro = { .uv = uv, .keys = &w->keys, .connect_ms = w->conf.connect_s * 1000 };
+	struct receipts_opts ro = {
+		.uv = uv,
+		.keys = &w->keys,
+		.connect_ms = w->conf.connect_s * 1000,
+		.pace_ms = RECEIPTS_PACE_MS,
+	};
 	struct tasks_opts to = {
 		.uv = uv,
 		.conf = &w->conf,

@@ -29,8 +29,7 @@ struct waiting {
 
 struct topic {
 	uint64_t id;
-	bool has_key, lost;
-	unsigned heard; /* subscriptions that stand; two while a reconnect overlaps */
+	bool has_key, heard, lost;
 	uint8_t key[KEY_BYTES];
 	uint32_t named_by; /* bit per broker */
 	uint64_t silent_since;
@@ -255,7 +254,7 @@ bool publish_heard(const struct publish *p, uint64_t topic)
 {
 	struct topic *t = topic_get(p, topic);
 
-	return t && t->heard > 0;
+	return t && t->heard;
 }
 
 void publish_each(const struct publish *p, unsigned from, void (*each)(void *arg, uint64_t topic, bool heard),
@@ -266,7 +265,7 @@ void publish_each(const struct publish *p, unsigned from, void (*each)(void *arg
 
 	while ((t = map_next(p->topics, &pos))) {
 		if (t->named_by & 1u << from)
-			each(arg, t->id, t->heard > 0);
+			each(arg, t->id, t->heard);
 	}
 }
 
@@ -290,15 +289,16 @@ static void subscribed(struct publish *p, struct topic *t, struct slice name)
 {
 	zsock_allow(p->z, name);
 	t->lost = false;
-	if (t->heard++ == 0)
-		p->o.ev.heard(p->o.ev.arg, t->id, true);
+	t->heard = true;
+	p->o.ev.heard(p->o.ev.arg, t->id, true);
 }
 
 static void unsubscribed(struct publish *p, struct topic *t, struct slice name)
 {
-	if (t->heard == 0 || --t->heard > 0)
+	if (!t->heard)
 		return;
 	zsock_deny(p->z, name);
+	t->heard = false;
 	queue_drop(p, t); /* the pipe that ended took its share with it: what follows is a gap */
 	t->silent_since = loop_now(p->o.uv);
 	p->o.ev.heard(p->o.ev.arg, t->id, false);

@@ -19,7 +19,7 @@
 #define ANSWER_MAX 4096
 #define TRY_MS 3000
 
-static const uint64_t delay_ms[TRIES] = { 100, 500, 1500, 3000 };
+static const unsigned pace[TRIES] = { 1, 5, 15, 30 };
 
 struct receipts {
 	struct receipts_opts o;
@@ -131,6 +131,11 @@ static bool read_answer(struct receipt_fetch *f, uint8_t raw[RECEIPT_BYTES], str
 
 static void on_timer(uv_timer_t *t);
 
+static void wait_turn(struct receipt_fetch *f)
+{
+	uv_timer_start(&f->timer, on_timer, f->all->o.pace_ms * pace[f->tries], 0);
+}
+
 static void on_done(void *arg, enum upstream_result result)
 {
 	struct receipt_fetch *f = arg;
@@ -141,7 +146,7 @@ static void on_done(void *arg, enum upstream_result result)
 	if (result == UPSTREAM_OK && read_answer(f, raw, &signature))
 		finish(f, slice_of(raw, sizeof(raw)), signature);
 	else if (++f->tries < TRIES)
-		uv_timer_start(&f->timer, on_timer, delay_ms[f->tries], 0);
+		wait_turn(f);
 	else
 		finish(f, slice_of(NULL, 0), slice_of(NULL, 0));
 }
@@ -206,7 +211,7 @@ struct receipt_fetch *receipts_get(struct receipts *r, struct slice address, con
 	r->first = f;
 	uv_timer_init(r->o.uv, &f->timer);
 	f->timer.data = f;
-	uv_timer_start(&f->timer, on_timer, delay_ms[0], 0);
+	wait_turn(f);
 	return f;
 }
 

@@ -36,7 +36,10 @@ struct receipts_opts {
 	struct upstream *upstream;
 	const struct headers_keys *keys;
 	uint64_t connect_ms;
+	uint64_t pace_ms; /* wait before the first try; the later ones wait 5, 15 and 30 times that */
 };
+
+#define RECEIPTS_PACE_MS 100
 
 struct receipts *receipts_new(const struct receipts_opts *o);
 
