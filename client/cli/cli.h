@@ -16,8 +16,11 @@
 	X("keys", cmd_keys, "make and list keys of the processes")                                           \
 	X("user", cmd_user, "operator: users and their balances")                                            \
 	X("token", cmd_token, "operator: bearer tokens")                                                     \
-	X("node", cmd_node, "operator: admit and list nodes")                                                \
+	X("node", cmd_node, "operator: nodes")                                                               \
+	X("model", cmd_model, "operator: models")                                                            \
 	X("stack", cmd_stack, "operator: prepaid stacks")                                                    \
+	X("request", cmd_request, "operator: requests in flight")                                            \
+	X("peer", cmd_peer, "operator: gateways and workers")                                                \
 	X("usage", cmd_usage, "operator: what was billed")                                                   \
 	X("status", cmd_status, "operator: the broker's state and its ledger check")
 

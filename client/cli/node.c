@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sealway node: admits nodes by their signing keys, and lists them.
+ * sealway node admit: lets a node in by its signing key.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,14 +8,17 @@
 
 #include "client/cli/admin.h"
 #include "client/cli/cli.h"
+#include "client/cli/operate.h"
 #include "common/b64.h"
 #include "common/keys.h"
 #include "common/mem.h"
+#include "proto/limits.h"
 
 struct admission {
 	uint64_t id;
 	const char *url, *node_key, *model;
 	uint64_t price;
+	const char *readdress;
 };
 
 /* The key itself, or a .pub file with it, as base64. */
@@ -52,32 +55,31 @@ static json_t *admit(const struct admin_where *w, const char *key, const struct 
 	return admin_call(w, "node.admit", a);
 }
 
-int cmd_node(int argc, char **argv)
+static int node_admit(int argc, char **argv)
 {
 	static const struct command c = {
-		"node",
-		"admit KEY|FILE | list",
-		"Admits a node by its signing key (base64, or its .pub file), or lists nodes.",
+		"node admit",
+		"KEY|FILE",
+		"Admits a node by its signing key (base64, or its .pub file).",
 		"A node that registers itself needs only its key.  For a node of the original network give\n"
 		"--url, --node-key, --model and --price too: it is used as it was described.",
 		1,
-		2,
+		1,
 	};
 	struct admin_where w;
 	struct admission m = { 0 };
 	struct operands words;
 	json_t *reply;
-	bool list;
 
 	admin_where_init(&w);
 	const struct arg args[] = {
-		{ "id", ARG_U64, &m.id, "N", "node_small_id wanted (default: the next one)", 1,
-		  (UINT64_C(1) << 53) - 1 },
-		{ "url", ARG_TEXT, &m.url, "URL", "foreign nodes: where it answers", 0, 0 },
-		{ "node-key", ARG_TEXT, &m.node_key, "KEY", "foreign nodes: its X25519 key (base64)", 0, 0 },
-		{ "model", ARG_TEXT, &m.model, "NAME", "foreign nodes: the model it serves", 0, 0 },
-		{ "price", ARG_U64, &m.price, "N", "foreign nodes: micro-USD per million units", 0,
-		  INT64_MAX },
+		{ "id", ARG_U64, &m.id, "N", "node_small_id wanted (default: a free one)", 1, ID_MAX },
+		{ "url", ARG_TEXT, &m.url, "URL", "original nodes: where it answers", 0, 0 },
+		{ "node-key", ARG_TEXT, &m.node_key, "KEY", "original nodes: its X25519 key (base64)", 0, 0 },
+		{ "model", ARG_TEXT, &m.model, "NAME", "original nodes: the model it serves", 0, 0 },
+		{ "price", ARG_U64, &m.price, "N", "original nodes: micro-USD per million units", 0, ID_MAX },
+		{ "readdress", ARG_FLAG, &m.readdress, NULL, "move an admitted original node to --url", 0,
+		  0 },
 		ADMIN_ARGS(&w),
 	};
 	switch (args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words)) {
@@ -88,12 +90,22 @@ int cmd_node(int argc, char **argv)
 	case ARGS_RUN:
 		break;
 	}
-	list = !strcmp(words.v[0], "list");
-	if (words.n != (list ? 1u : 2u) || (!list && strcmp(words.v[0], "admit")))
+	if (m.readdress ? words.n || !m.id : !words.n)
 		return args_wrong(&c);
-	reply = list ? admin_call(&w, "node.list", json_object()) : admit(&w, words.v[1], &m);
+	if (m.readdress)
+		reply = admin_call(&w, "node.admit",
+				   json_pack("{sIss}", "node", (json_int_t)m.id, "readdress", m.readdress));
+	else
+		reply = admit(&w, words.v[0], &m);
 	if (reply)
-		admin_print(&w, reply, list ? "nodes" : NULL);
+		admin_print(&w, reply, NULL);
 	json_decref(reply);
 	return reply ? EXIT_OK : EXIT_FAILED;
+}
+
+int cmd_node(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "admit"))
+		return node_admit(argc - 1, argv + 1);
+	return node_other(argc, argv);
 }

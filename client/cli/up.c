@@ -297,7 +297,11 @@ static bool options(struct up *u, char ready[PATH_MAX])
 	}
 	if (u->o.ready_file)
 		unlink(u->o.ready_file);
-	return up_check_engine(&u->o) && up_check_listen(u->o.listen);
+	if (!u->o.model && !strncmp(u->o.engine, "http", 4))
+		u->o.model = u->engine_model = up_engine_model(u->o.engine);
+	else if (!u->o.model)
+		u->o.model = "demo";
+	return u->o.model && up_check_engine(&u->o) && up_check_listen(u->o.listen);
 }
 
 static int up(struct up *u)
@@ -311,12 +315,13 @@ static int up(struct up *u)
 	loop_harden();
 	log_init("sealway", LOG_ERROR, false); /* what matters here is said in sentences */
 	if (!options(u, ready_file))
-		return EXIT_USAGE;
-	if (up_find_programs(u) && up_setup(u))
+		status = EXIT_USAGE;
+	else if (up_find_programs(u) && up_setup(u))
 		status = run(u);
 	if (u->o.ready_file)
 		unlink(u->o.ready_file);
 	mem_wipe(u->token, sizeof(u->token));
+	free(u->engine_model);
 	return status;
 }
 
@@ -341,7 +346,6 @@ int cmd_up(int argc, char **argv)
 	u->o = (struct up_opts){ .dir = "sealway-data",
 				 .listen = "127.0.0.1:8080",
 				 .engine = "echo",
-				 .model = "demo",
 				 .count = { 1, 1, 1, 1 },
 				 .price = 1000 };
 	const struct arg args[] = {
@@ -354,8 +358,8 @@ int cmd_up(int argc, char **argv)
 		{ "nodes", ARG_U64, &u->o.count[UP_NODE], "N", "nodes (default 1)", 1, UP_ROLE_MAX },
 		{ "engine", ARG_TEXT, &u->o.engine, "E", "echo, echo:rate=R (tokens per second) or a URL", 0,
 		  0 },
-		{ "model", ARG_TEXT, &u->o.model, "NAME", "the model that the nodes serve (default demo)", 0,
-		  0 },
+		{ "model", ARG_TEXT, &u->o.model, "NAME",
+		  "model served (default demo, or the engine's first)", 0, 0 },
 		{ "price", ARG_U64, &u->o.price, "N", "micro-USD per million units (default 1000)", 0,
 		  1000000000000 },
 		{ "ready-file", ARG_TEXT, &u->o.ready_file, "F",

@@ -6,8 +6,8 @@
  *
  *	D/lock          held while it runs       D/keys/   keys, made on the first run
  *	D/ledger.db     the broker's database    D/conf/   one INI file per process
- *	D/demo.json     number of the demo user  D/run/    sockets and ready files
- *	D/known_nodes   pins of the own nodes    D/log/    one log per process
+ *	D/known_nodes   pins of the own nodes    D/run/    sockets and ready files
+ *	                                         D/log/    one log per process
  */
 #ifndef SEALWAY_CLIENT_CLI_UP_H
 #define SEALWAY_CLIENT_CLI_UP_H
@@ -58,11 +58,11 @@ struct up {
 	uv_signal_t child_signal;
 	uv_timer_t timer;
 	struct admin_link *admin;
-	uint64_t user;
 	unsigned admitted;
 	bool prepared; /* the admin steps are done */
 	char token[UP_TOKEN_MAX];
-	char listen[300]; /* of the gateways, with the real port; "" until known */
+	char *engine_model; /* owned: the engine's own first model */
+	char listen[300];   /* of the gateways, with the real port; "" until known */
 	char url[320];
 	enum up_phase phase;
 	enum up_role stopping; /* whose turn it is */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What `up` asks of its broker, one step after the other: the demo user with a
- * balance (made once), a new token (old ones revoked), the nodes by their
- * signing keys.  Every step may be repeated at each start.
+ * balance (filled up when it is low), a new token (the old one revoked), the
+ * nodes by their signing keys.  Every step may be repeated at each start.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,10 +14,8 @@
 
 #define CALL_MS 10000
 #define DEMO_MICRO_USD 100000000 /* 100 USD: ten thousand stacks of the demo model */
-#define DEMO_FILE "demo.json"
+#define DEMO_USER "demo"
 
-static void step_user(struct up *u);
-static void step_token(struct up *u);
 static void step_node(struct up *u);
 
 static void fail(struct up *u, const char *step, enum err e, const json_t *body)
@@ -76,78 +74,63 @@ static void on_token(void *arg, enum err e, json_t *body)
 	step_node(u);
 }
 
-static json_t *demo_token(const struct up *u)
+static json_t *demo_token(void)
 {
-	return json_pack("{sIss}", "user", (json_int_t)u->user, "name", "demo");
+	return json_pack("{ssss}", "user", DEMO_USER, "name", "sealway-up");
 }
 
 static void on_revoked(void *arg, enum err e, json_t *body)
 {
 	struct up *u = arg;
 
-	if (e != ERR_OK && e != ERR_NOT_FOUND) {
-		fail(u, "revoking old demo tokens", e, body);
-		return;
-	}
-	admin_send(u->admin, "token.create", demo_token(u), CALL_MS, on_token, u);
-}
-
-static void step_token(struct up *u)
-{
-	admin_send(u->admin, "token.revoke", demo_token(u), CALL_MS, on_revoked, u);
+	if (e == ERR_OK || e == ERR_NOT_FOUND)
+		admin_send(u->admin, "token.create", demo_token(), CALL_MS, on_token, u);
+	else
+		fail(u, "revoking the old demo token", e, body);
 }
 
 static void on_funded(void *arg, enum err e, json_t *body)
 {
 	struct up *u = arg;
-	struct buf text = { 0 };
-	bool ok;
 
-	if (e != ERR_OK) {
-		fail(u, "funding the demo user", e, body);
-		return;
-	}
-	buf_fmt(&text, "{\"user\":%" PRIu64 "}\n", u->user);
-	ok = up_write(DEMO_FILE, buf_slice(&text));
-	buf_free(&text);
-	if (ok)
-		step_token(u);
+	if (e == ERR_OK)
+		admin_send(u->admin, "token.revoke", demo_token(), CALL_MS, on_revoked, u);
 	else
-		up_fail(u);
+		fail(u, "funding the demo user", e, body);
 }
 
 static void on_user(void *arg, enum err e, json_t *body)
 {
 	struct up *u = arg;
+	json_int_t balance = json_integer_value(json_object_get(body, "balance_micro_usd"));
 
-	u->user = (uint64_t)json_integer_value(json_object_get(body, "user"));
-	if (e != ERR_OK || !u->user) {
-		fail(u, "making the demo user", e, body);
-		return;
-	}
-	admin_send(u->admin, "user.fund",
-		   json_pack("{sIsIss}", "user", (json_int_t)u->user, "micro_usd", (json_int_t)DEMO_MICRO_USD,
-			     "reason", "demo balance of sealway up"),
-		   CALL_MS, on_funded, u);
+	if (e != ERR_OK)
+		fail(u, "looking at the demo user", e, body);
+	else if (balance > DEMO_MICRO_USD / 2)
+		on_funded(u, ERR_OK, NULL);
+	else
+		admin_send(u->admin, "user.fund",
+			   json_pack("{sssIss}", "user", DEMO_USER, "micro_usd",
+				     (json_int_t)(DEMO_MICRO_USD - balance), "reason",
+				     "demo balance of sealway up"),
+			   CALL_MS, on_funded, u);
 }
 
-static void step_user(struct up *u)
+static void on_added(void *arg, enum err e, json_t *body)
 {
-	json_t *known = json_load_file(DEMO_FILE, 0, NULL);
+	struct up *u = arg;
 
-	u->user = (uint64_t)json_integer_value(json_object_get(known, "user"));
-	json_decref(known);
-	if (u->user)
-		step_token(u);
+	if (e == ERR_OK || e == ERR_EXISTS)
+		admin_send(u->admin, "user.show", json_pack("{ss}", "user", DEMO_USER), CALL_MS, on_user, u);
 	else
-		admin_send(u->admin, "user.add", json_pack("{ss}", "name", "demo"), CALL_MS, on_user, u);
+		fail(u, "making the demo user", e, body);
 }
 
 void up_prepare(struct up *u)
 {
 	u->admin = admin_open(loop_uv(u->loop), "ipc://run/admin");
 	if (u->admin)
-		step_user(u);
+		admin_send(u->admin, "user.add", json_pack("{ss}", "name", DEMO_USER), CALL_MS, on_added, u);
 	else
 		up_fail(u);
 }

@@ -5,11 +5,14 @@
 #include "client/cli/up_listen.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "client/sealway.h"
 
 /* "127.0.0.1:8080" or "[::1]:8080" in two */
 static bool split(const char *listen, char *host, size_t n, const char **port)
@@ -47,9 +50,11 @@ bool up_check_listen(const char *listen)
 	struct addrinfo *a = NULL;
 	const char *port;
 	char host[128];
+	uint64_t number;
 	bool ok;
 
-	if (!split(listen, host, sizeof(host), &port) || getaddrinfo(host, port, &hints, &a)) {
+	if (!split(listen, host, sizeof(host), &port) || slice_u64(slice_str(port), 65535, &number) ||
+	    getaddrinfo(host, port, &hints, &a)) {
 		fprintf(stderr, "sealway up: --listen takes ADDRESS:PORT, such as 127.0.0.1:8080\n");
 		return false;
 	}
@@ -82,6 +87,36 @@ bool up_check_engine(const struct up_opts *o)
 		return false;
 	}
 	return true;
+}
+
+/* The id of the first model that the engine lists. */
+static char *first_model(const char *body)
+{
+	json_t *o = json_loads(body, 0, NULL);
+	const char *id =
+		json_string_value(json_object_get(json_array_get(json_object_get(o, "data"), 0), "id"));
+	char *model = id ? mem_strndup(id, strlen(id)) : NULL;
+
+	json_decref(o);
+	return model;
+}
+
+char *up_engine_model(const char *engine)
+{
+	struct sealway_opts o = { .url = engine, .known_nodes = "unused", .timeout_s = 5 };
+	size_t n = strlen(engine);
+	bool v1 = n > 3 && !strcmp(engine + n - 3, "/v1");
+	char why[256], *body = NULL, *model = NULL;
+	struct sealway *s = sealway_new(&o, why, sizeof(why));
+
+	if (s && sealway_get(s, v1 ? "/models" : "/v1/models", &body) == 200)
+		model = first_model(body);
+	if (!model)
+		fprintf(stderr, "sealway up: %s lists no model (%s); name one with --model\n", engine,
+			s ? *sealway_error(s) ? sealway_error(s) : "its answer is no list of models" : why);
+	sealway_text_free(body);
+	sealway_free(s);
+	return model;
 }
 
 void up_url(const char *listen, char *out, size_t n)

@@ -15,6 +15,10 @@ bool up_check_listen(const char *listen);
  * would read otherwise.  False: said. */
 bool up_check_engine(const struct up_opts *o);
 
+/* Asks an OpenAI-compatible server for its first model; owned text, or NULL:
+ * said. */
+char *up_engine_model(const char *engine);
+
 /* The URL under which this machine reaches a listener. */
 void up_url(const char *listen, char *out, size_t n);
 

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The operator's commands, by table: operands and options become the JSON
+ * arguments of a verb, the reply becomes a table or lines.
+ */
+#include "client/cli/operate.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cli/cli.h"
+#include "proto/limits.h"
+
+#define VALUES_MAX 16
+
+struct options {
+	struct admin_where where;
+	const char *user, *reason;
+	uint64_t micro_usd, price, node;
+	bool take, remove, off;
+};
+
+static size_t add_args(struct options *o, unsigned which, struct arg *out)
+{
+	const struct arg user[] = { { "user", ARG_TEXT, &o->user, "NAME", "only this user's", 0, 0 } };
+	const struct arg money[] = {
+		{ "micro-usd", ARG_U64, &o->micro_usd, "N", "millionths of a dollar", 1, ID_MAX },
+		{ "take", ARG_FLAG, &o->take, NULL, "take them off the balance instead", 0, 0 },
+		{ "reason", ARG_TEXT, &o->reason, "TEXT", "why, for the journal (default: operator)", 0, 0 },
+	};
+	const struct arg price[] = {
+		{ "price", ARG_U64, &o->price, "N", "micro-USD per million units", 0, ID_MAX },
+		{ "remove", ARG_FLAG, &o->remove, NULL, "forget the user's own price", 0, 0 },
+	};
+	const struct arg node[] = { { "node", ARG_U64, &o->node, "N", "only at this node", 1, ID_MAX } };
+	const struct arg off[] = { { "off", ARG_FLAG, &o->off, NULL, "end draining", 0, 0 } };
+	const struct arg where[] = { ADMIN_ARGS(&o->where) };
+	const struct {
+		unsigned bit;
+		const struct arg *args;
+		size_t n;
+	} groups[] = { { OPT_USER, user, 1 }, { OPT_MONEY, money, 3 }, { OPT_PRICE, price, 2 },
+		       { OPT_NODE, node, 1 }, { OPT_OFF, off, 1 },     { ~0u, where, 3 } };
+	size_t n = 0;
+
+	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
+		if (!(which & groups[g].bit) && groups[g].bit != ~0u)
+			continue;
+		memcpy(out + n, groups[g].args, groups[g].n * sizeof(*out));
+		n += groups[g].n;
+	}
+	return n;
+}
+
+static bool put_operands(const struct verb *v, const struct operands *words, json_t *out)
+{
+	size_t want = strlen(v->kinds);
+	uint64_t number;
+
+	if (words->n != (words->n ? want + 1 : want))
+		return false;
+	for (size_t i = 0; i < want; i++) {
+		const char *word = words->v[i + 1];
+
+		if (v->kinds[i] == 's')
+			json_object_set_new(out, v->names[i], json_string(word));
+		else if (args_number(word, &number))
+			json_object_set_new(out, v->names[i], json_integer((json_int_t)number));
+		else
+			return false;
+	}
+	return true;
+}
+
+/* False when an option that the verb needs is missing. */
+static bool put_options(const struct verb *v, const struct options *o, json_t *out)
+{
+	json_int_t money = (json_int_t)o->micro_usd;
+
+	if (v->options & OPT_USER && o->user)
+		json_object_set_new(out, "user", json_string(o->user));
+	if (v->options & OPT_NODE && o->node)
+		json_object_set_new(out, "node", json_integer((json_int_t)o->node));
+	if (v->options & OPT_OFF)
+		json_object_set_new(out, "on", json_boolean(!o->off));
+	if (v->options & OPT_PRICE)
+		json_object_set_new(out, "price",
+				    o->remove ? json_null() : json_integer((json_int_t)o->price));
+	if (v->options & OPT_MONEY) {
+		json_object_set_new(out, "micro_usd", json_integer(o->take ? -money : money));
+		json_object_set_new(out, "reason", json_string(o->reason));
+	}
+	return !(v->options & OPT_MONEY) || money;
+}
+
+static int call(const struct command *c, const struct verb *v, const struct options *o,
+		const struct operands *words)
+{
+	json_t *out = json_object(), *reply;
+
+	if (!put_operands(v, words, out) || !put_options(v, o, out)) {
+		json_decref(out);
+		return args_wrong(c);
+	}
+	reply = admin_call(&o->where, v->verb, out);
+	if (reply)
+		admin_print(&o->where, reply, v->member);
+	json_decref(reply);
+	return reply ? EXIT_OK : EXIT_FAILED;
+}
+
+int operate(const struct command *c, const struct verb *verbs, size_t n, int argc, char **argv)
+{
+	struct options o = { .reason = "operator" };
+	struct arg args[VALUES_MAX];
+	struct operands words;
+	unsigned which = 0;
+
+	admin_where_init(&o.where);
+	for (size_t i = 0; i < n; i++)
+		which |= verbs[i].options;
+	switch (args_parse(c, args, add_args(&o, which, args), argc, argv, &words)) {
+	case ARGS_HELP:
+		return EXIT_OK;
+	case ARGS_USAGE:
+		return EXIT_USAGE;
+	case ARGS_RUN:
+		break;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (words.n ? !strcmp(words.v[0], verbs[i].action) : i == 0)
+			return call(c, &verbs[i], &o, &words);
+	return args_wrong(c);
+}
+
+#define RUN(verbs) operate(&c, verbs, sizeof(verbs) / sizeof(verbs[0]), argc, argv)
+
+int cmd_user(int argc, char **argv)
+{
+	static const struct command c = {
+		"user",
+		"list | add NAME | show NAME | fund NAME | price NAME MODEL",
+		"Users, their balances and their own prices.",
+		"fund needs --micro-usd; the reason is kept in the journal.  price needs --price or "
+		"--remove.",
+		0,
+		3,
+	};
+	static const struct verb verbs[] = {
+		{ "list", "user.list", "users", { NULL }, "", 0 },
+		{ "add", "user.add", NULL, { "name" }, "s", 0 },
+		{ "show", "user.show", NULL, { "user" }, "s", 0 },
+		{ "fund", "user.fund", NULL, { "user" }, "s", OPT_MONEY },
+		{ "price", "user.price", NULL, { "user", "model" }, "ss", OPT_PRICE | OPT_NODE },
+	};
+
+	return RUN(verbs);
+}
+
+int cmd_token(int argc, char **argv)
+{
+	static const struct command c = {
+		"token",
+		"list | create USER NAME | revoke USER NAME",
+		"Bearer tokens of users.",
+		"A token is shown once, when it is made; the broker keeps only its hash.",
+		0,
+		3,
+	};
+	static const struct verb verbs[] = {
+		{ "list", "token.list", "tokens", { NULL }, "", OPT_USER },
+		{ "create", "token.create", NULL, { "user", "name" }, "ss", 0 },
+		{ "revoke", "token.revoke", NULL, { "user", "name" }, "ss", 0 },
+	};
+
+	return RUN(verbs);
+}
+
+int node_other(int argc, char **argv)
+{
+	static const struct command c = {
+		"node",
+		"list | admit KEY|FILE | show N | drain N | remove N",
+		"Nodes: list, admit, drain, remove.",
+		"drain lets a node finish what it has and gives it nothing new (--off ends that); remove\n"
+		"forgets its admission.  See sealway node admit --help for admitting.",
+		0,
+		2,
+	};
+	static const struct verb verbs[] = {
+		{ "list", "node.list", "nodes", { NULL }, "", 0 },
+		{ "show", "node.show", NULL, { "node" }, "n", 0 },
+		{ "drain", "node.drain", NULL, { "node" }, "n", OPT_OFF },
+		{ "remove", "node.remove", NULL, { "node" }, "n", 0 },
+	};
+
+	return RUN(verbs);
+}
+
+int cmd_model(int argc, char **argv)
+{
+	static const struct command c = {
+		"model", "[list]", "Models, and which nodes serve them.", "", 0, 1
+	};
+	static const struct verb verbs[] = { { "list", "model.list", "models", { NULL }, "", 0 } };
+
+	return RUN(verbs);
+}
+
+int cmd_stack(int argc, char **argv)
+{
+	static const struct command c = {
+		"stack", "list | show N", "Prepaid stacks: units bought, free, reserved and spent.", "", 0, 2,
+	};
+	static const struct verb verbs[] = {
+		{ "list", "stack.list", "stacks", { NULL }, "", OPT_USER },
+		{ "show", "stack.show", NULL, { "stack" }, "n", 0 },
+	};
+
+	return RUN(verbs);
+}
+
+int cmd_request(int argc, char **argv)
+{
+	static const struct command c = { "request", "[list]", "Requests in flight, by their public names.",
+					  "",        0,        1 };
+	static const struct verb verbs[] = { { "list", "request.list", "requests", { NULL }, "", 0 } };
+
+	return RUN(verbs);
+}
+
+int cmd_peer(int argc, char **argv)
+{
+	static const struct command c = { "peer", "[list]", "Gateways and workers that the broker knows.",
+					  "",     0,        1 };
+	static const struct verb verbs[] = { { "list", "peer.list", "peers", { NULL }, "", 0 } };
+
+	return RUN(verbs);
+}
+
+int cmd_usage(int argc, char **argv)
+{
+	static const struct command c = { "usage", "[list]", "Units used and billed, by user, model and day.",
+					  "",      0,        1 };
+	static const struct verb verbs[] = { { "list", "usage.list", "usage", { NULL }, "", OPT_USER } };
+
+	return RUN(verbs);
+}
