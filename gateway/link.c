@@ -134,6 +134,7 @@ static void set_interval(struct link *l, uint64_t ms)
 static void on_welcome(struct link *l, struct slice bytes)
 {
 	struct welcome m;
+	bool again;
 
 	if (welcome_decode(bytes, &m) != ERR_OK) {
 		stat_inc(&metrics.dropped, 1);
@@ -142,6 +143,7 @@ static void on_welcome(struct link *l, struct slice bytes)
 	if (l->up && m.instance == l->broker && m.epoch == l->epoch)
 		return;
 	go_down(l, "another life of the broker");
+	again = m.instance == l->broker && m.epoch == l->epoch;
 	l->epoch = m.epoch;
 	l->broker = m.instance;
 	l->up = true;
@@ -149,7 +151,7 @@ static void on_welcome(struct link *l, struct slice bytes)
 	set_interval(l, m.interval_ms);
 	stat_inc(&metrics.links, 1);
 	log_info("link.up", L_U("epoch", m.epoch), L_U("interval_ms", l->interval_ms));
-	l->o.up(l->o.arg);
+	l->o.up(l->o.arg, again);
 }
 
 static void on_pong(struct link *l, struct slice bytes)

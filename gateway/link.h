@@ -26,7 +26,9 @@ struct link_opts {
 	uint64_t topic;              /* our instance */
 	uint64_t heartbeat_ms;       /* until a WELCOME names another */
 	uint32_t (*load)(void *arg); /* requests in flight, for the PING */
-	void (*up)(void *arg);       /* welcomed */
+	/* Welcomed.  again: by the same life of the broker as before, which has perhaps taken us for
+	 * dead meanwhile and given up what was ours. */
+	void (*up)(void *arg, bool again);
 	/* Was up and is not: silent for three intervals, or another life of the broker.  What was sent
 	 * with an order above confirmed may never have reached it. */
 	void (*down)(void *arg, uint64_t confirmed);

@@ -212,6 +212,16 @@ void stream_broker_gone(void *arg, uint64_t confirmed)
 			stream_fail(gw, p, ERR_NO_BROKER, NULL, true);
 }
 
+void stream_broker_again(struct gw *gw)
+{
+	struct pending *p;
+	size_t pos = 0;
+
+	while ((p = inflight_next(gw->inflight, &pos)))
+		if (p->kind == PENDING_JOB && p->flight.state == FLIGHT_WAITING)
+			stream_fail(gw, p, ERR_NO_BROKER, NULL, true);
+}
+
 /* The client gets a comment only where nothing else waits and no event is unfinished. */
 static void keep_alive(struct gw *gw, struct pending *p)
 {

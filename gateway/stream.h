@@ -25,6 +25,10 @@ bool stream_worker_busy(void *arg, uint64_t worker);
  * may never have reached it, end with 503; answers under way go on. */
 void stream_broker_gone(void *arg, uint64_t confirmed);
 
+/* The same broker is back and may have given us up: jobs whose answer has not
+ * begun end with 503, and it is told. */
+void stream_broker_again(struct gw *gw);
+
 /* A deadline passed (inflight_new). */
 void stream_due(struct gw *gw, struct deadline *e);
 

@@ -398,6 +398,29 @@ static void jobs_the_broker_has_read_outlive_it(void **state)
 	live_hang_up(&c);
 }
 
+/* To a broker that was silent we may have been silent, too. */
+static void the_same_broker_comes_back(void **state)
+{
+	struct live_client c, d;
+	struct job job, waiting;
+
+	(void)state;
+	opened(&c, &job);
+	live_post(&l, &d, CC, true, l.n_got, &waiting);
+	live_for(&l, 200);
+	l.mute = true;
+	live_for(&l, 400);
+	assert_false(thread_up(l.gw));
+	assert_false(live_has(&d, "HTTP/"));
+	l.mute = false;
+	live_expect(&l, &d, "HTTP/1.1 503 ");
+	live_message(&l, 2, MSG_CANCEL);
+	data(&job, 1, EVENT);
+	live_expect(&l, &c, EVENT);
+	live_hang_up(&c);
+	live_hang_up(&d);
+}
+
 static bool is_heard_again(void *arg)
 {
 	struct live *x = arg;
@@ -527,6 +550,7 @@ int main(void)
 		T(a_worker_that_goes),
 		T(the_broker_goes_and_streams_go_on),
 		T(jobs_the_broker_has_read_outlive_it),
+		T(the_same_broker_comes_back),
 		T(a_second_life_of_the_worker),
 		T(keep_alives),
 		T(the_net_below_the_deadlines),
