@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ledger.check {} and usage.list {user?}: long reads, done on the pool through
+ * connections of their own.
+ */
+#include <stdlib.h>
+
+#include "broker/admin.h"
+
+/* A read on the pool; the worker fills list, the loop answers. */
+struct reading {
+	uv_work_t work;
+	struct admin_call *call;
+	char *path;
+	uint64_t user;
+	json_t *list; /* touched by one thread at a time */
+	bool sound;
+	enum err result;
+};
+
+static void add_problem(void *arg, const char *text)
+{
+	json_array_append_new(arg, json_string(text));
+}
+
+static struct reading *reading_new(struct admin_call *c)
+{
+	struct reading *r = mem_new(sizeof(*r));
+	const struct broker *b = admin_broker(c);
+
+	r->work.data = r;
+	r->call = c;
+	r->path = mem_strndup(b->conf.database, slice_str(b->conf.database).n);
+	r->list = json_array();
+	return r;
+}
+
+static void reading_free(struct reading *r)
+{
+	json_decref(r->list);
+	free(r->path);
+	free(r);
+}
+
+static void check_work(uv_work_t *w)
+{
+	struct reading *r = w->data;
+
+	r->sound = store_check(r->path, add_problem, r->list);
+}
+
+static void check_done(uv_work_t *w, int status)
+{
+	struct reading *r = w->data;
+	struct broker *b = admin_broker(r->call);
+
+	(void)status;
+	r->sound = ledger_check(b->ledger, add_problem, r->list) && r->sound;
+	admin_ok(r->call, json_pack("{s:b, s:O}", "ok", r->sound, "problems", r->list));
+	reading_free(r);
+}
+
+void admin_ledger_check(struct admin_call *c, const json_t *args)
+{
+	struct reading *r = reading_new(c);
+
+	(void)args;
+	BUG_ON(uv_queue_work(admin_broker(c)->uv, &r->work, check_work, check_done) != 0);
+}
+
+static void add_usage(void *arg, const struct usage_row *u)
+{
+	json_array_append_new(arg,
+			      json_pack("[I, I, I, I, I, I, I]", (json_int_t)u->user, (json_int_t)u->model,
+					(json_int_t)u->day, (json_int_t)u->requests, (json_int_t)u->prompt,
+					(json_int_t)u->completion, (json_int_t)u->billed));
+}
+
+static void usage_work(uv_work_t *w)
+{
+	struct reading *r = w->data;
+
+	r->result = store_usage(r->path, r->user, add_usage, r->list);
+}
+
+static json_int_t field(const json_t *row, size_t i)
+{
+	return json_integer_value(json_array_get(row, i));
+}
+
+/* Numbers become names on the loop, where the tables are. */
+static void usage_done(uv_work_t *w, int status)
+{
+	struct reading *r = w->data;
+	struct broker *b = admin_broker(r->call);
+	json_t *out, *row;
+	size_t i;
+
+	(void)status;
+	if (r->result != ERR_OK) {
+		admin_fail(r->call, ERR_IO, "the database cannot be read");
+		reading_free(r);
+		return;
+	}
+	out = json_array();
+	json_array_foreach(r->list, i, row)
+	{
+		const struct user *u = ledger_user(b->ledger, (uint64_t)field(row, 0));
+		const struct model *m = registry_model_by_id(b->registry, (uint64_t)field(row, 1));
+
+		json_array_append_new(out, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "user",
+						     u ? u->name : "", "model", m ? m->name : "", "day",
+						     field(row, 2), "requests", field(row, 3), "prompt",
+						     field(row, 4), "completion", field(row, 5), "billed",
+						     field(row, 6)));
+	}
+	admin_ok(r->call, json_pack("{s:o}", "usage", out));
+	reading_free(r);
+}
+
+void admin_usage_list(struct admin_call *c, const json_t *args)
+{
+	const struct user *u = NULL;
+	struct reading *r;
+
+	if (json_object_get(args, "user")) {
+		u = arg_user(c, args);
+		if (!u)
+			return;
+	}
+	r = reading_new(c);
+	r->user = u ? u->id : 0;
+	BUG_ON(uv_queue_work(admin_broker(c)->uv, &r->work, usage_work, usage_done) != 0);
+}

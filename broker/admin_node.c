@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * node.list {}, node.show {node}, node.drain {node, on?}, node.remove {node},
+ * model.list {}.
+ */
+#include "broker/admin.h"
+#include "common/b64.h"
+#include "common/log.h"
+#include "common/sign.h"
+
+static const char *state_name(const struct broker *b, const struct node *n)
+{
+	if (n->row.state == NODE_REMOVED)
+		return "removed";
+	if (n->row.state == NODE_DRAINING)
+		return "draining";
+	if (!n->url[0])
+		return "admitted";
+	if (broker_ms(b) < n->open_until)
+		return "failing";
+	return node_ready(n, broker_now(), broker_ms(b)) ? "ready" : "silent";
+}
+
+static json_t *models_json(const struct node *n)
+{
+	json_t *list = json_array();
+
+	for (const struct sub *s = n->subs; s; s = s->next_of_node) {
+		if (!s->active)
+			continue;
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
+						      s->model->name, "price", (json_int_t)s->price,
+						      "max_concurrent", (json_int_t)s->max_concurrent,
+						      "max_units", (json_int_t)s->max_units, "lock_units",
+						      (json_int_t)s->lock_units, "running",
+						      (json_int_t)s->running, "locks", (json_int_t)s->locks));
+	}
+	return list;
+}
+
+static json_t *node_json(const struct broker *b, const struct node *n)
+{
+	char account[67];
+
+	sign_address(n->row.sign_key, account);
+	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:o}", "node", (json_int_t)n->row.id,
+			 "account", account, "address", n->url, "state", state_name(b, n), "country",
+			 n->country, "version", n->version, "original", n->row.original, "seen",
+			 (json_int_t)n->row.seen, "faults", (json_int_t)n->row.faults, "models",
+			 models_json(n));
+}
+
+void admin_node_list(struct admin_call *c, const json_t *args)
+{
+	const struct broker *b = admin_broker(c);
+	json_t *list = json_array();
+	const struct node *n;
+	size_t pos = 0;
+
+	(void)args;
+	while ((n = registry_next_node(b->registry, &pos)) != NULL)
+		json_array_append_new(list, node_json(b, n));
+	admin_ok(c, json_pack("{s:o}", "nodes", list));
+}
+
+static json_t *keys_json(const struct node *n)
+{
+	json_t *list = json_array();
+	char text[B64_LEN(KEY_BYTES)];
+
+	for (unsigned i = n->n_keys; i-- > 0;) {
+		const struct node_key *k = &n->keys[i];
+
+		b64_put(text, k->key, KEY_BYTES);
+		json_array_append_new(list, json_pack("{s:s#, s:I, s:I, s:I, s:I, s:b}", "public_key", text,
+						      sizeof(text), "counter", (json_int_t)k->counter,
+						      "not_before", (json_int_t)k->not_before, "not_after",
+						      (json_int_t)k->not_after, "superseded",
+						      (json_int_t)k->superseded, "dropped", k->dropped));
+	}
+	return list;
+}
+
+void admin_node_show(struct admin_call *c, const json_t *args)
+{
+	const struct broker *b = admin_broker(c);
+	const struct node *n = arg_node(c, args);
+	char key[B64_LEN(KEY_BYTES)];
+	json_t *body;
+
+	if (!n)
+		return;
+	b64_put(key, n->row.sign_key, KEY_BYTES);
+	body = node_json(b, n);
+	json_object_set_new(body, "signing_key", json_stringn(key, sizeof(key)));
+	json_object_set_new(body, "admitted", json_integer((json_int_t)n->row.admitted));
+	json_object_set_new(body, "validity_s", json_integer(n->row.validity_s));
+	json_object_set_new(body, "counter", json_integer((json_int_t)n->row.counter));
+	json_object_set_new(body, "evidence_bytes", json_integer((json_int_t)n->evidence.n));
+	json_object_set_new(body, "evidence_time", json_integer((json_int_t)n->evidence_at));
+	json_object_set_new(body, "keys", keys_json(n));
+	admin_ok(c, body);
+}
+
+static void set_state(struct admin_call *c, struct node *n, enum node_state state)
+{
+	struct broker *b = admin_broker(c);
+
+	n->row.state = state;
+	log_info("node_state", L_U("node", n->row.id), L_S("state", state_name(b, n)));
+	admin_commit(c, node_op(n),
+		     json_pack("{s:I, s:s}", "node", (json_int_t)n->row.id, "state", state_name(b, n)));
+}
+
+void admin_node_drain(struct admin_call *c, const json_t *args)
+{
+	const json_t *on = json_object_get(args, "on");
+	struct node *n = arg_node(c, args);
+
+	if (n)
+		set_state(c, n, json_is_false(on) ? NODE_ACTIVE : NODE_DRAINING);
+}
+
+void admin_node_remove(struct admin_call *c, const json_t *args)
+{
+	struct node *n = arg_node(c, args);
+
+	if (n)
+		set_state(c, n, NODE_REMOVED);
+}
+
+void admin_model_list(struct admin_call *c, const json_t *args)
+{
+	const struct broker *b = admin_broker(c);
+	json_t *list = json_array(), *offers;
+	const struct model *m;
+	size_t pos = 0;
+
+	(void)args;
+	while ((m = registry_next_model(b->registry, &pos)) != NULL) {
+		offers = json_array();
+		for (unsigned i = 0; i < m->n; i++)
+			json_array_append_new(offers, json_pack("{s:I, s:I, s:s}", "node",
+								(json_int_t)m->subs[i]->node->row.id, "price",
+								(json_int_t)m->subs[i]->price, "state",
+								state_name(b, m->subs[i]->node)));
+		json_array_append_new(list, json_pack("{s:s, s:o}", "name", m->name, "offers", offers));
+	}
+	admin_ok(c, json_pack("{s:o}", "models", list));
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * stack.list {user?}, stack.show {stack}, request.list {}: what is bought, what
+ * is in flight; no contents.
+ */
+#include "broker/admin.h"
+#include "broker/task.h"
+#include "common/log.h"
+
+static json_t *stack_json(const struct broker *b, const struct stack *st)
+{
+	const struct model *m = registry_model_by_id(b->registry, st->model);
+
+	return json_pack("{s:I, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "stack", (json_int_t)st->id,
+			 "user", st->user->name, "node", (json_int_t)st->node, "model", m ? m->name : "",
+			 "bought", (json_int_t)st->bought, "free", (json_int_t)stack_free(st), "reserved",
+			 (json_int_t)st->reserved, "spent", (json_int_t)st->spent, "price",
+			 (json_int_t)st->price, "paid_micro_usd", (json_int_t)st->paid);
+}
+
+void admin_stack_list(struct admin_call *c, const json_t *args)
+{
+	const struct broker *b = admin_broker(c);
+	const struct user *only = NULL;
+	const struct stack *st;
+	json_t *list;
+	size_t pos = 0;
+
+	if (json_object_get(args, "user")) {
+		only = arg_user(c, args);
+		if (!only)
+			return;
+	}
+	list = json_array();
+	while ((st = ledger_next_stack(b->ledger, &pos)) != NULL) {
+		if (!only || st->user == only)
+			json_array_append_new(list, stack_json(b, st));
+	}
+	admin_ok(c, json_pack("{s:o}", "stacks", list));
+}
+
+void admin_stack_show(struct admin_call *c, const json_t *args)
+{
+	const struct broker *b = admin_broker(c);
+	const struct stack *st = NULL;
+	json_t *body, *locks;
+	uint64_t id;
+
+	if (arg_u64(args, "stack", ID_MAX, &id))
+		st = ledger_stack(b->ledger, id);
+	if (!st) {
+		admin_fail(c, ERR_NOT_FOUND, "no such stack (argument \"stack\": its number)");
+		return;
+	}
+	body = stack_json(b, st);
+	locks = json_array();
+	for (const struct lock *k = st->locks; k; k = k->next)
+		json_array_append_new(locks, json_pack("{s:I, s:I, s:I}", "lock", (json_int_t)k->id, "units",
+						       (json_int_t)k->units, "expires",
+						       (json_int_t)(k->expires_ms / 1000)));
+	json_object_set_new(body, "locks", locks);
+	admin_ok(c, body);
+}
+
+void admin_request_list(struct admin_call *c, const json_t *args)
+{
+	const struct broker *b = admin_broker(c);
+	json_t *list = json_array();
+	const struct task *t;
+	char name[33];
+	size_t pos = 0;
+
+	(void)args;
+	while ((t = map_next(b->tasks, &pos)) != NULL) {
+		log_rid(name, t->rid);
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:s, s:I, s:s, s:b, s:I, s:I, s:I}", "request", name,
+					"state", task_state_name(t->state), "user", t->user->name, "node",
+					(json_int_t)t->node->row.id, "endpoint", endpoint_name(t->endpoint),
+					"stream", t->stream, "attempt", (json_int_t)t->attempt, "units",
+					(json_int_t)(t->res ? t->res->units : 0), "ms",
+					(json_int_t)(broker_ms(b) - t->since_ms)));
+	}
+	admin_ok(c, json_pack("{s:o}", "requests", list));
+}

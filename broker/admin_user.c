@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * user.add {name}, user.list {}, user.show {user}, user.fund {user, micro_usd,
+ * reason}, user.price {user, model, price | null, node?}.
+ */
+#include "broker/admin.h"
+#include "common/log.h"
+
+#define REASON_BYTES_MAX 200
+
+static json_t *user_json(const struct user *u)
+{
+	return json_pack("{s:s, s:I, s:I, s:I}", "user", u->name, "id", (json_int_t)u->id,
+			 "balance_micro_usd", (json_int_t)u->balance, "created", (json_int_t)u->created);
+}
+
+void admin_user_add(struct admin_call *c, const json_t *args)
+{
+	struct broker *b = admin_broker(c);
+	const char *name = arg_text(args, "name");
+	struct store_op *op;
+	struct user *u;
+
+	switch (ledger_user_add(b->ledger, slice_str(name), broker_now(), &u, &op)) {
+	case ERR_OK:
+		log_info("user_added", L_U("user", u->id));
+		admin_commit(c, op, user_json(u));
+		break;
+	case ERR_EXISTS:
+		admin_fail(c, ERR_EXISTS, "there is a user of that name");
+		break;
+	default:
+		admin_fail(c, ERR_BODY, "name: 1 to %d letters, digits and ._-@+", NAME_BYTES_MAX);
+	}
+}
+
+void admin_user_list(struct admin_call *c, const json_t *args)
+{
+	const struct broker *b = admin_broker(c);
+	json_t *list = json_array();
+	const struct user *u;
+	size_t pos = 0;
+
+	(void)args;
+	while ((u = ledger_next_user(b->ledger, &pos)) != NULL)
+		json_array_append_new(list, user_json(u));
+	admin_ok(c, json_pack("{s:o}", "users", list));
+}
+
+void admin_user_show(struct admin_call *c, const json_t *args)
+{
+	const struct broker *b = admin_broker(c);
+	const struct user *u = arg_user(c, args);
+	json_t *body, *prices;
+
+	if (!u)
+		return;
+	body = user_json(u);
+	prices = json_array();
+	for (const struct price *p = u->prices; p; p = p->next) {
+		const struct model *m = registry_model_by_id(b->registry, p->model);
+
+		json_array_append_new(prices, json_pack("{s:s, s:I, s:I}", "model", m ? m->name : "", "node",
+							(json_int_t)p->node, "price", (json_int_t)p->price));
+	}
+	json_object_set_new(body, "prices", prices);
+	admin_ok(c, body);
+}
+
+void admin_user_fund(struct admin_call *c, const json_t *args)
+{
+	struct broker *b = admin_broker(c);
+	const json_t *amount = json_object_get(args, "micro_usd");
+	const char *reason = arg_text(args, "reason");
+	struct store_op *op;
+	struct user *u = arg_user(c, args);
+
+	if (!u)
+		return;
+	if (!reason || !reason[0] || slice_str(reason).n > REASON_BYTES_MAX) {
+		admin_fail(c, ERR_BODY, "reason: 1 to %d bytes that say why", REASON_BYTES_MAX);
+		return;
+	}
+	if (!json_is_integer(amount) || json_integer_value(amount) == 0 ||
+	    ledger_fund(b->ledger, u, json_integer_value(amount), "operator", reason, broker_now(), &op) !=
+		    ERR_OK) {
+		admin_fail(c, ERR_BODY,
+			   "micro_usd: an integer, not 0, that keeps the balance within 0..2^53-1");
+		return;
+	}
+	log_info("user_funded", L_U("user", u->id), L_I("micro_usd", json_integer_value(amount)),
+		 L_U("balance", u->balance));
+	admin_commit(c, op, json_pack("{s:s, s:I}", "user", u->name, "balance", (json_int_t)u->balance));
+}
+
+void admin_user_price(struct admin_call *c, const json_t *args)
+{
+	struct broker *b = admin_broker(c);
+	const char *model = arg_text(args, "model");
+	struct row_price row = { .removed = json_is_null(json_object_get(args, "price")) };
+	const struct model *m = model ? registry_model(b->registry, slice_str(model)) : NULL;
+	struct user *u = arg_user(c, args);
+
+	if (!u)
+		return;
+	if (!m || (json_object_get(args, "node") &&
+		   (!arg_u64(args, "node", ID_MAX, &row.node) || !registry_node(b->registry, row.node)))) {
+		admin_fail(c, ERR_NOT_FOUND, "no such model or node");
+		return;
+	}
+	if (!row.removed && !arg_u64(args, "price", ID_MAX, &row.price)) {
+		admin_fail(c, ERR_BODY, "price: micro-USD per million units, or null to remove it");
+		return;
+	}
+	row.model = m->id;
+	admin_commit(c, ledger_set_price(b->ledger, u, &row), json_pack("{s:s}", "user", u->name));
+}

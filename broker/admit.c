@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Admission (PROTOCOL section 2, Units reserved and Lock and request; the
+ * broker's part of the order of refusals: 401, 404, 402, 423, 425).  Decided in
+ * memory; the reservation is committed before the task goes anywhere.  A lock is
+ * consumed once all checks have passed.
+ */
+#include <string.h>
+
+#include "broker/metrics.h"
+#include "broker/queue.h"
+#include "broker/router.h"
+#include "broker/task.h"
+#include "common/log.h"
+
+#define BACKLOG_MAX 100000
+#define DISPATCH_MS_MAX 600000
+
+struct admission {
+	struct token *token;
+	struct stack *stack;
+	struct node *node;
+	struct sub *sub;
+	struct model *model;
+	struct lock *lock;
+	uint64_t units;
+	const char *param;
+	uint32_t retry_after_s;
+};
+
+enum err broker_admits(const struct broker *b)
+{
+	if (b->draining || !store_healthy(b->store) || store_backlog(b->store) > BACKLOG_MAX)
+		return ERR_UNAVAILABLE;
+	return ERR_OK;
+}
+
+void broker_keep(struct broker *b, struct store_op *op)
+{
+	if (op)
+		store_submit(b->store, op);
+}
+
+void broker_commit(struct broker *b, struct store_op *op, void (*done)(void *arg, enum err result), void *arg)
+{
+	op->done = done;
+	op->arg = arg;
+	store_submit(b->store, op);
+}
+
+/* Another's stack, no stack and another model are one refusal. */
+static enum err find_stack(const struct broker *b, const struct job *m, struct admission *a)
+{
+	a->token = ledger_token(b->ledger, m->token_hash);
+	if (!a->token)
+		return ERR_AUTH;
+	if (!endpoint_confidential(m->endpoint))
+		return ERR_NOT_IMPLEMENTED;
+	a->stack = ledger_stack(b->ledger, m->stack);
+	a->model = registry_model(b->registry, m->model);
+	if (!a->stack || !a->model || a->stack->user != a->token->user || a->stack->model != a->model->id)
+		return ERR_NOT_FOUND;
+	return ERR_OK;
+}
+
+/* Units without a lock's part in it. */
+static uint64_t asked_units(const struct job *m)
+{
+	if (m->has_units)
+		return m->units;
+	return m->endpoint == EP_IMAGES ? UNITS_IMAGE : 0;
+}
+
+static enum err check_key(const struct job *m, struct admission *a, int64_t now)
+{
+	const struct node_key *k = node_find_key(a->node, m->node_key);
+
+	if (!k || k->dropped)
+		return ERR_KEY_UNKNOWN;
+	if (a->lock)
+		return node_key_accepted(k, now) ? ERR_OK : ERR_KEY_ROTATED;
+	return k == node_current_key(a->node, now) ? ERR_OK : ERR_KEY_ROTATED;
+}
+
+static enum err check_units(const struct job *m, struct admission *a)
+{
+	uint64_t covered = a->lock ? a->lock->units : 0;
+
+	a->units = asked_units(m);
+	if (!a->lock && !m->has_units && a->units == 0)
+		a->units = UNITS_DEFAULT;
+	if (m->has_units && a->sub->max_units && m->units > a->sub->max_units) {
+		a->param = "num_compute_units";
+		return ERR_BODY;
+	}
+	if (a->units < covered)
+		a->units = covered;
+	return a->units - covered > stack_free(a->stack) ? ERR_UNITS : ERR_OK;
+}
+
+/* Everything that is said before units: node, key; then units; then room. */
+static enum err check(const struct broker *b, const struct job *m, struct admission *a)
+{
+	enum err e = find_stack(b, m, a);
+
+	if (e != ERR_OK)
+		return e;
+	a->node = registry_node(b->registry, a->stack->node);
+	a->sub = a->node ? node_sub(a->node, a->model->id) : NULL;
+	if (!a->sub || a->node->row.state == NODE_REMOVED ||
+	    (a->node->row.original && !b->conf.accept_unsigned_usage))
+		return ERR_NO_NODE;
+	a->lock = ledger_lock_match(a->stack, m->node_key, asked_units(m));
+	e = check_key(m, a, broker_now());
+	if (e == ERR_OK)
+		e = check_units(m, a);
+	if (e != ERR_OK)
+		return e;
+	if (a->sub->max_concurrent && a->sub->running >= a->sub->max_concurrent) {
+		a->retry_after_s = 1;
+		return ERR_RATE;
+	}
+	return ERR_OK;
+}
+
+/* Bounds that have nothing to do with who asks. */
+static enum err check_room(const struct broker *b, size_t body_n)
+{
+	enum err e = broker_admits(b);
+
+	if (e != ERR_OK)
+		return e;
+	if (queue_count(b->queue) >= b->conf.queue_max || body_n > b->conf.body_budget - b->body_bytes)
+		return ERR_UNAVAILABLE;
+	return ERR_OK;
+}
+
+static void on_reserved(void *arg, enum err result)
+{
+	struct task *t = arg;
+	struct broker *b = t->broker;
+
+	stat_observe(&metrics.commit, (broker_ms(b) - t->since_ms) * 1000);
+	if (result != ERR_OK) { /* a request id that was settled before: nothing was reserved */
+		log_warn("request_id_reused", L_RID(t->rid));
+		if (!t->answered)
+			router_refuse(b, t->topic, t->rid, ERR_INTERNAL, NULL, 0);
+		ledger_unreserve(b->ledger, t->res);
+		t->sub->running--;
+		alarm_off(b->alarms, &t->alarm);
+		task_free(b, t);
+		return;
+	}
+	if (t->give_up != ERR_OK) {
+		task_state(b, t, TASK_QUEUED); /* known to the store now: may be released */
+		task_release(b, t, t->give_up, 0);
+		return;
+	}
+	task_state(b, t, TASK_QUEUED);
+	task_dispatch(b, t);
+}
+
+static void on_too_late(void *arg, struct alarm *a)
+{
+	struct task *t = (struct task *)((char *)a - offsetof(struct task, alarm));
+
+	task_release(arg, t, ERR_UNAVAILABLE, 1);
+}
+
+static void fill(struct task *t, const struct job *m, const struct admission *a)
+{
+	t->user = a->token->user;
+	t->node = a->node;
+	t->sub = a->sub;
+	t->sub->running++;
+	t->topic = m->topic;
+	t->endpoint = m->endpoint;
+	t->stream = m->stream;
+	memcpy(t->model_hash, a->model->hash, KEY_BYTES);
+	t->has_plain_hash = true;
+	memcpy(t->plain_hash, m->plain_hash, KEY_BYTES);
+	memcpy(t->body_hash, m->body_hash, KEY_BYTES);
+}
+
+static enum err reserve(struct broker *b, const struct job *m, struct admission *a, struct reservation **res,
+			struct store_op **op)
+{
+	struct reserve_ask ask = { .rid = m->rid,
+				   .lock = a->lock,
+				   .units = a->units,
+				   .node_key = m->node_key,
+				   .endpoint = (uint32_t)m->endpoint,
+				   .epoch = b->epoch,
+				   .now = broker_now() };
+	uint64_t expires = a->lock ? a->lock->alarm.when : 0;
+	enum err e;
+
+	if (a->lock)
+		alarm_off(b->alarms, &a->lock->alarm);
+	e = ledger_reserve(b->ledger, a->stack, &ask, res, op);
+	if (e != ERR_OK && a->lock)
+		alarm_set(b->alarms, &a->lock->alarm, expires, a->lock->alarm.fire);
+	else if (a->lock)
+		a->sub->locks--;
+	return e;
+}
+
+static void admit(struct broker *b, const struct job *m, struct admission *a, struct zmsg *body)
+{
+	uint64_t wait = m->deadline_ms < DISPATCH_MS_MAX ? m->deadline_ms : DISPATCH_MS_MAX;
+	struct reservation *res;
+	struct store_op *op;
+	struct task *t;
+	enum err e = reserve(b, m, a, &res, &op);
+
+	if (e != ERR_OK) {
+		router_refuse(b, m->topic, m->rid, ERR_INTERNAL, NULL, 0);
+		return;
+	}
+	t = task_new(b, m->rid, TASK_COMMITTING);
+	t->res = res;
+	res->owner = t;
+	fill(t, m, a);
+	zmsg_move(&t->body, body);
+	t->has_body = true;
+	b->body_bytes += zmsg_slice(&t->body).n;
+	t->deadline_ms = broker_ms(b) + wait;
+	alarm_set(b->alarms, &t->alarm, t->deadline_ms, on_too_late);
+	stat_inc(&metrics.jobs, 1);
+	broker_keep(b, ledger_token_used(a->token, broker_now()));
+	broker_commit(b, op, on_reserved, t);
+}
+
+void task_admit(struct broker *b, struct party *from, struct slice msg, struct zmsg *body)
+{
+	struct admission a = { 0 };
+	struct job m;
+	enum err e;
+
+	if (job_decode(msg, &m) != ERR_OK || m.topic != from->instance || task_find(b, m.rid)) {
+		stat_inc(&metrics.dropped, 1);
+		return;
+	}
+	e = check(b, &m, &a);
+	if (e == ERR_OK) {
+		e = check_room(b, zmsg_slice(body).n);
+		a.retry_after_s = 1;
+	}
+	if (e != ERR_OK) {
+		router_refuse(b, m.topic, m.rid, e, a.param, e == ERR_OK ? 0 : a.retry_after_s);
+		return;
+	}
+	admit(b, &m, &a, body);
+}

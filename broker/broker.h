@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The broker's parts, made by main in this order and destroyed in reverse.
+ */
+#ifndef SEALWAY_BROKER_BROKER_H
+#define SEALWAY_BROKER_BROKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/clock.h"
+#include "broker/conf.h"
+#include "broker/ledger.h"
+#include "broker/node.h"
+#include "broker/store.h"
+#include "broker/url.h"
+#include "broker/verify.h"
+#include "common/loop.h"
+#include "common/map.h"
+#include "common/zauth.h"
+#include "common/zsock.h"
+
+struct broker {
+	struct broker_conf conf;
+	struct loop *loop;
+	uv_loop_t *uv;
+	struct networks *networks;
+	struct zctx *zctx;
+	struct zauth *zauth; /* NULL without CURVE */
+	struct zsock *bus, *desk;
+	struct clock *clock;
+	struct alarms *alarms; /* the clock's */
+	struct store *store;
+	struct ledger *ledger;
+	struct registry *registry;
+	struct verify *verify;
+	struct peers *peers;
+	struct queue *queue;
+	struct map *tasks; /* rid -> struct task */
+	struct admin_http *http;
+	struct alarm drain_alarm;
+	uint64_t epoch;      /* of our lease */
+	uint64_t instance;   /* of this life */
+	uint64_t body_bytes; /* of jobs that wait */
+	bool draining;
+};
+
+/* ERR_OK when new work may be admitted; what to refuse with otherwise. */
+enum err broker_admits(const struct broker *b) MUST_USE;
+
+/* Unix seconds, and the loop's ms. */
+static inline int64_t broker_now(void)
+{
+	return (int64_t)loop_unix();
+}
+
+static inline uint64_t broker_ms(const struct broker *b)
+{
+	return loop_now(b->uv);
+}
+
+/* Submits op when there is one, without a callback. */
+void broker_keep(struct broker *b, struct store_op *op);
+
+/* Submits op; done(arg) runs after its commit. */
+void broker_commit(struct broker *b, struct store_op *op, void (*done)(void *arg, enum err result),
+		   void *arg);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The broker's table of settings, and the checks between them.
+ */
+#include "broker/conf.h"
+
+#include <string.h>
+
+#include "broker/url.h"
+#include "common/log.h"
+#include "proto/limits.h"
+
+#define O(member) offsetof(struct broker_conf, member)
+#define STR(member, def, help)                                                                               \
+	{                                                                                                    \
+#member, CONF_STR, O(member), def, 0, 0, "", false, help                                     \
+	}
+#define NUM(member, def, min, max, unit, help)                                                               \
+	{                                                                                                    \
+#member, CONF_U64, O(member), def, min, max, unit, false, help                               \
+	}
+#define BOOL(member, def, help)                                                                              \
+	{                                                                                                    \
+#member, CONF_BOOL, O(member), def, 0, 0, "", false, help                                    \
+	}
+
+static const struct conf_opt opts[] = {
+	STR(config, "", "Configuration file to read."),
+	STR(log_level, "info", "Lowest level written: debug, info, warn or error."),
+	BOOL(log_json, "false", "Write log lines as JSON objects instead of key=value."),
+	STR(admin_listen, "127.0.0.1:0", "Address of /health, /ready and /metrics; empty for none."),
+	STR(ready_file, "", "File written once the broker serves: JSON with pid and addresses."),
+	NUM(drain_s, "30", 0, 86400, "s",
+	    "Time that requests get to finish after SIGTERM before they are cut."),
+	STR(bus, "ipc:///run/sealway/bus",
+	    "Endpoints for gateways and workers, space separated, ipc:// or tcp://."),
+	STR(admin, "ipc:///run/sealway/admin",
+	    "Endpoint of the operator's commands; only ipc, in a directory that only its owner may enter."),
+	STR(curve_key, "", "Secret CURVE key file of the bus; needed for tcp endpoints."),
+	STR(peers, "", "Allow-list of gateway and worker keys; needed with curve_key."),
+	BOOL(insecure, "false", "Allow tcp endpoints without CURVE, for tests on one machine."),
+	STR(database, "/var/lib/sealway/ledger.db", "SQLite file of the ledger; made when absent."),
+	NUM(stack_units, "10000000", 1, ID_MAX, "units",
+	    "Units bought at a time when no stack has room; a larger request buys as much as it asks."),
+	NUM(lock_max_units, "1048576", 1, ID_MAX, "units", "Largest max_num_tokens of a lock."),
+	BOOL(accept_unsigned_usage, "false",
+	     "Bill nodes of the original network by their usage member, which nobody signed."),
+	BOOL(open_registration, "false",
+	     "Admit every node that registers by the full form, without an operator."),
+	STR(node_networks, "",
+	    "Private networks (CIDR, space separated) in which nodes may live, and be reached without TLS."),
+	NUM(heartbeat_ms, "1000", 20, 60000, "ms",
+	    "Interval of pings on the bus; three silent ones are death."),
+	NUM(queue_max, "4096", 1, 1000000, "", "Requests that may wait for a worker; beyond it 503."),
+	NUM(body_budget, "1G", 1 << 20, UINT64_C(1) << 42, "bytes",
+	    "Bodies of requests that wait, together; beyond it 503."),
+	NUM(claim_ms, "45000", 0, 3600000, "ms",
+	    "After a restart: time that workers get to claim what was in flight."),
+	NUM(work_ms, "3900000", 1000, 86400000, "ms",
+	    "Longest life of a request at a worker before its receipt is fetched by another."),
+};
+
+const struct conf_spec broker_conf_spec = {
+	.program = "sealway-broker",
+	.summary = "Keeps the ledger and the registry, and gives requests to workers.",
+	.opts = opts,
+	.n = sizeof(opts) / sizeof(opts[0]),
+};
+
+static enum err bad(const char *name, const char *why)
+{
+	log_error("bad_setting", L_S("setting", name), L_S("why", why));
+	return ERR_CONFIG;
+}
+
+enum err broker_conf_check(const struct broker_conf *c)
+{
+	struct networks *n;
+
+	if (!c->bus[0])
+		return bad("bus", "no endpoint to bind");
+	if (strncmp(c->admin, "ipc://", 6) != 0)
+		return bad("admin", "only ipc:// is allowed");
+	if (!c->database[0])
+		return bad("database", "no file named");
+	if (c->curve_key[0] && !c->peers[0])
+		return bad("peers", "curve_key needs the allow-list of peers");
+	if (networks_new(&n, c->node_networks) != ERR_OK)
+		return bad("node_networks", "not a list of networks such as 10.0.0.0/8 or fd00::/8");
+	networks_free(n);
+	return ERR_OK;
+}

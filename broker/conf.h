@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The broker's settings.
+ */
+#ifndef SEALWAY_BROKER_CONF_H
+#define SEALWAY_BROKER_CONF_H
+
+#include "common/conf.h"
+
+struct broker_conf {
+	char *config, *log_level, *admin_listen, *ready_file;
+	bool log_json;
+	uint64_t drain_s;
+	char *bus;   /* endpoints to bind, space separated */
+	char *admin; /* ipc endpoint of the operator's socket */
+	char *curve_key, *peers;
+	bool insecure;
+	char *database;
+	uint64_t stack_units, lock_max_units;
+	bool accept_unsigned_usage, open_registration;
+	char *node_networks;
+	uint64_t heartbeat_ms, queue_max, body_budget;
+	uint64_t claim_ms, work_ms;
+};
+
+extern const struct conf_spec broker_conf_spec;
+
+/* Checks what a table cannot: ERR_CONFIG, said in the log. */
+enum err broker_conf_check(const struct broker_conf *c) MUST_USE;
+
+#endif

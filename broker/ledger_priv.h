@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the ledger share.
+ */
+#ifndef SEALWAY_BROKER_LEDGER_PRIV_H
+#define SEALWAY_BROKER_LEDGER_PRIV_H
+
+#include "broker/ledger.h"
+#include "common/map.h"
+
+struct ledger {
+	struct map *users;        /* id */
+	struct map *user_names;   /* H(name) */
+	struct map *tokens;       /* hash */
+	struct map *stacks;       /* id */
+	struct map *kinds;        /* user, node, model: newest stack */
+	struct map *locks;        /* id */
+	struct map *reservations; /* rid */
+};
+
+/* Puts a user into the maps; name is copied. */
+struct user *ledger_put_user(struct ledger *l, uint64_t id, struct slice name, int64_t created);
+
+/* Puts a token into the map; revoked ones too (they stay to be shown). */
+struct token *ledger_put_token(struct ledger *l, struct user *u, const struct row_token *r, struct slice name,
+			       const char *last4);
+
+/* Sets, replaces or removes a price. */
+void ledger_put_price(struct user *u, const struct row_price *r);
+
+/* Puts a stack into maps and lists. */
+struct stack *ledger_put_stack(struct ledger *l, struct user *u, const struct row_stack *r);
+
+/* Puts a lock on its stack and counts its units. */
+struct lock *ledger_put_lock(struct ledger *l, struct stack *st, const struct row_lock *r);
+
+/* Puts a reservation into the map; units are the caller's to count. */
+struct reservation *ledger_put_reservation(struct ledger *l, struct stack *st,
+					   const struct row_reservation *r);
+
+#endif

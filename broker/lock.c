@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Locks (lock.h).  Everything is decided in one turn, so that a second lock of
+ * the same user sees the stack that the first is buying, whatever the disk does.
+ */
+#include "broker/lock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/metrics.h"
+#include "broker/pick.h"
+#include "broker/router.h"
+#include "common/b64.h"
+#include "common/hash.h"
+#include "common/log.h"
+#include "proto/lock.h"
+
+#define VISIT_MAX 256 /* of the index, to find PICK_LOOK_MAX that are ready: 256 x ~50 ns */
+
+/* An answer that waits for its commit. */
+struct waiting {
+	struct broker *broker;
+	uint64_t gateway;
+	uint64_t lock;
+	uint8_t rid[RID_BYTES];
+	char digest[65]; /* of the purchase, or "" */
+};
+
+struct choice {
+	struct user *user;
+	struct model *model;
+	struct sub *sub;
+	struct stack *stack;
+	uint64_t units, price;
+	int64_t now;          /* one clock reading for the whole choice */
+	struct store_op *buy; /* NULL when nothing was bought */
+};
+
+static void on_expired(void *arg, struct alarm *a)
+{
+	struct lock *k = (struct lock *)((char *)a - offsetof(struct lock, alarm));
+	struct broker *b = arg;
+	struct node *n = registry_node(b->registry, k->stack->node);
+	struct sub *s = n ? node_sub(n, k->stack->model) : NULL;
+
+	if (s && s->locks)
+		s->locks--;
+	log_debug("lock_ended", L_U("lock", k->id), L_U("units", k->units));
+	broker_keep(b, ledger_lock_end(b->ledger, k));
+}
+
+void lock_watch(struct broker *b, struct lock *k)
+{
+	int64_t left = k->expires_ms - clock_unix_ms();
+	struct node *n = registry_node(b->registry, k->stack->node);
+	struct sub *s = n ? node_sub(n, k->stack->model) : NULL;
+
+	/* a clock set back meanwhile must not keep units for longer than any lock may last */
+	if (left > LOCK_SECONDS_MAX * 1000)
+		left = LOCK_SECONDS_MAX * 1000;
+	if (s)
+		s->locks++;
+	alarm_set(b->alarms, &k->alarm, broker_ms(b) + (left > 0 ? (uint64_t)left : 0), on_expired);
+}
+
+void lock_drop_key(struct broker *b, uint64_t node, const uint8_t key[KEY_BYTES])
+{
+	struct lock *k;
+	size_t pos = 0;
+
+	while ((k = ledger_next_lock(b->ledger, &pos)) != NULL) {
+		if (k->stack->node != node || memcmp(k->node_key, key, KEY_BYTES) != 0)
+			continue;
+		alarm_off(b->alarms, &k->alarm);
+		on_expired(b, &k->alarm);
+	}
+}
+
+/* --- choosing --- */
+
+static void row_of(const struct broker *b, const struct choice *c, const struct sub *s, struct pick_row *row)
+{
+	const struct stack *most = ledger_room(b->ledger, c->user, s->node->row.id, c->model->id, UINT64_MAX);
+
+	*row = (struct pick_row){ .price = ledger_price(c->user, s->node->row.id, c->model->id, s->price),
+				  .lock_units = s->lock_units ? s->lock_units : UNITS_DEFAULT,
+				  .max_units = s->max_units,
+				  .room = most ? stack_free(most) : 0,
+				  .outstanding = s->running + s->locks,
+				  .running = s->running,
+				  .max_concurrent = s->max_concurrent,
+				  .ready = true };
+	if (row->lock_units > b->conf.lock_max_units)
+		row->lock_units = b->conf.lock_max_units;
+}
+
+static enum err choose(const struct broker *b, const struct lock_ask *m, struct choice *c)
+{
+	struct pick_ask ask = { .has_units = m->has_units, .units = m->units };
+	struct pick_row rows[PICK_LOOK_MAX];
+	struct sub *subs[PICK_LOOK_MAX];
+	size_t n = 0, best;
+	enum err e;
+
+	for (unsigned i = 0; i < c->model->n && i < VISIT_MAX && n < PICK_LOOK_MAX; i++) {
+		struct sub *s = c->model->subs[i];
+
+		if (!node_ready(s->node, c->now, broker_ms(b)) ||
+		    (s->node->row.original && !b->conf.accept_unsigned_usage))
+			continue;
+		subs[n] = s;
+		row_of(b, c, s, &rows[n++]);
+	}
+	e = pick(&ask, rows, n, &best);
+	if (e != ERR_OK)
+		return e;
+	c->sub = subs[best];
+	c->units = pick_units(&ask, &rows[best]);
+	c->price = rows[best].price;
+	return ERR_OK;
+}
+
+/* An existing stack with room, or a new one. */
+static enum err take_stack(struct broker *b, struct choice *c)
+{
+	uint64_t node = c->sub->node->row.id;
+	uint64_t buy = c->units > b->conf.stack_units ? c->units : b->conf.stack_units;
+	enum err e;
+
+	c->stack = ledger_room(b->ledger, c->user, node, c->model->id, c->units);
+	if (c->stack)
+		return ERR_OK;
+	e = ledger_buy(b->ledger, c->user, node, c->model->id, buy, c->price, c->now, &c->stack, &c->buy);
+	if (e == ERR_OK) {
+		stat_inc(&metrics.purchases, 1);
+		log_info("stack_bought", L_U("user", c->user->id), L_U("stack", c->stack->id),
+			 L_U("node", node), L_U("units", buy), L_U("micro_usd", c->stack->paid));
+	}
+	return e;
+}
+
+/* --- answering --- */
+
+/* H over what the ledger says about the purchase. */
+static void entry_digest(const struct stack *st, char out[65])
+{
+	uint8_t entry[8 * 8], h[HASH_BYTES];
+	const uint64_t fields[8] = { st->id,     st->user->id, st->node, st->model,
+				     st->bought, st->price,    st->paid, (uint64_t)st->created };
+
+	for (int i = 0; i < 8; i++)
+		put_be64(entry + 8 * i, fields[i]);
+	hash_label(h, "sealway-stack-entry-v1", slice_of(entry, sizeof(entry)));
+	hex_put(out, h, sizeof(h));
+}
+
+static enum err fill(const struct broker *b, const struct waiting *w, const struct lock *k,
+		     struct locked *out)
+{
+	const struct node *n = registry_node(b->registry, k->stack->node);
+	const struct node_key *key = n ? node_find_key(n, k->node_key) : NULL;
+
+	if (!key)
+		return ERR_NO_NODE;
+	memcpy(out->rid, w->rid, RID_BYTES);
+	out->node = n->row.id;
+	out->stack = k->stack->id;
+	memcpy(out->node_key, k->node_key, KEY_BYTES);
+	out->sign_key = slice_of(n->row.sign_key, KEY_BYTES);
+	if (key->has_statement) {
+		out->statement = slice_of(key->statement, STATEMENT_BYTES);
+		out->signature = slice_str(key->signature);
+	}
+	out->digest = slice_str(w->digest);
+	return ERR_OK;
+}
+
+static void on_committed(void *arg, enum err result)
+{
+	struct waiting *w = arg;
+	struct broker *b = w->broker;
+	const struct party *p = peers_by_instance(b, w->gateway, ROLE_GATEWAY);
+	const struct lock *k = ledger_lock_by_id(b->ledger, w->lock);
+	struct locked m = { 0 };
+	struct buf msg = { 0 };
+
+	(void)result;
+	if (!p) {
+		; /* nobody to tell: the lock ends by the clock */
+	} else if (!k || fill(b, w, k, &m) != ERR_OK) {
+		router_refuse(b, w->gateway, w->rid, ERR_UNAVAILABLE, NULL, 1);
+	} else {
+		locked_encode(&m, &msg);
+		router_send(b, p, &msg);
+	}
+	free(w);
+}
+
+static void give(struct broker *b, const struct party *from, const struct lock_ask *m, struct choice *c)
+{
+	const struct node_key *key = node_current_key(c->sub->node, c->now);
+	int64_t now = clock_unix_ms();
+	struct waiting *w = mem_new(sizeof(*w));
+	struct store_op *op;
+	struct lock *k;
+
+	/* choose and take_stack have made sure of both in this turn */
+	BUG_ON(!key || ledger_lock(b->ledger, c->stack, key->key, c->units, now,
+				   now + (int64_t)m->timeout_s * 1000, &k, &op) != ERR_OK);
+	lock_watch(b, k);
+	w->broker = b;
+	w->gateway = from->instance;
+	w->lock = k->id;
+	memcpy(w->rid, m->rid, RID_BYTES);
+	if (c->buy) {
+		entry_digest(c->stack, w->digest);
+		store_submit(b->store, c->buy);
+	}
+	stat_inc(&metrics.locks, 1);
+	log_debug("locked", L_RID(m->rid), L_U("node", c->sub->node->row.id), L_U("stack", c->stack->id),
+		  L_U("units", c->units));
+	broker_commit(b, op, on_committed, w);
+}
+
+static enum err check(struct broker *b, const struct lock_ask *m, struct choice *c)
+{
+	struct token *t = ledger_token(b->ledger, m->token_hash);
+	enum err e;
+
+	if (!t)
+		return ERR_AUTH;
+	if ((m->has_units && (m->units == 0 || m->units > b->conf.lock_max_units)))
+		return ERR_BODY;
+	e = broker_admits(b);
+	if (e != ERR_OK)
+		return e;
+	c->user = t->user;
+	c->model = registry_model(b->registry, m->model);
+	if (!c->model)
+		return ERR_NO_NODE;
+	broker_keep(b, ledger_token_used(t, broker_now()));
+	e = choose(b, m, c);
+	if (e == ERR_RANGE) /* more than any node takes in one request */
+		return ERR_BODY;
+	return e == ERR_OK ? take_stack(b, c) : e;
+}
+
+void lock_ask(struct broker *b, struct party *from, struct slice msg)
+{
+	struct choice c = { .now = broker_now() };
+	struct lock_ask m;
+	enum err e;
+
+	if (lock_ask_decode(msg, &m) != ERR_OK) {
+		stat_inc(&metrics.dropped, 1);
+		return;
+	}
+	e = check(b, &m, &c);
+	if (e != ERR_OK) {
+		router_refuse(b, from->instance, m.rid, e, e == ERR_BODY ? "max_num_tokens" : NULL,
+			      err_status(e) == 503 || e == ERR_RATE ? 1 : 0);
+		return;
+	}
+	give(b, from, &m, &c);
+}

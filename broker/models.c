@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Model lists in OpenAI's and OpenRouter's shape, and a node's statement and
+ * evidence (PROTOCOL sections 1 and 4.9).  A model is listed while a node that
+ * serves it is ready.
+ */
+#include "broker/models.h"
+
+#include <string.h>
+
+#include "broker/metrics.h"
+#include "broker/router.h"
+#include "common/b64.h"
+#include "proto/query.h"
+
+/* The cheapest ready offer of m, NULL when it is not servable now. */
+static const struct sub *servable(const struct broker *b, const struct model *m)
+{
+	int64_t now = broker_now();
+
+	for (unsigned i = 0; i < m->n; i++) {
+		const struct node *n = m->subs[i]->node;
+
+		if (node_ready(n, now, broker_ms(b)) && (!n->row.original || b->conf.accept_unsigned_usage))
+			return m->subs[i];
+	}
+	return NULL;
+}
+
+static void add_name(struct buf *out, const char *member, const char *name)
+{
+	buf_fmt(out, "\"%s\":\"", member);
+	buf_json(out, slice_str(name));
+	buf_str(out, "\"");
+}
+
+void models_price_text(uint64_t price, struct buf *out)
+{
+	uint64_t whole = price / UINT64_C(1000000000000), rest = price % UINT64_C(1000000000000);
+
+	buf_fmt(out, "%llu.%012llu", (unsigned long long)whole, (unsigned long long)rest);
+	while (out->p[out->n - 1] == '0')
+		out->n--;
+	if (out->p[out->n - 1] == '.')
+		out->n--;
+}
+
+static void put_openai(const struct sub *s, struct buf *out)
+{
+	buf_str(out, "{");
+	add_name(out, "id", s->model->name);
+	buf_fmt(out, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"sealway\"}",
+		(long long)s->node->row.admitted);
+}
+
+static void put_open_router(const struct sub *s, struct buf *out)
+{
+	buf_str(out, "{");
+	add_name(out, "id", s->model->name);
+	buf_str(out, ",");
+	add_name(out, "name", s->model->name);
+	buf_fmt(out, ",\"created\":%lld,\"context_length\":%llu,\"pricing\":{\"prompt\":\"",
+		(long long)s->node->row.admitted, (unsigned long long)s->max_units);
+	models_price_text(s->price, out);
+	buf_str(out, "\",\"completion\":\"");
+	models_price_text(s->price, out);
+	buf_str(out, "\",\"image\":\"0\",\"request\":\"0\"}}");
+}
+
+static void put_list(const struct broker *b, void (*put)(const struct sub *s, struct buf *out),
+		     struct buf *out)
+{
+	const struct model *m;
+	const struct sub *s;
+	const char *comma = "";
+	size_t pos = 0;
+
+	while ((m = registry_next_model(b->registry, &pos)) != NULL) {
+		s = servable(b, m);
+		if (!s)
+			continue;
+		buf_str(out, comma);
+		put(s, out);
+		comma = ",";
+	}
+}
+
+static void add_b64(struct buf *out, const char *member, struct slice bytes)
+{
+	buf_fmt(out, ",\"%s\":", member);
+	if (!bytes.n) {
+		buf_str(out, "null");
+		return;
+	}
+	buf_str(out, "\"");
+	b64_encode(out, bytes);
+	buf_str(out, "\"");
+}
+
+static enum err put_attestation(const struct broker *b, uint64_t id, struct buf *out)
+{
+	const struct node *n = registry_node(b->registry, id);
+	const struct node_key *k = n ? node_current_key(n, broker_now()) : NULL;
+
+	if (!k || n->row.state == NODE_REMOVED)
+		return ERR_NOT_FOUND;
+	buf_fmt(out, "{\"node_small_id\":%llu", (unsigned long long)n->row.id);
+	add_b64(out, "node_signing_key", slice_of(n->row.sign_key, KEY_BYTES));
+	add_b64(out, "public_key", slice_of(k->key, KEY_BYTES));
+	add_b64(out, "key_statement", slice_of(k->statement, k->has_statement ? STATEMENT_BYTES : 0));
+	if (k->has_statement)
+		buf_fmt(out, ",\"key_signature\":\"%s\"", k->signature);
+	else
+		buf_str(out, ",\"key_signature\":null");
+	add_b64(out, "evidence", buf_slice(&n->evidence));
+	buf_fmt(out, ",\"evidence_time\":%lld}", (long long)n->evidence_at);
+	return ERR_OK;
+}
+
+static enum err answer_for(const struct broker *b, const struct query *q, struct buf *out)
+{
+	switch (q->kind) {
+	case QUERY_MODELS:
+		if (!q->has_token || !ledger_token(b->ledger, q->token_hash))
+			return ERR_AUTH;
+		buf_str(out, "{\"object\":\"list\",\"data\":[");
+		put_list(b, put_openai, out);
+		buf_str(out, "]}");
+		return ERR_OK;
+	case QUERY_OPEN_ROUTER:
+		buf_str(out, "{\"data\":[");
+		put_list(b, put_open_router, out);
+		buf_str(out, "]}");
+		return ERR_OK;
+	case QUERY_ATTESTATION:
+		return put_attestation(b, q->number, out);
+	default:
+		return ERR_INTERNAL;
+	}
+}
+
+void models_query(struct broker *b, struct party *from, struct slice msg)
+{
+	struct answer m = { 0 };
+	struct buf body = { 0 }, out = { 0 };
+	struct query q;
+	enum err e;
+
+	if (query_decode(msg, &q) != ERR_OK) {
+		stat_inc(&metrics.dropped, 1);
+		return;
+	}
+	e = answer_for(b, &q, &body);
+	if (e != ERR_OK) {
+		router_refuse(b, from->instance, q.rid, e, NULL, 0);
+	} else {
+		memcpy(m.rid, q.rid, RID_BYTES);
+		m.body = buf_slice(&body);
+		answer_encode(&m, &out);
+		router_send(b, from, &out);
+	}
+	buf_free(&body);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Looking things up in the registry, and what a node's state allows (node.h;
+ * keys by PROTOCOL 4.5).
+ */
+#include "broker/node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/node_priv.h"
+#include "common/hash.h"
+
+#define KEY_SKEW_S 300 /* a node's clock may be ahead by this much */
+
+struct registry *registry_new(void)
+{
+	struct registry *r = mem_new(sizeof(*r));
+
+	r->nodes = map_new(sizeof(uint64_t));
+	r->node_keys = map_new(KEY_BYTES);
+	r->models = map_new(sizeof(uint64_t));
+	r->model_names = map_new(HASH_BYTES);
+	return r;
+}
+
+static void node_free(struct node *n)
+{
+	struct sub *s;
+
+	while ((s = n->subs) != NULL) {
+		n->subs = s->next_of_node;
+		free(s);
+	}
+	free(n->url);
+	free(n->country);
+	free(n->version);
+	buf_free(&n->evidence);
+	free(n);
+}
+
+static void model_free(struct model *m)
+{
+	free(m->subs);
+	free(m->name);
+	free(m);
+}
+
+void registry_free(struct registry *r)
+{
+	size_t pos;
+	void *v;
+
+	if (!r)
+		return;
+	for (pos = 0; (v = map_next(r->nodes, &pos)) != NULL;)
+		node_free(v);
+	for (pos = 0; (v = map_next(r->models, &pos)) != NULL;)
+		model_free(v);
+	map_free(r->nodes);
+	map_free(r->node_keys);
+	map_free(r->models);
+	map_free(r->model_names);
+	free(r);
+}
+
+struct node *registry_node(const struct registry *r, uint64_t id)
+{
+	return map_get(r->nodes, &id);
+}
+
+struct node *registry_node_by_key(const struct registry *r, const uint8_t sign_key[KEY_BYTES])
+{
+	return map_get(r->node_keys, sign_key);
+}
+
+struct model *registry_model(const struct registry *r, struct slice name)
+{
+	uint8_t h[HASH_BYTES];
+
+	hash(h, name);
+	return map_get(r->model_names, h);
+}
+
+struct model *registry_model_by_id(const struct registry *r, uint64_t id)
+{
+	return map_get(r->models, &id);
+}
+
+struct node *registry_next_node(const struct registry *r, size_t *pos)
+{
+	return map_next(r->nodes, pos);
+}
+
+struct model *registry_next_model(const struct registry *r, size_t *pos)
+{
+	return map_next(r->models, pos);
+}
+
+struct sub *node_sub(const struct node *n, uint64_t model)
+{
+	for (struct sub *s = n->subs; s; s = s->next_of_node) {
+		if (s->model->id == model)
+			return s->active ? s : NULL;
+	}
+	return NULL;
+}
+
+const struct node_key *node_current_key(const struct node *n, int64_t now)
+{
+	for (unsigned i = n->n_keys; i-- > 0;) {
+		const struct node_key *k = &n->keys[i];
+
+		if (k->superseded || k->dropped)
+			continue;
+		if (k->not_before > now + KEY_SKEW_S || (k->not_after && k->not_after <= now))
+			return NULL;
+		return k;
+	}
+	return NULL;
+}
+
+const struct node_key *node_find_key(const struct node *n, const uint8_t key[KEY_BYTES])
+{
+	for (unsigned i = n->n_keys; i-- > 0;) {
+		if (memcmp(n->keys[i].key, key, KEY_BYTES) == 0)
+			return &n->keys[i];
+	}
+	return NULL;
+}
+
+bool node_key_accepted(const struct node_key *k, int64_t now)
+{
+	return !k->dropped && (!k->superseded || now < k->superseded + KEY_GRACE_S);
+}
+
+bool node_ready(const struct node *n, int64_t now, uint64_t now_ms)
+{
+	if (n->row.state != NODE_ACTIVE || now_ms < n->open_until || !n->url[0])
+		return false;
+	if (n->row.validity_s && now > n->row.seen + (int64_t)n->row.validity_s)
+		return false;
+	return node_current_key(n, now) != NULL;
+}
+
+/* Open after BREAKER_FAILURES in a row; half-open once the pause is over: one
+ * more failure opens it again, one success closes it. */
+void node_note(struct node *n, bool ok, uint64_t now_ms)
+{
+	if (ok) {
+		n->failures = 0;
+		n->open_until = 0;
+		return;
+	}
+	if (n->failures < BREAKER_FAILURES)
+		n->failures++;
+	if (n->failures >= BREAKER_FAILURES)
+		n->open_until = now_ms + BREAKER_OPEN_MS;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The registry in memory: nodes, their keys, models, and what each node asks for
+ * each model.  Pure: no clock, no loop, no database.  Verbs that change
+ * something hand back the op for the store.
+ */
+#ifndef SEALWAY_BROKER_NODE_H
+#define SEALWAY_BROKER_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/store.h"
+#include "common/err.h"
+#include "common/mem.h"
+#include "proto/receipt.h"
+
+#define NODE_KEYS 16           /* remembered per node, newest last */
+#define KEY_GRACE_S (600 + 30) /* PROTOCOL 4.5: longest lock and the dispatch deadline */
+#define BREAKER_FAILURES 5     /* in a row open the breaker */
+#define BREAKER_OPEN_MS 10000  /* then nothing new for this long */
+
+struct registry;
+
+struct model {
+	uint64_t id;
+	char *name;
+	uint8_t hash[KEY_BYTES]; /* H(name), as in receipts */
+	struct sub **subs;       /* active ones, cheapest first */
+	unsigned n, cap;
+};
+
+/* A node's offer of a model. */
+struct sub {
+	struct node *node;
+	struct model *model;
+	uint64_t price;          /* micro-USD per million units */
+	uint32_t max_concurrent; /* 0 = no limit */
+	uint64_t max_units;      /* per request; 0 = no limit */
+	uint64_t lock_units;     /* 0 = not declared */
+	bool active;
+	uint32_t running; /* requests in hand */
+	uint32_t locks;   /* given and not consumed */
+	struct sub *next_of_node;
+};
+
+struct node_key {
+	uint8_t key[KEY_BYTES];
+	uint64_t counter;
+	int64_t not_before, not_after; /* not_after 0 = open */
+	int64_t added, superseded;     /* superseded 0 = current */
+	bool dropped;
+	bool has_statement;
+	uint8_t statement[STATEMENT_BYTES];
+	char signature[133]; /* base64 and NUL, "" without statement */
+};
+
+struct node {
+	struct row_node row;
+	char *url, *country, *version;
+	struct node_key keys[NODE_KEYS];
+	unsigned n_keys;
+	struct sub *subs; /* by next_of_node */
+	struct buf evidence;
+	uint8_t evidence_hash[KEY_BYTES];
+	int64_t evidence_at;
+	unsigned failures;   /* in a row */
+	uint64_t open_until; /* breaker, loop ms */
+	bool registering;    /* a registration of it is being checked or committed */
+};
+
+struct registry *registry_new(void);
+
+/* Frees everything in it; NULL is fine. */
+void registry_free(struct registry *r);
+
+/* --- looking up; NULL when there is none --- */
+
+struct node *registry_node(const struct registry *r, uint64_t id);
+struct node *registry_node_by_key(const struct registry *r, const uint8_t sign_key[KEY_BYTES]);
+struct model *registry_model(const struct registry *r, struct slice name);
+struct model *registry_model_by_id(const struct registry *r, uint64_t id);
+struct sub *node_sub(const struct node *n, uint64_t model);
+
+/* Walks all (map_next's rules). */
+struct node *registry_next_node(const struct registry *r, size_t *pos);
+struct model *registry_next_model(const struct registry *r, size_t *pos);
+
+/* The key that locks are given for, NULL when there is none valid at now. */
+const struct node_key *node_current_key(const struct node *n, int64_t now);
+
+/* A key that the node has or had, NULL for a stranger's. */
+const struct node_key *node_find_key(const struct node *n, const uint8_t key[KEY_BYTES]);
+
+/* Whether requests under a lock given for k are still sent. */
+bool node_key_accepted(const struct node_key *k, int64_t now);
+
+/* Whether new work may be chosen for it: active, heard of within its validity,
+ * with a current key, breaker closed. */
+bool node_ready(const struct node *n, int64_t now, uint64_t now_ms);
+
+/* --- changing --- */
+
+/* Notes how an exchange with the node went; opens and closes the breaker. */
+void node_note(struct node *n, bool ok, uint64_t now_ms);
+
+/* The model of that name, made (with an op) when there is none; *op NULL else. */
+struct model *registry_model_add(struct registry *r, struct slice name, struct store_op **op);
+
+/* A new node.  ERR_EXISTS when id or key is taken, ERR_RANGE for id 0 or over ID_MAX.
+ * Texts may be empty.  Its op comes from node_op. */
+enum err registry_node_add(struct registry *r, const struct row_node *row, struct slice url,
+			   struct slice country, struct slice version, struct node **out) MUST_USE;
+
+/* The smallest id that no node has. */
+uint64_t registry_free_id(const struct registry *r);
+
+/* Replaces a text of the node (owned copy). */
+void node_set_text(char **at, struct slice text);
+
+/* An op with the node's row as it is now. */
+struct store_op *node_op(const struct node *n) MUST_USE;
+
+/* Makes k the node's current key; the one before is superseded at now.  Fills
+ * ops[0] (new) and ops[1] (old one, or NULL).  A known key is updated in place. */
+void node_set_key(struct node *n, const struct node_key *k, int64_t now, struct store_op *ops[2]);
+
+/* The node said that it lacks key: nothing is given for it any more.  NULL when
+ * it was unknown or dropped before. */
+struct store_op *node_drop_key(struct node *n, const uint8_t key[KEY_BYTES]) MUST_USE;
+
+/* Sets an offer; NULL when it is just as it was. */
+struct store_op *node_set_sub(struct node *n, struct model *m, const struct row_sub *row) MUST_USE;
+
+/* Replaces the evidence. */
+struct store_op *node_set_evidence(struct node *n, struct slice bytes, const uint8_t hash[KEY_BYTES],
+				   int64_t now) MUST_USE;
+
+/* Replays an op of store_load; ERR_FORMAT when it does not fit. */
+enum err registry_apply(struct registry *r, const struct store_op *op) MUST_USE;
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the registry share.
+ */
+#ifndef SEALWAY_BROKER_NODE_PRIV_H
+#define SEALWAY_BROKER_NODE_PRIV_H
+
+#include "broker/node.h"
+#include "common/map.h"
+
+struct registry {
+	struct map *nodes;       /* id */
+	struct map *node_keys;   /* signing key */
+	struct map *models;      /* id */
+	struct map *model_names; /* H(name) */
+};
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A posted request whose worker is gone: the node, having lost its connection,
+ * stops and keeps a receipt for 15 minutes (PROTOCOL 4.8).  Another worker is
+ * asked to fetch it and settles with it; when none comes in time the units are
+ * released, and the node is flagged if it is known to have had the request.
+ */
+#include <string.h>
+
+#include "broker/metrics.h"
+#include "broker/router.h"
+#include "broker/task.h"
+#include "common/log.h"
+#include "proto/work.h"
+
+#define ANSWER_MS 60000 /* one fetch may take this long */
+#define ASKS_MAX 3
+#define NO_WORKER_MS 1000 /* look again for a worker after this */
+#define GIVE_UP_MS 300000 /* no worker for so long */
+
+static void on_turn(void *arg, struct alarm *a);
+
+static bool ask(struct broker *b, struct task *t, const struct party *p)
+{
+	struct receipt_wanted m = { .node = t->node->row.id,
+				    .stack = t->res->stack->id,
+				    .units = t->res->units,
+				    .address = slice_str(t->node->url) };
+	struct buf msg = { 0 };
+
+	memcpy(m.ref.rid, t->rid, RID_BYTES);
+	m.ref.epoch = t->res->epoch;
+	m.ref.attempt = t->attempt;
+	memcpy(m.sign_key, t->node->row.sign_key, KEY_BYTES);
+	receipt_wanted_encode(&m, &msg);
+	return router_send(b, p, &msg) == ERR_OK;
+}
+
+static void next(struct broker *b, struct task *t)
+{
+	const struct party *p = peers_any_worker(b);
+	uint64_t now = broker_ms(b);
+
+	if (t->asks >= ASKS_MAX || (!t->asks && now - t->since_ms > GIVE_UP_MS)) {
+		task_lose(b, t);
+		return;
+	}
+	if (p && ask(b, t, p)) {
+		t->asks++;
+		t->asked = p->instance;
+		log_info("receipt_wanted", L_RID(t->rid), L_U("node", t->node->row.id),
+			 L_U("worker", p->instance));
+		alarm_set(b->alarms, &t->alarm, now + ANSWER_MS, on_turn);
+	} else {
+		alarm_set(b->alarms, &t->alarm, now + NO_WORKER_MS, on_turn);
+	}
+}
+
+static void on_turn(void *arg, struct alarm *a)
+{
+	next(arg, (struct task *)((char *)a - offsetof(struct task, alarm)));
+}
+
+void task_orphan(struct broker *b, struct task *t)
+{
+	stat_inc(&metrics.orphaned, 1);
+	task_drop_body(b, t);
+	task_state(b, t, TASK_ORPHANED);
+	if (t->node->row.original) { /* keeps no receipts */
+		task_lose(b, t);
+		return;
+	}
+	next(b, t);
+}

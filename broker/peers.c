@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who is on the bus (peers.h).  A peer is known by its instance; its routing id
+ * changes when it reconnects.  A worker that comes up at the endpoint of another
+ * instance replaces it at once: two cannot be bound there.
+ */
+#include "broker/peers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/broker.h"
+#include "broker/intro.h"
+#include "broker/metrics.h"
+#include "broker/router.h"
+#include "broker/task.h"
+#include "common/log.h"
+
+#define SILENT_INTERVALS 3
+
+struct peers *peers_new(void)
+{
+	struct peers *s = mem_new(sizeof(*s));
+
+	s->routes = map_new(ROUTE_BYTES);
+	s->instances = map_new(sizeof(uint64_t));
+	return s;
+}
+
+static void party_free(struct party *p)
+{
+	map_free(p->topics);
+	free(p->name);
+	free(p->endpoint);
+	free(p);
+}
+
+void peers_free(struct peers *s)
+{
+	struct party *p;
+	size_t pos = 0;
+
+	if (!s)
+		return;
+	while ((p = map_next(s->instances, &pos)) != NULL)
+		party_free(p);
+	map_free(s->routes);
+	map_free(s->instances);
+	free(s);
+}
+
+struct party *peers_by_route(const struct broker *b, struct slice route)
+{
+	return route.n == ROUTE_BYTES ? map_get(b->peers->routes, route.p) : NULL;
+}
+
+struct party *peers_by_instance(const struct broker *b, uint64_t instance, enum role role)
+{
+	struct party *p = map_get(b->peers->instances, &instance);
+
+	return p && p->role == role ? p : NULL;
+}
+
+static const char *role_name(enum role role)
+{
+	return role == ROLE_GATEWAY ? "gateway" : "worker";
+}
+
+static void count(struct broker *b, enum role role, int by)
+{
+	b->peers->n += (unsigned)by;
+	stat_inc(role == ROLE_GATEWAY ? &metrics.gateways : &metrics.workers, by);
+}
+
+/* --- coming --- */
+
+static void refused(const struct hello *h, const char *why)
+{
+	stat_inc(&metrics.dropped, 1);
+	log_warn("peer_refused", L_S("role", role_name(h->role)), L_S("why", why));
+}
+
+/* What would make a HELLO somebody else's. */
+static const char *hello_fault(const struct broker *b, struct slice route, const uint8_t *key,
+			       const struct hello *h)
+{
+	const struct party *p = map_get(b->peers->instances, &h->instance);
+
+	if (route.n != ROUTE_BYTES || route.p[0] != 0)
+		return "it chose its own routing id";
+	if (h->instance == 0)
+		return "no instance";
+	if (p && (p->role != h->role || p->has_key != (key != NULL) ||
+		  (key && memcmp(p->key, key, KEY_BYTES) != 0)))
+		return "the instance is another peer's";
+	if (key && h->key.n && memcmp(h->key.p, key, KEY_BYTES) != 0)
+		return "its endpoint's key is not the one it proved";
+	if (!p && b->peers->n >= PEERS_MAX)
+		return "too many peers";
+	return NULL;
+}
+
+/* Others that the newcomer shows to be gone. */
+static void replace(struct broker *b, const struct party *p)
+{
+	struct party *q, *next;
+
+	for (q = b->peers->list[ROLE_WORKER]; q && p->role == ROLE_WORKER; q = next) {
+		next = q->next;
+		if (q != p && strcmp(q->endpoint, p->endpoint) == 0)
+			peers_drop(b, q, "replaced at its endpoint");
+	}
+}
+
+static struct party *party_add(struct broker *b, const struct hello *h, const uint8_t *key)
+{
+	struct party *p = mem_new(sizeof(*p)), **list = &b->peers->list[h->role];
+
+	p->role = h->role;
+	p->instance = h->instance;
+	p->name = mem_strndup(h->name.p, h->name.n);
+	p->endpoint = mem_strndup(h->endpoint.p, h->endpoint.n);
+	p->topics = map_new(sizeof(uint64_t));
+	if (key) {
+		p->has_key = true;
+		memcpy(p->key, key, KEY_BYTES);
+	}
+	if (h->key.n) {
+		p->has_server_key = true;
+		memcpy(p->server_key, h->key.p, KEY_BYTES);
+	}
+	p->next = *list;
+	if (p->next)
+		p->next->prev = &p->next;
+	p->prev = list;
+	*list = p;
+	map_put(b->peers->instances, &p->instance, p);
+	count(b, p->role, 1);
+	log_info("peer_here", L_S("role", role_name(p->role)), L_S("name", p->name),
+		 L_U("instance", p->instance));
+	return p;
+}
+
+static void set_route(struct broker *b, struct party *p, const uint8_t *route)
+{
+	struct party *before = map_get(b->peers->routes, route);
+
+	if (before == p)
+		return;
+	if (before)
+		peers_drop(b, before, "a new life on its connection");
+	if (map_get(b->peers->routes, p->route) == p)
+		map_del(b->peers->routes, p->route);
+	memcpy(p->route, route, ROUTE_BYTES);
+	map_put(b->peers->routes, p->route, p);
+}
+
+void peers_hello(struct broker *b, struct slice route, const uint8_t *key, struct slice msg)
+{
+	struct welcome w = { .epoch = b->epoch,
+			     .instance = b->instance,
+			     .interval_ms = (uint32_t)b->conf.heartbeat_ms };
+	struct buf out = { 0 };
+	struct hello h;
+	struct party *p;
+	const char *fault;
+
+	if (hello_decode(msg, &h) != ERR_OK)
+		return;
+	fault = hello_fault(b, route, key, &h);
+	if (fault) {
+		refused(&h, fault);
+		return;
+	}
+	p = map_get(b->peers->instances, &h.instance);
+	if (!p) {
+		p = party_add(b, &h, key);
+		replace(b, p);
+	}
+	set_route(b, p, route.p);
+	p->capacity = h.capacity;
+	p->heard_ms = broker_ms(b);
+	welcome_encode(&w, &out);
+	router_send(b, p, &out);
+	intro_newcomer(b, p);
+}
+
+void peers_ping(struct broker *b, struct party *p, struct slice msg)
+{
+	struct ping in, pong = { .instance = b->instance, .epoch = b->epoch, .draining = b->draining };
+	struct buf out = { 0 };
+
+	if (ping_decode(msg, &in) != ERR_OK || in.instance != p->instance) {
+		stat_inc(&metrics.dropped, 1);
+		return; /* without a PONG it will say HELLO again */
+	}
+	p->heard_ms = broker_ms(b);
+	p->load = in.load;
+	p->draining = in.draining;
+	pong_encode(&pong, &out);
+	router_send(b, p, &out);
+}
+
+/* --- going --- */
+
+static void forget(struct broker *b, struct party *p)
+{
+	*p->prev = p->next;
+	if (p->next)
+		p->next->prev = p->prev;
+	map_del(b->peers->instances, &p->instance);
+	if (map_get(b->peers->routes, p->route) == p)
+		map_del(b->peers->routes, p->route);
+	count(b, p->role, -1);
+}
+
+static void drop_worker(struct broker *b, struct party *p)
+{
+	struct task *t;
+
+	while ((t = p->tasks) != NULL) {
+		task_worker_gone(b, t);
+		BUG_ON(p->tasks == t); /* it was taken off this worker */
+	}
+	intro_worker_gone(b, p);
+	task_pump(b);
+}
+
+static void drop_gateway(struct broker *b, const struct party *p)
+{
+	struct task *t;
+	size_t pos = 0;
+
+	intro_gateway_gone(b, p);
+	while ((t = map_next(b->tasks, &pos)) != NULL) {
+		if (t->topic == p->instance)
+			task_gateway_gone(b, t);
+	}
+}
+
+void peers_drop(struct broker *b, struct party *p, const char *why)
+{
+	forget(b, p);
+	log_info("peer_gone", L_S("role", role_name(p->role)), L_S("name", p->name),
+		 L_U("instance", p->instance), L_S("why", why), L_U("tasks", p->n_tasks));
+	if (p->role == ROLE_WORKER)
+		drop_worker(b, p);
+	else
+		drop_gateway(b, p);
+	party_free(p);
+}
+
+void peers_bye(struct broker *b, struct party *p, struct slice msg)
+{
+	struct bye m;
+
+	if (bye_decode(msg, &m) == ERR_OK && m.instance == p->instance)
+		peers_drop(b, p, "left");
+}
+
+void peers_recheck(struct broker *b)
+{
+	struct party *p, *next;
+
+	for (int role = ROLE_GATEWAY; role < ROLE_MAX; role++) {
+		unsigned want = role == ROLE_GATEWAY ? ZAUTH_GATEWAY : ZAUTH_WORKER;
+
+		for (p = b->peers->list[role]; p; p = next) {
+			next = p->next;
+			if (!(zauth_roles(b->zauth, p->key) & want))
+				peers_drop(b, p, "its key was revoked");
+		}
+	}
+}
+
+static void on_sweep(void *arg, struct alarm *a)
+{
+	struct broker *b = arg;
+	uint64_t now = broker_ms(b), limit = SILENT_INTERVALS * b->conf.heartbeat_ms;
+	struct party *p, *next;
+
+	for (int role = ROLE_GATEWAY; role < ROLE_MAX; role++) {
+		for (p = b->peers->list[role]; p; p = next) {
+			next = p->next;
+			if (now - p->heard_ms > limit)
+				peers_drop(b, p, "silent");
+		}
+	}
+	alarm_set(b->alarms, a, now + b->conf.heartbeat_ms, on_sweep);
+}
+
+void peers_start(struct broker *b)
+{
+	alarm_set(b->alarms, &b->peers->sweep, broker_ms(b) + b->conf.heartbeat_ms, on_sweep);
+}
+
+/* --- choosing --- */
+
+struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t avoid)
+{
+	struct party *best = NULL;
+
+	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
+		if (p->draining || p->n_tasks >= p->capacity || p->instance == avoid)
+			continue;
+		if ((!best || p->n_tasks < best->n_tasks) && map_get(p->topics, &topic))
+			best = p;
+	}
+	return best;
+}
+
+struct party *peers_any_worker(const struct broker *b)
+{
+	struct party *best = NULL;
+
+	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
+		if (!best || (best->draining && !p->draining) ||
+		    (best->draining == p->draining && p->n_tasks < best->n_tasks))
+			best = p;
+	}
+	return best;
+}

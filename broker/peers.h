@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Gateways and workers on the bus: who is there, introduced to whom, alive or
+ * silent (proto/hello.h, proto/peer.h).
+ */
+#ifndef SEALWAY_BROKER_PEERS_H
+#define SEALWAY_BROKER_PEERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/alarm.h"
+#include "common/map.h"
+#include "common/mem.h"
+#include "proto/hello.h"
+
+#define ROUTE_BYTES 5 /* of the routing ids that ZeroMQ makes itself; others are refused */
+
+struct broker;
+struct task;
+
+struct party {
+	uint8_t route[ROUTE_BYTES];
+	enum role role;
+	uint64_t instance; /* of a gateway also its topic */
+	bool has_key;
+	uint8_t key[KEY_BYTES]; /* the CURVE key it proved to hold */
+	char *name, *endpoint;
+	bool has_server_key;
+	uint8_t server_key[KEY_BYTES]; /* worker: of its endpoint */
+	uint32_t capacity, load;
+	bool draining;
+	uint64_t heard_ms;
+	struct map *topics; /* worker: instances of gateways that it hears */
+	struct task *tasks; /* worker: in hand, by next_of_worker */
+	uint32_t n_tasks;
+	struct party *next, **prev; /* all of one role */
+};
+
+struct peers {
+	struct map *routes;    /* route -> peer */
+	struct map *instances; /* instance -> peer */
+	struct party *list[ROLE_MAX];
+	unsigned n;
+	struct alarm sweep;
+};
+
+struct peers *peers_new(void);
+
+/* Frees peers without telling anybody; NULL is fine. */
+void peers_free(struct peers *p);
+
+/* Starts looking for silent peers. */
+void peers_start(struct broker *b);
+
+/* The peer behind a routing id, NULL for strangers. */
+struct party *peers_by_route(const struct broker *b, struct slice route);
+
+/* By instance and role; NULL. */
+struct party *peers_by_instance(const struct broker *b, uint64_t instance, enum role role);
+
+/* HELLO: a new peer, or a known one on a new connection.  key: the CURVE key
+ * behind the message, or NULL. */
+void peers_hello(struct broker *b, struct slice route, const uint8_t *key, struct slice msg);
+
+/* PING, BYE, PEER_OK and HEARD from a known peer. */
+void peers_ping(struct broker *b, struct party *p, struct slice msg);
+void peers_bye(struct broker *b, struct party *p, struct slice msg);
+void peers_ok(struct broker *b, struct party *p, struct slice msg);
+void peers_heard(struct broker *b, struct party *p, struct slice msg);
+
+/* Forgets a peer: tells those it was introduced to, ends or moves its work. */
+void peers_drop(struct broker *b, struct party *p, const char *why);
+
+/* Drops peers whose key the allow-list no longer has in their role. */
+void peers_recheck(struct broker *b);
+
+/* A worker that hears topic, has room and is not avoid (instance, 0: none), the
+ * least loaded one; NULL. */
+struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t avoid);
+
+/* Any worker with time to fetch a receipt; NULL. */
+struct party *peers_any_worker(const struct broker *b);
+
+#endif

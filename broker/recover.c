@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * After a restart: reservations of an earlier life keep their units until a
+ * worker claims them (INFLIGHT, or SETTLE outright), or the time for that has
+ * passed; then the receipt is asked for, as for any other orphan.  Locks go on
+ * until their own end.
+ */
+#include <string.h>
+
+#include "broker/lock.h"
+#include "broker/task.h"
+#include "common/log.h"
+
+static void on_unclaimed(void *arg, struct alarm *a)
+{
+	struct task *t = (struct task *)((char *)a - offsetof(struct task, alarm));
+
+	log_info("unclaimed", L_RID(t->rid));
+	task_orphan(arg, t);
+}
+
+static void recover(struct broker *b, struct reservation *r)
+{
+	struct task *t = task_new(b, r->rid, TASK_UNCLAIMED);
+	const struct model *m = registry_model_by_id(b->registry, r->stack->model);
+
+	t->res = r;
+	r->owner = t;
+	t->user = r->stack->user;
+	t->node = registry_node(b->registry, r->node);
+	t->endpoint = (enum endpoint)r->endpoint;
+	BUG_ON(!t->node || !m); /* foreign keys of the store hold */
+	memcpy(t->model_hash, m->hash, KEY_BYTES);
+	t->sub = node_sub(t->node, m->id);
+	if (t->sub)
+		t->sub->running++;
+	t->answered = true;
+	alarm_set(b->alarms, &t->alarm, broker_ms(b) + b->conf.claim_ms, on_unclaimed);
+}
+
+void task_recover(struct broker *b)
+{
+	struct reservation *r;
+	struct lock *k;
+	size_t pos = 0;
+	unsigned n = 0;
+
+	while ((r = ledger_next_reservation(b->ledger, &pos)) != NULL) {
+		recover(b, r);
+		n++;
+	}
+	for (pos = 0; (k = ledger_next_lock(b->ledger, &pos)) != NULL;)
+		lock_watch(b, k);
+	if (n)
+		log_info("recovering", L_U("reservations", n));
+}

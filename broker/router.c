@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The bus (router.h).  A routing id says nothing about who is behind it: with
+ * CURVE on, the key that ZeroMQ proved is looked up for every message, its role
+ * must allow the message, and it must be the key that said HELLO.
+ */
+#include "broker/router.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/task.h"
+#include "broker/lock.h"
+#include "broker/metrics.h"
+#include "broker/models.h"
+#include "broker/register.h"
+#include "common/keys.h"
+#include "common/log.h"
+
+/* One verb per message type; body says whether a second frame belongs to it. */
+struct verb {
+	enum msg_type type;
+	enum role from;
+	bool body;
+	void (*run)(struct broker *b, struct party *from, struct slice msg);
+	void (*run_body)(struct broker *b, struct party *from, struct slice msg, struct zmsg *body);
+};
+
+static const struct verb verbs[] = {
+	{ MSG_PING, ROLE_MAX, false, peers_ping, NULL },
+	{ MSG_BYE, ROLE_MAX, false, peers_bye, NULL },
+	{ MSG_PEER_OK, ROLE_WORKER, false, peers_ok, NULL },
+	{ MSG_HEARD, ROLE_WORKER, false, peers_heard, NULL },
+	{ MSG_JOB, ROLE_GATEWAY, true, NULL, task_admit },
+	{ MSG_CANCEL, ROLE_GATEWAY, false, task_cancel, NULL },
+	{ MSG_POSTED, ROLE_WORKER, false, task_posted, NULL },
+	{ MSG_RETURN, ROLE_WORKER, false, task_returned, NULL },
+	{ MSG_INFLIGHT, ROLE_WORKER, false, task_inflight, NULL },
+	{ MSG_SETTLE, ROLE_WORKER, false, task_settle, NULL },
+	{ MSG_LOCK, ROLE_GATEWAY, false, lock_ask, NULL },
+	{ MSG_REGISTER, ROLE_GATEWAY, false, register_node, NULL },
+	{ MSG_QUERY, ROLE_GATEWAY, false, models_query, NULL },
+};
+
+static const struct verb *verb_of(enum msg_type type)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (verbs[i].type == type)
+			return &verbs[i];
+	}
+	return NULL;
+}
+
+static void dropped(enum msg_type type, const char *why)
+{
+	stat_inc(&metrics.dropped, 1);
+	log_debug("message_dropped", L_S("type", msg_name(type)), L_S("why", why));
+}
+
+/* With CURVE: the key behind the message, and whether it holds the role. */
+static bool key_allows(const struct broker *b, const uint8_t key[KEY_BYTES], enum role role)
+{
+	unsigned want = role == ROLE_GATEWAY ? ZAUTH_GATEWAY : ZAUTH_WORKER;
+
+	return (zauth_roles(b->zauth, key) & want) != 0;
+}
+
+static bool peer_allowed(const struct broker *b, const struct party *p, struct zmsg *frame)
+{
+	uint8_t key[KEY_BYTES];
+
+	if (!b->zauth)
+		return true;
+	return zmsg_peer_key(frame, key) && p->has_key && memcmp(key, p->key, KEY_BYTES) == 0 &&
+	       key_allows(b, key, p->role);
+}
+
+/* The role of a HELLO is the peer's own word: the key decides. */
+static void on_hello(struct broker *b, struct zmsg *parts, struct slice msg)
+{
+	uint8_t key[KEY_BYTES];
+	struct hello h;
+
+	if (hello_decode(msg, &h) != ERR_OK) {
+		dropped(MSG_HELLO, "malformed");
+		return;
+	}
+	if (!b->zauth) {
+		peers_hello(b, zmsg_slice(&parts[0]), NULL, msg);
+		return;
+	}
+	if (!zmsg_peer_key(&parts[1], key) || !key_allows(b, key, h.role)) {
+		log_warn("peer_refused", L_S("why", "its key is not on the list for that role"));
+		return;
+	}
+	peers_hello(b, zmsg_slice(&parts[0]), key, msg);
+}
+
+static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
+{
+	struct broker *b = arg;
+	const struct verb *v;
+	enum msg_type type;
+	struct slice msg;
+	struct party *p;
+
+	(void)z;
+	if (n < 2 || n > 3)
+		return;
+	msg = zmsg_slice(&parts[1]);
+	if (msg_peek(msg, &type) != ERR_OK) {
+		stat_inc(&metrics.dropped, 1);
+		return;
+	}
+	if (type == MSG_HELLO && n == 2) {
+		on_hello(b, parts, msg);
+		return;
+	}
+	v = verb_of(type);
+	p = peers_by_route(b, zmsg_slice(&parts[0]));
+	if (!v || !p || (v->from != ROLE_MAX && v->from != p->role) || v->body != (n == 3)) {
+		dropped(type, !p ? "stranger" : "not for it to say");
+		return;
+	}
+	if (!peer_allowed(b, p, &parts[1])) {
+		dropped(type, "key");
+		return;
+	}
+	if (v->body)
+		v->run_body(b, p, msg, &parts[2]);
+	else
+		v->run(b, p, msg);
+}
+
+enum err router_send(struct broker *b, const struct party *to, struct buf *msg)
+{
+	struct zmsg parts[2];
+	enum err e;
+
+	zmsg_copy_init(&parts[0], slice_of(to->route, ROUTE_BYTES));
+	zmsg_take_init(&parts[1], msg);
+	e = zsock_send(b->bus, parts, 2);
+	if (e != ERR_OK) {
+		stat_inc(&metrics.unsent, 1);
+		zmsg_close(&parts[0]);
+		zmsg_close(&parts[1]);
+	}
+	return e;
+}
+
+enum err router_send_body(struct broker *b, const struct party *to, struct buf *msg, struct slice body)
+{
+	struct zmsg parts[3];
+	enum err e;
+
+	zmsg_copy_init(&parts[0], slice_of(to->route, ROUTE_BYTES));
+	zmsg_take_init(&parts[1], msg);
+	zmsg_copy_init(&parts[2], body);
+	e = zsock_send(b->bus, parts, 3);
+	for (int i = 0; i < 3 && e != ERR_OK; i++)
+		zmsg_close(&parts[i]);
+	return e;
+}
+
+void router_refuse(struct broker *b, uint64_t topic, const uint8_t rid[RID_BYTES], enum err e,
+		   const char *param, uint32_t retry_after_s)
+{
+	const struct party *p = peers_by_instance(b, topic, ROLE_GATEWAY);
+	struct refuse m = { .error = e, .param = slice_str(param), .retry_after_s = retry_after_s };
+	struct buf msg = { 0 };
+
+	metrics_refused(e);
+	log_debug("refused", L_RID(rid), L_ERR(e));
+	if (!p)
+		return;
+	memcpy(m.rid, rid, RID_BYTES);
+	refuse_encode(&m, &msg);
+	router_send(b, p, &msg);
+}
+
+static enum err curve_options(struct broker *b, struct zcurve *c)
+{
+	enum err e = key_load(b->conf.curve_key, c->secret_key);
+
+	if (e != ERR_OK)
+		return e;
+	c->on = c->server = true;
+	b->zauth = zauth_open(b->zctx, b->uv);
+	return zauth_load(b->zauth, b->conf.peers);
+}
+
+static enum err bind_all(struct broker *b)
+{
+	char *copy = mem_strndup(b->conf.bus, strlen(b->conf.bus)), *save = NULL;
+	enum err e = ERR_OK;
+
+	for (char *ep = strtok_r(copy, " ", &save); ep && e == ERR_OK; ep = strtok_r(NULL, " ", &save)) {
+		e = zsock_bind(b->bus, ep, b->conf.insecure);
+		if (e == ERR_OK)
+			log_info("bus_bound", L_S("endpoint", zsock_endpoint(b->bus)));
+		else
+			log_error("bus_bind", L_S("endpoint", ep), L_ERR(e));
+	}
+	free(copy);
+	return e;
+}
+
+enum err router_open(struct broker *b)
+{
+	struct zsock_opts o = { .type = ZSOCK_ROUTER,
+				.sndhwm = 100000,
+				.rcvhwm = 100000,
+				.max_msg = BODY_BYTES_MAX + 65536,
+				.on_msg = on_msg,
+				.arg = b };
+	enum err e = ERR_OK;
+
+	if (b->conf.curve_key[0])
+		e = curve_options(b, &o.curve);
+	if (e == ERR_OK) {
+		b->bus = zsock_open(b->zctx, b->uv, &o);
+		e = bind_all(b);
+	}
+	mem_wipe(&o.curve, sizeof(o.curve));
+	return e;
+}

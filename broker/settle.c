@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * SETTLE (PROTOCOL 4.8; proto/settle.h).  The first valid one ends the task;
+ * from then on the request id is known only to the store, and every later one is
+ * answered without effect.  The receipt's fields are compared here, its
+ * signature is checked on the pool, the bill is committed durably, and only then
+ * does the worker hear SETTLED.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/judge.h"
+#include "broker/lock.h"
+#include "broker/metrics.h"
+#include "broker/router.h"
+#include "broker/task.h"
+#include "common/hash.h"
+#include "common/log.h"
+
+/* A task whose receipt is being verified. */
+struct pending {
+	struct task *task;
+	struct judge_case judge;
+	struct row_settlement row;
+};
+
+static void say_settled(struct broker *b, const struct party *to, const struct settle *m)
+{
+	struct settled out = { .attempt = m->attempt };
+	struct buf msg = { 0 };
+
+	memcpy(out.rid, m->rid, RID_BYTES);
+	settled_encode(&out, &msg);
+	router_send(b, to, &msg);
+}
+
+static void finish(struct broker *b, struct task *t, const struct judge_case *c, struct row_settlement *row)
+{
+	judge(c, row);
+	if (c->outcome == SETTLE_LOST && !t->posted)
+		row->flags = (row->flags & ~(uint32_t)SETTLE_NODE_LOST) | SETTLE_RELEASED;
+	if (row->flags & JUDGE_FAULTS) {
+		t->node->row.faults++;
+		stat_inc(&metrics.node_faults, 1);
+		broker_keep(b, node_op(t->node));
+		log_warn("node_fault", L_RID(t->rid), L_U("node", t->node->row.id), L_U("flags", row->flags));
+	}
+	if (row->flags & SETTLE_EXCESS)
+		log_warn("units_beyond_reservation", L_RID(t->rid), L_U("node", t->node->row.id));
+	task_commit(b, t, row);
+}
+
+static void on_verified(void *arg, enum err result)
+{
+	struct pending *p = arg;
+
+	p->judge.receipt_good = result == ERR_OK;
+	finish(p->task->broker, p->task, &p->judge, &p->row);
+	free(p);
+}
+
+/* Whether the receipt may be billed at all, its signature apart. */
+static bool belongs(const struct task *t, const struct settle *m, struct receipt *r)
+{
+	struct receipt_claim claim = { .rid = t->rid,
+				       .stack = t->res->stack->id,
+				       .endpoint = (uint32_t)t->endpoint,
+				       .node_key = t->res->node_key,
+				       .model_hash = t->model_hash,
+				       .plain_hash = t->has_plain_hash ? t->plain_hash : NULL,
+				       .transcript = m->transcript.n ? m->transcript.p : NULL };
+
+	return receipt_decode(m->receipt, r) == ERR_OK && judge_receipt(r, &claim);
+}
+
+/* Sends the signature to the pool.  False when it is full: the worker will
+ * repeat itself. */
+static bool verify(struct broker *b, struct task *t, const struct settle *m, const struct judge_case *c,
+		   const struct row_settlement *row)
+{
+	struct verify_item *item = mem_new(sizeof(*item));
+	struct pending *p = mem_new(sizeof(*p));
+
+	*p = (struct pending){ t, *c, *row };
+	verify_add(item, RECEIPT_LABEL, m->receipt, m->signature, t->node->row.sign_key);
+	item->done = on_verified;
+	item->arg = p;
+	if (verify_submit(b->verify, item) == ERR_OK)
+		return true;
+	verify_item_free(item);
+	free(p);
+	return false;
+}
+
+static void note_node(struct broker *b, struct task *t, const struct settle *m)
+{
+	bool reached = m->error != ERR_UNAVAILABLE && m->error != ERR_TIMEOUT && m->error != ERR_NODE &&
+		       m->error != ERR_INTERNAL && m->outcome != SETTLE_LOST;
+
+	if (m->outcome != SETTLE_STOPPED || m->error == ERR_OK)
+		node_note(t->node, reached, broker_ms(b));
+	if (m->key_unknown) {
+		broker_keep(b, node_drop_key(t->node, t->res->node_key));
+		lock_drop_key(b, t->node->row.id, t->res->node_key);
+		log_warn("key_dropped", L_U("node", t->node->row.id),
+			 L_S("why", "the node said that it does not have it"));
+	}
+}
+
+static void take(struct broker *b, struct task *t, const struct settle *m)
+{
+	struct judge_case c = { .reserved = t->res->units,
+				.outcome = m->outcome,
+				.original = t->node->row.original,
+				.accept_unsigned = b->conf.accept_unsigned_usage,
+				.has_receipt = m->receipt.n != 0,
+				.has_usage = m->has_usage,
+				.usage_prompt = m->prompt,
+				.usage_completion = m->completion };
+	struct row_settlement row = { .error = (uint32_t)m->error, .chunks = m->chunks, .bytes = m->bytes };
+	bool billable = m->outcome == SETTLE_COMPLETE || m->outcome == SETTLE_STOPPED;
+	struct receipt r;
+	bool check = billable && c.has_receipt && belongs(t, m, &r);
+
+	if (check) {
+		c.prompt = r.prompt;
+		c.completion = r.completion;
+		row.has_receipt = true;
+		hash(row.receipt_hash, m->receipt);
+		if (!verify(b, t, m, &c, &row))
+			return;
+	}
+	note_node(b, t, m);
+	task_detach(b, t);
+	if (!check)
+		finish(b, t, &c, &row);
+}
+
+/* Who may settle: the worker that has it; after its or our absence, any. */
+static bool may_settle(const struct task *t, const struct party *from, const struct settle *m)
+{
+	if (t->res->epoch != m->epoch || t->node->row.id != m->node)
+		return false;
+	switch (t->state) {
+	case TASK_ASSIGNED:
+	case TASK_POSTED:
+		return t->worker == from && t->attempt == m->attempt;
+	case TASK_ORPHANED:
+		return t->attempt == m->attempt || t->attempt == 0;
+	case TASK_UNCLAIMED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+void task_settle(struct broker *b, struct party *from, struct slice msg)
+{
+	struct settle m;
+	struct task *t;
+
+	if (settle_decode(msg, &m) != ERR_OK) {
+		stat_inc(&metrics.dropped, 1);
+		return;
+	}
+	t = task_find(b, m.rid);
+	if (!t) { /* settled before, by whomever */
+		say_settled(b, from, &m);
+		return;
+	}
+	if (t->state == TASK_SETTLING) {
+		t->settle_to = from->instance;
+		return;
+	}
+	if (!may_settle(t, from, &m)) {
+		log_info("settle_stale", L_RID(m.rid), L_U("attempt", m.attempt), L_U("current", t->attempt));
+		say_settled(b, from, &m);
+		return;
+	}
+	t->settle_to = from->instance;
+	t->attempt = m.attempt;
+	t->posted = t->posted || m.outcome == SETTLE_COMPLETE || m.outcome == SETTLE_STOPPED;
+	take(b, t, &m);
+}

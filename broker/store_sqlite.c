@@ -1,0 +1,689 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The store on SQLite: the only includer of sqlite3.h.  WAL with
+ * synchronous=NORMAL gives commits that outlive the process; backend_sync adds
+ * what synchronous=FULL adds, the sync of the log after the commit, from a
+ * second thread and once for many commits.  A lock on FILE.lease keeps a second
+ * broker away for as long as the first lives; the epoch grows at each start.
+ */
+#include "broker/store_backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "broker/store_rows.h"
+#include "broker/store_schema.h"
+#include "common/log.h"
+#include "common/loop.h"
+
+#define STATEMENTS(S)                                                                                        \
+	S(S_USER, "INSERT INTO users (id, name, balance, created) VALUES (?, ?, 0, ?)")                      \
+	S(S_BALANCE, "UPDATE users SET balance = balance + ?1 WHERE id = ?2 AND balance + ?1 = ?3")          \
+	S(S_JOURNAL, "INSERT INTO journal (user, at, who, why, delta, balance_after, stack) "                \
+		     "VALUES (?, ?, ?, ?, ?, ?, nullif(?, 0))")                                              \
+	S(S_TOKEN,                                                                                           \
+	  "INSERT INTO api_tokens (id, user, hash, name, last4, created) VALUES (?, ?, ?, ?, ?, ?)")         \
+	S(S_TOKEN_REVOKE, "UPDATE api_tokens SET revoked = ? WHERE id = ?")                                  \
+	S(S_TOKEN_USED, "UPDATE api_tokens SET last_used = ? WHERE id = ?")                                  \
+	S(S_MODEL, "INSERT INTO models (id, name) VALUES (?, ?)")                                            \
+	S(S_NODE,                                                                                            \
+	  "INSERT INTO nodes (id, sign_key, url, country, version, counter, validity_s, state, original, "   \
+	  "admitted, seen, faults) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) "              \
+	  "ON CONFLICT (id) DO UPDATE SET sign_key = ?2, url = ?3, country = ?4, version = ?5, counter = "   \
+	  "?6, "                                                                                             \
+	  "validity_s = ?7, state = ?8, original = ?9, admitted = ?10, seen = ?11, faults = ?12")            \
+	S(S_NODE_KEY,                                                                                        \
+	  "INSERT INTO node_keys (node, key, counter, not_before, not_after, statement, signature, "         \
+	  "added, superseded, dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "                    \
+	  "ON CONFLICT (node, key) DO UPDATE SET counter = ?3, not_before = ?4, not_after = ?5, "            \
+	  "statement = ?6, signature = ?7, superseded = ?9, dropped = ?10")                                  \
+	S(S_EVIDENCE, "INSERT INTO evidence (node, hash, bytes, at) VALUES (?1, ?2, ?3, ?4) "                \
+		      "ON CONFLICT (node) DO UPDATE SET hash = ?2, bytes = ?3, at = ?4")                     \
+	S(S_SUB,                                                                                             \
+	  "INSERT INTO subscriptions (node, model, price, max_concurrent, max_units, lock_units, active) "   \
+	  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (node, model) DO UPDATE SET "                     \
+	  "price = ?3, max_concurrent = ?4, max_units = ?5, lock_units = ?6, active = ?7")                   \
+	S(S_PRICE, "INSERT INTO price_overrides (user, node, model, price) VALUES (?1, ?2, ?3, ?4) "         \
+		   "ON CONFLICT (user, node, model) DO UPDATE SET price = ?4")                               \
+	S(S_PRICE_DEL, "DELETE FROM price_overrides WHERE user = ? AND node = ? AND model = ?")              \
+	S(S_STACK, "INSERT INTO stacks (id, user, node, model, bought, spent, price, paid, created) "        \
+		   "VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)")                                                     \
+	S(S_SPEND, "UPDATE stacks SET spent = spent + ?1 WHERE id = ?2 AND spent + ?1 <= bought")            \
+	S(S_LOCK, "INSERT INTO locks (id, stack, node_key, units, created_ms, expires_ms) VALUES (?, ?, ?, " \
+		  "?, ?, ?)")                                                                                \
+	S(S_LOCK_END, "DELETE FROM locks WHERE id = ?")                                                      \
+	S(S_RESERVE,                                                                                         \
+	  "INSERT INTO reservations (rid, stack, node, node_key, endpoint, units, epoch, created) "          \
+	  "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 "                                                           \
+	  "WHERE NOT EXISTS (SELECT 1 FROM settlements WHERE request = ?9)")                                 \
+	S(S_UNRESERVE, "DELETE FROM reservations WHERE rid = ?")                                             \
+	S(S_SETTLE,                                                                                          \
+	  "INSERT INTO settlements (request, user, stack, node, model, endpoint, units, billed, prompt, "    \
+	  "completion, outcome, error, flags, receipt_hash, chunks, bytes, at) "                             \
+	  "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                      \
+	S(S_USAGE, "INSERT INTO usage (user, model, day, requests, prompt, completion, billed) "             \
+		   "VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6) ON CONFLICT (user, model, day) DO UPDATE SET "        \
+		   "requests = requests + 1, prompt = prompt + ?4, completion = completion + ?5, billed = "  \
+		   "billed + ?6")
+
+enum statement {
+#define S(name, sql) name,
+	STATEMENTS(S)
+#undef S
+		S_COUNT
+};
+
+static const char *const sql_of[] = {
+#define S(name, sql) sql,
+	STATEMENTS(S)
+#undef S
+};
+
+struct backend {
+	sqlite3 *db;
+	sqlite3_stmt *st[S_COUNT];
+	int lease; /* descriptor of FILE.lease, locked */
+	int wal;   /* descriptor of FILE-wal, for syncing */
+};
+
+/* --- running statements --- */
+
+static enum err db_err(sqlite3 *db, const char *step)
+{
+	int rc = sqlite3_extended_errcode(db);
+
+	log_warn("store_sqlite", L_S("step", step), L_I("code", rc), L_S("text", sqlite3_errstr(rc)));
+	return (rc & 0xff) == SQLITE_CONSTRAINT || (rc & 0xff) == SQLITE_MISMATCH ? ERR_FORMAT : ERR_IO;
+}
+
+/* Binds by format: i int64_t, b pointer and int length (NULL pointer: NULL),
+ * t char pointer (NULL: NULL). */
+static int bind_args(sqlite3_stmt *st, const char *fmt, va_list ap)
+{
+	const void *p;
+	int rc = SQLITE_OK;
+
+	for (int i = 1; *fmt && rc == SQLITE_OK; fmt++, i++) {
+		switch (*fmt) {
+		case 'i':
+			rc = sqlite3_bind_int64(st, i, va_arg(ap, int64_t));
+			break;
+		case 't':
+			rc = sqlite3_bind_text(st, i, va_arg(ap, const char *), -1, SQLITE_STATIC);
+			break;
+		default:
+			p = va_arg(ap, const void *);
+			rc = sqlite3_bind_blob(st, i, p, va_arg(ap, int), SQLITE_STATIC);
+		}
+	}
+	return rc;
+}
+
+/* Runs one prepared statement to its end; *rows (may be NULL) gets the number
+ * of rows it changed. */
+static enum err run(struct backend *b, enum statement which, int *rows, const char *fmt, ...)
+{
+	sqlite3_stmt *st = b->st[which];
+	va_list ap;
+	int rc;
+
+	va_start(ap, fmt);
+	rc = bind_args(st, fmt, ap);
+	va_end(ap);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	if (rows)
+		*rows = sqlite3_changes(b->db);
+	sqlite3_reset(st);
+	return rc == SQLITE_DONE ? ERR_OK : db_err(b->db, sql_of[which]);
+}
+
+/* For statements whose WHERE must find its row: anything else is a difference
+ * between memory and database. */
+static enum err one_row(enum err e, const int *rows)
+{
+	return e != ERR_OK ? e : *rows == 1 ? ERR_OK : ERR_FORMAT;
+}
+
+static enum err exec_sql(sqlite3 *db, const char *sql)
+{
+	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? ERR_OK : db_err(db, "exec");
+}
+
+/* --- ops --- */
+
+#define I(x) ((int64_t)(x))
+
+static enum err put_journal(struct backend *b, const struct store_op *op, const struct row_journal *r)
+{
+	int rows;
+	enum err e = run(b, S_BALANCE, &rows, "iii", r->delta, I(r->user), I(r->balance));
+
+	e = one_row(e, &rows);
+	if (e == ERR_OK)
+		e = run(b, S_JOURNAL, NULL, "iittiii", I(r->user), r->at, op->text[0], op->text[1], r->delta,
+			I(r->balance), I(r->stack));
+	return e;
+}
+
+static enum err put_stack(struct backend *b, const struct store_op *op)
+{
+	const struct row_stack *r = &op->u.buy.stack;
+	enum err e = run(b, S_STACK, NULL, "iiiiiiii", I(r->id), I(r->user), I(r->node), I(r->model),
+			 I(r->bought), I(r->price), I(r->paid), r->created);
+
+	return e == ERR_OK ? put_journal(b, op, &op->u.buy.journal) : e;
+}
+
+static enum err put_node(struct backend *b, const struct store_op *op)
+{
+	const struct row_node *r = &op->u.node;
+
+	return run(b, S_NODE, NULL, "ibtttiiiiiii", I(r->id), r->sign_key, KEY_BYTES, op->text[0],
+		   op->text[1], op->text[2], I(r->counter), I(r->validity_s), I(r->state), I(r->original),
+		   r->admitted, r->seen, I(r->faults));
+}
+
+static enum err put_key(struct backend *b, const struct store_op *op)
+{
+	const struct row_node_key *r = &op->u.key;
+
+	return run(b, S_NODE_KEY, NULL, "ibiiibtiii", I(r->node), r->key, KEY_BYTES, I(r->counter),
+		   r->not_before, r->not_after, op->blob.n ? op->blob.p : NULL, (int)op->blob.n, op->text[0],
+		   r->added, r->superseded, I(r->dropped));
+}
+
+static enum err put_sub(struct backend *b, const struct row_sub *r)
+{
+	return run(b, S_SUB, NULL, "iiiiiii", I(r->node), I(r->model), I(r->price), I(r->max_concurrent),
+		   I(r->max_units), I(r->lock_units), I(r->active));
+}
+
+static enum err put_price(struct backend *b, const struct row_price *r)
+{
+	if (r->removed)
+		return run(b, S_PRICE_DEL, NULL, "iii", I(r->user), I(r->node), I(r->model));
+	return run(b, S_PRICE, NULL, "iiii", I(r->user), I(r->node), I(r->model), I(r->price));
+}
+
+static enum err put_lock(struct backend *b, const struct row_lock *r)
+{
+	return run(b, S_LOCK, NULL, "iibiii", I(r->id), I(r->stack), r->node_key, KEY_BYTES, I(r->units),
+		   r->created_ms, r->expires_ms);
+}
+
+/* The lock goes in any case: a consumed lock does not come back. */
+static enum err put_reservation(struct backend *b, struct store_op *op)
+{
+	const struct row_reservation *r = &op->u.reservation;
+	char name[33];
+	int rows = 1;
+	enum err e = ERR_OK;
+
+	log_rid(name, r->rid);
+	if (r->lock)
+		e = one_row(run(b, S_LOCK_END, &rows, "i", I(r->lock)), &rows);
+	if (e == ERR_OK)
+		e = run(b, S_RESERVE, &rows, "biibiiiit", r->rid, RID_BYTES, I(r->stack), I(r->node),
+			r->node_key, KEY_BYTES, I(r->endpoint), I(r->units), I(r->epoch), r->created, name);
+	op->result = rows == 1 ? ERR_OK : ERR_EXISTS;
+	return e;
+}
+
+static enum err put_settlement(struct backend *b, const struct row_settlement *r)
+{
+	const void *digest = r->has_receipt ? r->receipt_hash : NULL;
+	char name[33];
+	int rows;
+	enum err e = one_row(run(b, S_UNRESERVE, &rows, "b", r->rid, RID_BYTES), &rows);
+
+	log_rid(name, r->rid);
+	if (e == ERR_OK)
+		e = run(b, S_SETTLE, NULL, "tiiiiiiiiiitibiii", name, I(r->user), I(r->stack), I(r->node),
+			I(r->model), I(r->endpoint), I(r->units), I(r->billed), I(r->prompt),
+			I(r->completion), I(r->outcome), err_name((enum err)r->error), I(r->flags), digest,
+			digest ? KEY_BYTES : 0, I(r->chunks), I(r->bytes), r->at);
+	if (e == ERR_OK && r->billed)
+		e = one_row(run(b, S_SPEND, &rows, "ii", I(r->billed), I(r->stack)), &rows);
+	if (e == ERR_OK && (r->billed || r->prompt || r->completion))
+		e = run(b, S_USAGE, NULL, "iiiiii", I(r->user), I(r->model), r->at / 86400, I(r->prompt),
+			I(r->completion), I(r->billed));
+	return e;
+}
+
+static enum err put_people(struct backend *b, const struct store_op *op)
+{
+	const struct row_token *t = &op->u.token;
+
+	switch (op->kind) {
+	case OP_USER:
+		return run(b, S_USER, NULL, "iti", I(op->u.user.id), op->text[0], op->u.user.created);
+	case OP_JOURNAL:
+		return put_journal(b, op, &op->u.journal);
+	case OP_TOKEN:
+		return run(b, S_TOKEN, NULL, "iibtti", I(t->id), I(t->user), t->hash, KEY_BYTES, op->text[0],
+			   op->text[1], t->created);
+	case OP_TOKEN_REVOKE:
+		return run(b, S_TOKEN_REVOKE, NULL, "ii", t->revoked, I(t->id));
+	case OP_TOKEN_USED:
+		return run(b, S_TOKEN_USED, NULL, "ii", t->last_used, I(t->id));
+	case OP_PRICE:
+		return put_price(b, &op->u.price);
+	default:
+		return ERR_FORMAT;
+	}
+}
+
+enum err backend_exec(struct backend *b, struct store_op *op)
+{
+	const struct row_evidence *ev = &op->u.evidence;
+	int rows;
+
+	op->result = ERR_OK;
+	switch (op->kind) {
+	case OP_MODEL:
+		return run(b, S_MODEL, NULL, "it", I(op->u.model.id), op->text[0]);
+	case OP_NODE:
+		return put_node(b, op);
+	case OP_NODE_KEY:
+		return put_key(b, op);
+	case OP_EVIDENCE:
+		return run(b, S_EVIDENCE, NULL, "ibbi", I(ev->node), ev->hash, KEY_BYTES,
+			   op->blob.n ? (const void *)op->blob.p : "", (int)op->blob.n, ev->at);
+	case OP_SUB:
+		return put_sub(b, &op->u.sub);
+	case OP_STACK:
+		return put_stack(b, op);
+	case OP_LOCK:
+		return put_lock(b, &op->u.lock);
+	case OP_LOCK_END:
+		return one_row(run(b, S_LOCK_END, &rows, "i", I(op->u.lock.id)), &rows);
+	case OP_RESERVE:
+		return put_reservation(b, op);
+	case OP_SETTLE:
+		return put_settlement(b, &op->u.settlement);
+	default:
+		return put_people(b, op);
+	}
+}
+
+enum err backend_begin(struct backend *b)
+{
+	return exec_sql(b->db, "BEGIN IMMEDIATE");
+}
+
+enum err backend_commit(struct backend *b)
+{
+	return exec_sql(b->db, "COMMIT");
+}
+
+void backend_rollback(struct backend *b)
+{
+	if (!sqlite3_get_autocommit(b->db)) {
+		enum err e = exec_sql(b->db, "ROLLBACK");
+		(void)e; /* said in the log; the next begin shows whether it helped */
+	}
+}
+
+enum err backend_sync(struct backend *b)
+{
+	int rc;
+
+	do {
+		rc = fdatasync(b->wal);
+	} while (rc != 0 && errno == EINTR);
+	return rc == 0 ? ERR_OK : ERR_IO;
+}
+
+/* --- opening --- */
+
+static enum err pragma_int(sqlite3 *db, const char *sql, int64_t *out)
+{
+	sqlite3_stmt *st = NULL;
+	enum err e = ERR_IO;
+
+	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW) {
+		*out = sqlite3_column_int64(st, 0);
+		e = ERR_OK;
+	}
+	sqlite3_finalize(st);
+	return e;
+}
+
+static enum err take_lease(struct backend *b, const char *path)
+{
+	struct buf name = { 0 };
+	enum err e = ERR_OK;
+
+	buf_fmt(&name, "%s.lease%c", path, 0);
+	b->lease = open((const char *)name.p, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	buf_free(&name);
+	if (b->lease < 0) {
+		log_error("store_lease_file", L_S("database", path), L_S("why", strerror(errno)));
+		return ERR_IO;
+	}
+	if (flock(b->lease, LOCK_EX | LOCK_NB) != 0) {
+		log_error("store_in_use", L_S("database", path),
+			  L_S("why", "another broker holds its lease"));
+		e = ERR_EXISTS;
+	}
+	return e;
+}
+
+/* One migration and its version number, in one transaction. */
+static enum err migrate_one(sqlite3 *db, size_t from)
+{
+	char version[160];
+	enum err e = exec_sql(db, "BEGIN IMMEDIATE");
+
+	snprintf(version, sizeof(version), "INSERT INTO schema_version (version, applied) VALUES (%zu, %lld)",
+		 from + 1, (long long)loop_unix());
+	if (e == ERR_OK)
+		e = exec_sql(db, store_migrations[from]);
+	if (e == ERR_OK)
+		e = exec_sql(db, version);
+	if (e == ERR_OK)
+		e = exec_sql(db, "COMMIT");
+	if (e != ERR_OK && !sqlite3_get_autocommit(db))
+		(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return e;
+}
+
+static enum err migrate(sqlite3 *db)
+{
+	int64_t version;
+	enum err e = exec_sql(db, "CREATE TABLE IF NOT EXISTS schema_version "
+				  "(version INTEGER PRIMARY KEY, applied INTEGER NOT NULL) STRICT");
+
+	if (e == ERR_OK)
+		e = pragma_int(db, "SELECT coalesce(max(version), 0) FROM schema_version", &version);
+	if (e != ERR_OK)
+		return e;
+	if (version < 0 || (size_t)version > store_versions) {
+		log_error("store_schema_newer", L_I("version", version), L_U("known", store_versions));
+		return ERR_VERSION;
+	}
+	for (size_t v = (size_t)version; v < store_versions && e == ERR_OK; v++) {
+		e = migrate_one(db, v);
+		if (e == ERR_OK)
+			log_info("store_migrated", L_U("version", v + 1));
+	}
+	return e;
+}
+
+static enum err prepare(struct backend *b)
+{
+	for (int i = 0; i < S_COUNT; i++) {
+		if (sqlite3_prepare_v3(b->db, sql_of[i], -1, SQLITE_PREPARE_PERSISTENT, &b->st[i], NULL) !=
+		    SQLITE_OK)
+			return db_err(b->db, sql_of[i]);
+	}
+	return ERR_OK;
+}
+
+static enum err new_epoch(struct backend *b, uint64_t *epoch)
+{
+	int64_t value;
+	char sql[128];
+	enum err e;
+
+	snprintf(sql, sizeof(sql), "UPDATE leases SET epoch = epoch + 1, taken = %lld WHERE id = 0",
+		 (long long)loop_unix());
+	e = exec_sql(b->db, sql);
+	if (e == ERR_OK)
+		e = pragma_int(b->db, "SELECT epoch FROM leases WHERE id = 0", &value);
+	if (e == ERR_OK)
+		*epoch = (uint64_t)value;
+	return e;
+}
+
+static enum err open_wal(struct backend *b, const char *path)
+{
+	struct buf name = { 0 };
+
+	buf_fmt(&name, "%s-wal%c", path, 0);
+	b->wal = open((const char *)name.p, O_RDONLY | O_CLOEXEC);
+	buf_free(&name);
+	return b->wal >= 0 ? ERR_OK : ERR_IO;
+}
+
+static enum err open_db(struct backend *b, const char *path, uint64_t *epoch)
+{
+	enum err e;
+
+	if (sqlite3_open_v2(path, &b->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+			    NULL) != SQLITE_OK)
+		return ERR_IO;
+	sqlite3_extended_result_codes(b->db, 1);
+	sqlite3_busy_timeout(b->db, 2000); /* a reader that checkpoints; writers there are none */
+	e = exec_sql(b->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
+			    "PRAGMA wal_autocheckpoint=4000;");
+	if (e == ERR_OK)
+		e = migrate(b->db);
+	if (e == ERR_OK)
+		e = new_epoch(b, epoch);
+	if (e == ERR_OK)
+		e = open_wal(b, path);
+	if (e == ERR_OK)
+		e = backend_sync(b);
+	return e == ERR_OK ? prepare(b) : e;
+}
+
+enum err backend_open(struct backend **out, const char *path, uint64_t *epoch)
+{
+	struct backend *b = mem_new(sizeof(*b));
+	enum err e;
+
+	b->lease = b->wal = -1;
+	e = take_lease(b, path);
+	if (e == ERR_OK) {
+		e = open_db(b, path, epoch);
+		if (e != ERR_OK)
+			log_error("store_open", L_S("database", path), L_ERR(e),
+				  L_S("text", b->db ? sqlite3_errmsg(b->db) : "out of memory"));
+	}
+	if (e != ERR_OK) {
+		backend_close(b);
+		return e;
+	}
+	*out = b;
+	return ERR_OK;
+}
+
+void backend_close(struct backend *b)
+{
+	if (!b)
+		return;
+	for (int i = 0; i < S_COUNT; i++)
+		sqlite3_finalize(b->st[i]);
+	sqlite3_close(b->db);
+	if (b->wal >= 0)
+		close(b->wal);
+	if (b->lease >= 0)
+		close(b->lease);
+	free(b);
+}
+
+/* --- reading everything back --- */
+
+static uint64_t col_u(sqlite3_stmt *st, int i)
+{
+	int64_t v = sqlite3_column_int64(st, i);
+
+	return v < 0 ? 0 : (uint64_t)v;
+}
+
+static void read_fixed(sqlite3_stmt *st, int i, void *out, size_t n)
+{
+	const void *p = sqlite3_column_blob(st, i);
+
+	if (p && (size_t)sqlite3_column_bytes(st, i) == n)
+		memcpy(out, p, n);
+}
+
+static void read_blob(sqlite3_stmt *st, int i, struct buf *out)
+{
+	const void *p = sqlite3_column_blob(st, i);
+	int n = sqlite3_column_bytes(st, i);
+
+	buf_add(out, p, p && n > 0 ? (size_t)n : 0);
+}
+
+static void read_column(sqlite3_stmt *st, int i, const struct column *c, struct store_op *op)
+{
+	void *to = (char *)op + c->offset;
+	const char *text;
+
+	switch (c->type) {
+	case COL_U64:
+		*(uint64_t *)to = col_u(st, i);
+		break;
+	case COL_U32:
+		*(uint32_t *)to = (uint32_t)col_u(st, i);
+		break;
+	case COL_I64:
+		*(int64_t *)to = sqlite3_column_int64(st, i);
+		break;
+	case COL_BOOL:
+		*(bool *)to = col_u(st, i) != 0;
+		break;
+	case COL_FIXED:
+		read_fixed(st, i, to, c->size);
+		break;
+	case COL_TEXT:
+		text = (const char *)sqlite3_column_text(st, i);
+		*(char **)to = text ? mem_strndup(text, strlen(text)) : NULL;
+		break;
+	case COL_BLOB:
+		read_blob(st, i, to);
+		break;
+	case COL_END:
+		break;
+	}
+}
+
+static enum err load_table(struct backend *b, const struct row_source *from,
+			   void (*row)(void *arg, const struct store_op *op), void *arg)
+{
+	sqlite3_stmt *st = NULL;
+	struct store_op *op;
+	int rc;
+
+	if (sqlite3_prepare_v2(b->db, from->sql, -1, &st, NULL) != SQLITE_OK)
+		return db_err(b->db, from->sql);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		op = store_op_new(from->kind);
+		for (int i = 0; from->columns[i].type != COL_END; i++)
+			read_column(st, i, &from->columns[i], op);
+		row(arg, op);
+		store_op_free(op);
+	}
+	sqlite3_finalize(st);
+	return rc == SQLITE_DONE ? ERR_OK : db_err(b->db, from->sql);
+}
+
+enum err backend_load(struct backend *b, void (*row)(void *arg, const struct store_op *op), void *arg)
+{
+	enum err e = ERR_OK;
+
+	for (size_t i = 0; i < n_row_sources && e == ERR_OK; i++)
+		e = load_table(b, &row_sources[i], row, arg);
+	return e;
+}
+
+/* --- looking at it from outside --- */
+
+struct finding {
+	void (*problem)(void *arg, const char *text);
+	void *arg;
+	bool sound;
+};
+
+static void found(struct finding *f, const char *what, const char *detail)
+{
+	char text[256];
+
+	f->sound = false;
+	snprintf(text, sizeof(text), "%s: %s", what, detail);
+	f->problem(f->arg, text);
+}
+
+/* Every row of sql is a finding, except the single row "ok" of integrity_check.
+ * At most 20 are told. */
+static void check_query(sqlite3 *db, const char *what, const char *sql, struct finding *f)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL), n = 0;
+
+	while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+		rc = sqlite3_step(st);
+		if (rc != SQLITE_ROW || n++ == 20)
+			break;
+		if (strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
+			found(f, what, (const char *)sqlite3_column_text(st, 0));
+	}
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		found(f, what, sqlite3_errmsg(db));
+	sqlite3_finalize(st);
+}
+
+static sqlite3 *open_reader(const char *path)
+{
+	sqlite3 *db = NULL;
+
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+		sqlite3_close(db);
+		return NULL;
+	}
+	sqlite3_busy_timeout(db, 2000);
+	return db;
+}
+
+bool store_check(const char *path, void (*problem)(void *arg, const char *text), void *arg)
+{
+	struct finding f = { problem, arg, true };
+	sqlite3 *db = open_reader(path);
+
+	if (!db || sqlite3_exec(db, "PRAGMA query_only=ON; BEGIN", NULL, NULL, NULL) != SQLITE_OK) {
+		found(&f, "database", db ? sqlite3_errmsg(db) : "cannot be opened");
+		sqlite3_close(db);
+		return false;
+	}
+	check_query(db, "structure", "PRAGMA integrity_check(20)", &f);
+	check_query(db, "row without the one it refers to", "PRAGMA foreign_key_check", &f);
+	for (size_t i = 0; i < n_store_laws; i++)
+		check_query(db, store_laws[i].what, store_laws[i].sql, &f);
+	sqlite3_close(db);
+	return f.sound;
+}
+
+enum err store_usage(const char *path, uint64_t user, void (*row)(void *arg, const struct usage_row *r),
+		     void *arg)
+{
+	static const char sql[] = "SELECT user, model, day, requests, prompt, completion, billed FROM usage "
+				  "WHERE ?1 = 0 OR user = ?1 ORDER BY user, model, day";
+	sqlite3 *db = open_reader(path);
+	sqlite3_stmt *st = NULL;
+	struct usage_row r;
+	int rc = SQLITE_ERROR;
+
+	if (db && sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK) {
+		sqlite3_bind_int64(st, 1, (int64_t)user);
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+			r = (struct usage_row){ col_u(st, 0), col_u(st, 1), sqlite3_column_int64(st, 2),
+						col_u(st, 3), col_u(st, 4), col_u(st, 5),
+						col_u(st, 6) };
+			row(arg, &r);
+		}
+	}
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return rc == SQLITE_DONE ? ERR_OK : ERR_IO;
+}

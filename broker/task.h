@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A request from admission to settlement.  One function changes its state; the
+ * table says what may follow what.
+ */
+#ifndef SEALWAY_BROKER_TASK_H
+#define SEALWAY_BROKER_TASK_H
+
+#include "broker/broker.h"
+#include "broker/peers.h"
+#include "proto/job.h"
+#include "proto/msg.h"
+#include "proto/settle.h"
+
+#define B(state) (1u << (state))
+
+#define TASK_STATES(X) /* state, name in logs, states it may enter next */                                   \
+	X(TASK_COMMITTING, "committing", B(TASK_QUEUED) | B(TASK_SETTLING))                                  \
+	X(TASK_QUEUED, "queued", B(TASK_ASSIGNED) | B(TASK_SETTLING))                                        \
+	X(TASK_ASSIGNED, "assigned", B(TASK_POSTED) | B(TASK_QUEUED) | B(TASK_ORPHANED) | B(TASK_SETTLING))  \
+	X(TASK_POSTED, "posted", B(TASK_ORPHANED) | B(TASK_SETTLING))                                        \
+	X(TASK_UNCLAIMED, "unclaimed",                                                                       \
+	  B(TASK_ASSIGNED) | B(TASK_POSTED) | B(TASK_ORPHANED) | B(TASK_SETTLING))                           \
+	X(TASK_ORPHANED, "orphaned", B(TASK_ASSIGNED) | B(TASK_POSTED) | B(TASK_SETTLING))                   \
+	X(TASK_SETTLING, "settling", 0)
+
+enum task_state {
+#define X(name, text, next) name,
+	TASK_STATES(X)
+#undef X
+		TASK_STATE_COUNT
+};
+
+#undef B
+
+struct task {
+	struct broker *broker;
+	uint8_t rid[RID_BYTES];
+	enum task_state state;
+	struct reservation *res; /* NULL once settled */
+	struct user *user;
+	struct node *node;
+	struct sub *sub; /* counts it as running; NULL when the node no longer offers the model */
+	uint64_t topic;  /* gateway thread; 0 = nobody waits (after a restart) */
+	enum endpoint endpoint;
+	bool stream;
+	uint8_t model_hash[KEY_BYTES];
+	bool has_plain_hash; /* not after a restart: it is never stored */
+	uint8_t plain_hash[KEY_BYTES], body_hash[KEY_BYTES];
+	bool has_body;
+	struct zmsg body; /* kept until posted */
+	uint32_t attempt; /* from 1; 0 = not given to anybody */
+	struct party *worker;
+	uint64_t avoid; /* instance that gave it back */
+	bool returned_once;
+	bool posted;          /* a node may have seen it */
+	bool answered;        /* the gateway has been told the end, or is gone */
+	enum err give_up;     /* while committing: end it at the commit, telling this */
+	uint64_t settle_to;   /* worker instance that waits for SETTLED */
+	uint64_t since_ms;    /* of the state */
+	uint64_t deadline_ms; /* for dispatch */
+	unsigned asks;        /* orphaned: receipt fetches tried */
+	uint64_t asked;       /* orphaned: instance asked last */
+	struct alarm alarm;
+	struct task *next_of_worker, **prev_of_worker;
+	struct task *next_of_user, *prev_of_user; /* queue.c */
+	bool in_queue;
+};
+
+/* JOB from a gateway: checks, reserves, and sends it on after the commit.  Takes
+ * the body frame. */
+void task_admit(struct broker *b, struct party *from, struct slice msg, struct zmsg *body);
+
+/* CANCEL from its gateway. */
+void task_cancel(struct broker *b, struct party *from, struct slice msg);
+
+/* POSTED, RETURN, INFLIGHT from workers. */
+void task_posted(struct broker *b, struct party *from, struct slice msg);
+void task_returned(struct broker *b, struct party *from, struct slice msg);
+void task_inflight(struct broker *b, struct party *from, struct slice msg);
+
+/* SETTLE from a worker (settle.c). */
+void task_settle(struct broker *b, struct party *from, struct slice msg);
+
+/* Ends a job that is neither at a node nor will be: nothing billed.  Tells the
+ * gateway why, unless e is ERR_OK. */
+void task_release(struct broker *b, struct task *t, enum err e, uint32_t retry_after_s);
+
+/* Ends a job whose node or receipt is not to be had: nothing billed. */
+void task_lose(struct broker *b, struct task *t);
+
+/* Takes a job out of queue, alarm, worker and counts, and into TASK_SETTLING. */
+void task_detach(struct broker *b, struct task *t);
+
+/* Settles (job detached) with row (billed, flags, ...), answers after the commit. */
+void task_commit(struct broker *b, struct task *t, struct row_settlement *row);
+
+/* It has been at its worker for too long: cancelled there, and its receipt fetched. */
+void task_overdue(void *arg, struct alarm *a);
+
+/* Its worker is gone: to another if it was not posted, else its receipt is fetched. */
+void task_worker_gone(struct broker *b, struct task *t);
+
+/* Its gateway is gone. */
+void task_gateway_gone(struct broker *b, struct task *t);
+
+/* Starts fetching the receipt through any worker (orphan.c). */
+void task_orphan(struct broker *b, struct task *t);
+
+/* Puts every loaded reservation into TASK_UNCLAIMED (recover.c). */
+void task_recover(struct broker *b);
+
+/* Gives queued jobs to workers as far as there are any (assign.c). */
+void task_pump(struct broker *b);
+
+/* Gives a job to a worker or queues it (assign.c). */
+void task_dispatch(struct broker *b, struct task *t);
+
+/* The worker gets, or loses, the job. */
+void task_attach(struct task *t, struct party *worker);
+void task_unattach(struct task *t);
+
+/* The only way to another state. */
+void task_state(struct broker *b, struct task *t, enum task_state to);
+
+/* The name of a state (static). */
+const char *task_state_name(enum task_state s);
+
+/* By request id; NULL. */
+struct task *task_find(const struct broker *b, const uint8_t rid[RID_BYTES]);
+
+/* A zeroed job in the table. */
+struct task *task_new(struct broker *b, const uint8_t rid[RID_BYTES], enum task_state state);
+
+/* Takes it out of the table and frees it. */
+void task_free(struct broker *b, struct task *t);
+
+/* Frees the body and gives its bytes back to the budget. */
+void task_drop_body(struct broker *b, struct task *t);
+
+#endif
