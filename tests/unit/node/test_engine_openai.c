@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine that speaks to a server, against one that says odd things.
+ */
+#include "tests/unit/node/unit.h"
+
+#include "node/json.h"
+#include "tests/unit/node/script.h"
+#include "tests/unit/node/sink.h"
+
+#define SSE "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+#define JSON(length)                                                                                         \
+	"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " #length "\r\n\r\n"
+#define PROMPT "{'model':'m','prompt':'one two three','max_tokens':50}"
+#define CHAT "{'model':'m','messages':[{'role':'user','content':'one two three'}],'max_tokens':50}"
+
+struct test {
+	struct sink sink;
+	struct script script;
+};
+
+static void begin(struct test *t)
+{
+	struct engine_opts o = { .key_file = "",
+				 .connect_ms = 1000,
+				 .first_byte_ms = 300,
+				 .gap_ms = 300,
+				 .total_ms = 5000,
+				 .max_answer = 4096 };
+
+	sink_open(&t->sink, "echo"); /* for its loop; the engine is replaced below */
+	script_open(&t->script, &t->sink.uv);
+	engine_close(t->sink.engine);
+	o.uv = &t->sink.uv;
+	o.engine = t->script.url;
+	assert_int_equal(engine_open(&t->sink.engine, &o), ERR_OK);
+}
+
+static void end(struct test *t)
+{
+	script_close(&t->script);
+	sink_close(&t->sink);
+}
+
+static void ask(struct test *t, enum endpoint ep, const char *body, bool stream, const char *const *pieces)
+{
+	script_set(&t->script, pieces);
+	assert_int_equal(sink_start(&t->sink, ep, body, stream, 1000), ERR_OK);
+}
+
+static void test_ordinary_stream(void **state)
+{
+	static const char *const pieces[] = {
+		SSE "data: "
+		    "{\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":"
+		    "\"\"}}],\"usage\":null}\n\n",
+		"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hel\"}}],\"usage\":null}\n\n",
+		": comment\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"lo\"}}]}\n\n"
+		"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n",
+		"data: "
+		"{\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9}}"
+		"\n\n",
+		"data: [DONE]\n\n",
+		NULL
+	};
+	struct test t;
+	json_t *asked;
+
+	(void)state;
+	begin(&t);
+	ask(&t, EP_CHAT, CHAT, true, pieces);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_OK);
+	assert_string_equal(sink_text(&t.sink), "Hello");
+	assert_string_equal(t.sink.finish, "length");
+	assert_true(t.sink.used.prompt == 7 && t.sink.used.completion == 2);
+	assert_int_equal(json_array_size(t.sink.chunks), 2);
+	assert_json(json_array_get(t.sink.chunks, 0),
+		    "{'index':0,'delta':{'role':'assistant','content':'Hel'},'finish_reason':null}");
+	assert_json(json_array_get(t.sink.chunks, 1),
+		    "{'index':0,'delta':{'content':'lo'},'finish_reason':null}");
+	assert_int_equal(json_object_of(script_body(&t.script), &asked), ERR_OK);
+	assert_json(asked,
+		    "{'model':'m','messages':[{'role':'user','content':'one two three'}],'max_tokens':50,"
+		    "'stream':true,'stream_options':{'include_usage':true}}");
+	json_decref(asked);
+	assert_memory_equal(t.script.asked.p, "POST /v1/chat/completions HTTP/1.1\r\n", 36);
+	end(&t);
+}
+
+/* CRLF, a line over many packets, UTF-8 cut in two, two events in one packet. */
+static void test_awkward_packets(void **state)
+{
+	static const char *const pieces[] = {
+		SSE "da",
+		"ta: {\"choices\":[{\"text\":\"h\xc3",
+		"\xa4\"}]}\r",
+		"\n\r\n",
+		"data: {\"choices\":[{\"text\":\"!\"}]}\r\n\r\ndata: {\"choices\":[{\"text\":"
+		"\"\",\"finish_reason\":\"stop\"}]}\r\n\r\ndata: [DO",
+		"NE]\r\n\r\n",
+		NULL
+	};
+	struct test t;
+
+	(void)state;
+	begin(&t);
+	ask(&t, EP_COMPLETIONS, PROMPT, true, pieces);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_OK);
+	assert_string_equal(sink_text(&t.sink), "h\xc3\xa4!");
+	assert_string_equal(t.sink.finish, "stop");
+	assert_true(t.sink.used.prompt == 3 && t.sink.used.completion == 2); /* no usage: words and pieces */
+	end(&t);
+}
+
+static void test_tool_calls(void **state)
+{
+	static const char *const pieces[] = {
+		SSE "data: "
+		    "{\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null,\"tool_"
+		    "calls\":[{\"index\":0,"
+		    "\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}}"
+		    "]}\n\n",
+		"data: "
+		"{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{"
+		"\"arguments\":\"{}\"}}]}}]}\n\n",
+		"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: "
+		"[DONE]\n\n",
+		NULL
+	};
+	struct test t;
+
+	(void)state;
+	begin(&t);
+	ask(&t, EP_CHAT, CHAT, true, pieces);
+	sink_wait(&t.sink);
+	assert_string_equal(t.sink.finish, "tool_calls");
+	assert_json(
+		json_array_get(t.sink.chunks, 0),
+		"{'index':0,'delta':{'role':'assistant','content':null,'tool_calls':[{'index':0,'id':'c1',"
+		"'type':'function','function':{'name':'f','arguments':''}}]},'finish_reason':null}");
+	assert_json(json_array_get(t.sink.chunks, 1),
+		    "{'index':0,'delta':{'tool_calls':[{'index':0,'function':{'arguments':'{}'}}]},"
+		    "'finish_reason':null}");
+	end(&t);
+}
+
+static void stream_fails(const char *const *pieces, enum err e, const char *text)
+{
+	struct test t;
+
+	begin(&t);
+	ask(&t, EP_COMPLETIONS, PROMPT, true, pieces);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, e);
+	assert_string_equal(t.sink.finish, "");
+	assert_string_equal(sink_text(&t.sink), text);
+	end(&t);
+}
+
+static void test_broken_streams(void **state)
+{
+	static const char first[] = SSE "data: {\"choices\":[{\"text\":\"x\"}]}\n\n";
+
+	(void)state;
+	stream_fails((const char *const[]){ first, "data: {\"error\":{\"message\":\"oom\"}}\n\n", NULL },
+		     ERR_NODE, "x");
+	stream_fails((const char *const[]){ first, "event: error\ndata: {}\n\n", NULL }, ERR_NODE, "x");
+	stream_fails((const char *const[]){ first, "data: {\"choices\"\n\n", NULL }, ERR_NODE, "x");
+	stream_fails((const char *const[]){ first, "data: \xff\n\n", NULL }, ERR_NODE, "x");
+	stream_fails((const char *const[]){ first, NULL }, ERR_NODE, "x"); /* closed without an end */
+	stream_fails((const char *const[]){ SSE, NULL }, ERR_NODE, "");
+	stream_fails((const char *const[]){ "no HTTP at all", NULL }, ERR_NODE, "");
+}
+
+static void test_silent_server(void **state)
+{
+	static const char *const nothing[] = { NULL };
+	static const char *const first[] = { SSE "data: {\"choices\":[{\"text\":\"x\"}]}\n\n", NULL };
+	struct test t;
+
+	(void)state;
+	begin(&t);
+	t.script.hold = true;
+	ask(&t, EP_COMPLETIONS, PROMPT, true, nothing);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_TIMEOUT);
+	sink_run_ms(&t.sink, 20);
+	sink_reset(&t.sink);
+	ask(&t, EP_COMPLETIONS, PROMPT, true, first);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_TIMEOUT);
+	assert_int_equal(t.sink.used.completion, 1);
+	end(&t);
+}
+
+/* Finished, but neither usage nor [DONE] nor an end of the connection. */
+static void test_finish_without_done(void **state)
+{
+	static const char *const pieces[] = {
+		SSE "data: {\"choices\":[{\"text\":\"x\",\"finish_reason\":\"stop\"}]}\n\n", NULL
+	};
+	struct test t;
+
+	(void)state;
+	begin(&t);
+	ask(&t, EP_COMPLETIONS, PROMPT, true, pieces);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_OK);
+	sink_run_ms(&t.sink, 20);
+	sink_reset(&t.sink);
+	t.script.hold = true;
+	ask(&t, EP_COMPLETIONS, PROMPT, true, pieces);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_OK);
+	assert_string_equal(sink_text(&t.sink), "x");
+	end(&t);
+}
+
+static void status_gives(const char *head, enum err e)
+{
+	const char *const pieces[] = { head, NULL };
+	struct test t;
+
+	begin(&t);
+	ask(&t, EP_CHAT, CHAT, false, pieces);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, e);
+	assert_null(t.sink.whole);
+	end(&t);
+}
+
+static void test_statuses(void **state)
+{
+	(void)state;
+	status_gives("HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\n{}", ERR_BODY);
+	status_gives("HTTP/1.1 422 Bad\r\nContent-Length: 0\r\n\r\n", ERR_BODY);
+	status_gives("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", ERR_NODE);
+	status_gives("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", ERR_NODE);
+	status_gives("HTTP/1.1 302 No\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", ERR_NODE);
+	status_gives("HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n", ERR_RATE);
+	status_gives("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", ERR_NODE);
+	status_gives("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", ERR_UNAVAILABLE);
+	status_gives(JSON(5) "[1,2]", ERR_NODE);
+	status_gives(JSON(9) "{\"choices", ERR_NODE);
+	status_gives(JSON(5000) "{", ERR_NODE); /* over max_answer, then cut */
+}
+
+static void test_nobody_listens(void **state)
+{
+	struct test t;
+
+	(void)state;
+	begin(&t);
+	uv_close((uv_handle_t *)&t.script.listener, NULL);
+	sink_run_ms(&t.sink, 5);
+	ask(&t, EP_CHAT, CHAT, true, NULL);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_UNAVAILABLE);
+	uv_close((uv_handle_t *)&t.script.timer, NULL);
+	buf_free(&t.script.asked);
+	sink_close(&t.sink);
+}
+
+static void test_whole(void **state)
+{
+	static const char *const pieces[] = { JSON(113) "{\"id\":\"e\",\"created\":1.5,\"choices\":[{"
+							"\"message\":{\"content\":\"a b c\"}}],",
+					      "\"usage\":{\"prompt_tokens\":8,\"x\":4}}           ", NULL };
+	struct test t;
+	json_t *asked;
+
+	(void)state;
+	begin(&t);
+	ask(&t, EP_CHAT, CHAT, false, pieces);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_OK);
+	assert_json(json_object_get(t.sink.whole, "choices"),
+		    "[{'index':0,'message':{'role':'assistant','content':'a b c'},'finish_reason':'stop'}]");
+	assert_true(t.sink.used.prompt == 8 && t.sink.used.completion == 0);
+	assert_int_equal(json_object_of(script_body(&t.script), &asked), ERR_OK);
+	assert_null(json_object_get(asked, "stream"));
+	json_decref(asked);
+	end(&t);
+}
+
+static void test_whole_without_usage_or_length(void **state)
+{
+	static const char *const pieces[] = { "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+					      "{\"choices\":[{\"text\":\"a b c\"}],\"usage\":null}",
+					      NULL };
+	struct test t;
+
+	(void)state;
+	begin(&t);
+	ask(&t, EP_COMPLETIONS, PROMPT, false, pieces);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_OK);
+	assert_true(t.sink.used.prompt == 3 && t.sink.used.completion == 3);
+	end(&t);
+}
+
+static void test_images_and_embeddings(void **state)
+{
+	static const char *const image[] = { JSON(40) "{\"data\":[{\"b64_json\":\"iVBORw0KGgo=\"}]}  ",
+					     NULL };
+	static const char *const vector[] = { JSON(84) "{\"data\":[{\"embedding\":\"AAAAPwAAAMA=\"}],"
+						       "\"usage\":{\"prompt_tokens\":2,\"total_tokens\":2}}",
+					      NULL };
+	struct test t;
+
+	(void)state;
+	begin(&t);
+	script_set(&t.script, image);
+	assert_int_equal(sink_start(&t.sink, EP_IMAGES, "{'prompt':'x','n':2,'size':'10x10'}", false, 1000),
+			 ERR_OK);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_OK);
+	assert_int_equal(t.sink.used.completion, 100); /* one came, one is charged */
+	assert_memory_equal(t.script.asked.p, "POST /v1/images/generations ", 28);
+	sink_run_ms(&t.sink, 20);
+	sink_reset(&t.sink);
+	ask(&t, EP_EMBEDDINGS, "{'input':'x y'}", false, vector);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_OK);
+	assert_json(json_object_get(t.sink.whole, "data"),
+		    "[{'embedding':[0.5,-2.0],'object':'embedding','index':0}]");
+	assert_int_equal(t.sink.used.prompt, 2);
+	end(&t);
+}
+
+static void test_stop_and_cancel(void **state)
+{
+	static const char *const pieces[] = { SSE "data: {\"choices\":[{\"text\":\"x\"}]}\n\n",
+					      "data: {\"choices\":[{\"text\":\"y\"}]}\n\n", NULL };
+	struct test t;
+
+	(void)state;
+	begin(&t);
+	t.script.hold = true;
+	ask(&t, EP_COMPLETIONS, PROMPT, true, pieces);
+	sink_run_ms(&t.sink, 50);
+	engine_stop(t.sink.run);
+	assert_int_equal(t.sink.ends, 1);
+	assert_string_equal(t.sink.finish, "stop");
+	assert_true(t.sink.used.prompt == 3 && t.sink.used.completion == 2);
+	sink_run_ms(&t.sink, 30);
+	assert_true(t.script.gone); /* the server is told by the closed connection */
+	sink_reset(&t.sink);
+	ask(&t, EP_COMPLETIONS, PROMPT, true, pieces);
+	t.sink.cancel_at = 1; /* from inside the chunk */
+	sink_run_ms(&t.sink, 50);
+	assert_int_equal(json_array_size(t.sink.chunks), 1);
+	assert_true(t.script.gone);
+	sink_reset(&t.sink);
+	ask(&t, EP_COMPLETIONS, PROMPT, false, pieces);
+	sink_run_ms(&t.sink, 10);
+	engine_stop(t.sink.run);
+	assert_json(t.sink.whole,
+		    "{'choices':[{'index':0,'text':'','logprobs':null,'finish_reason':'stop'}]}");
+	assert_int_equal(t.sink.used.completion, 0);
+	end(&t);
+}
+
+static void test_prompt_bounds(void **state)
+{
+	static const char *const pieces[] = { JSON(30) "{\"choices\":[{\"text\":\"a b c\"}]}", NULL };
+	struct test t;
+	json_t *asked;
+
+	(void)state;
+	begin(&t);
+	script_set(&t.script, pieces);
+	/* 40 bytes are surely more than 4 tokens, and surely no more than 14 */
+	assert_int_equal(sink_start(&t.sink, EP_COMPLETIONS,
+				    "{'prompt':'0123456789012345678901234567890123456789'}", false, 4),
+			 ERR_BODY);
+	sink_reset(&t.sink);
+	assert_int_equal(
+		sink_start(
+			&t.sink, EP_CHAT,
+			"{'messages':[{'role':'user','content':'0123456789012345678901234567890123456789'}]}",
+			false, 100),
+		ERR_OK);
+	sink_wait(&t.sink);
+	assert_int_equal(json_object_of(script_body(&t.script), &asked), ERR_OK);
+	assert_int_equal(json_integer_value(json_object_get(asked, "max_tokens")), 100 - (14 + 8));
+	json_decref(asked);
+	end(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_ordinary_stream),
+					    cmocka_unit_test(test_awkward_packets),
+					    cmocka_unit_test(test_tool_calls),
+					    cmocka_unit_test(test_broken_streams),
+					    cmocka_unit_test(test_silent_server),
+					    cmocka_unit_test(test_finish_without_done),
+					    cmocka_unit_test(test_statuses),
+					    cmocka_unit_test(test_nobody_listens),
+					    cmocka_unit_test(test_whole),
+					    cmocka_unit_test(test_whole_without_usage_or_length),
+					    cmocka_unit_test(test_images_and_embeddings),
+					    cmocka_unit_test(test_stop_and_cancel),
+					    cmocka_unit_test(test_prompt_bounds) };
+
+	json_harden();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
