@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-#ifdef __SSE2__
+#if defined(__SSE2__) && !defined(SEALWAY_PORTABLE)
 #include <emmintrin.h>
 #endif
 
@@ -42,7 +42,7 @@ static inline bool any_bad(uint32_t ored)
 	return ored >> 31;
 }
 
-#ifdef __SSE2__
+#if defined(__SSE2__) && !defined(SEALWAY_PORTABLE)
 /* Bytes of v from lo to hi, both ASCII; bytes over 127 are negative and in no range. */
 static inline __m128i between(__m128i v, char lo, char hi)
 {

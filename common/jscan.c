@@ -320,11 +320,12 @@ void jval_text(const struct jval *v, struct buf *out)
 
 bool jarray_next(struct slice array, size_t *pos, struct jval *item)
 {
-	struct scan s = { .p = array.p + *pos, .end = array.p + array.n };
+	struct scan s;
 	bool more;
 
-	if (array.n == 0 || *pos >= array.n)
+	if (*pos >= array.n)
 		return false;
+	s = (struct scan){ .p = array.p + *pos, .end = array.p + array.n };
 	if (*pos == 0) {
 		s.p++; /* the bracket */
 		skip_space(&s);

@@ -3,19 +3,20 @@
  * The inside of JSON strings (jstring.h; RFC 8259 section 7).
  *
  * Most bytes of a body stand inside strings (base64), so plain ASCII is
- * skipped 16 bytes at a time with SSE2, 8 at a time elsewhere; everything that
- * is not plain ASCII is looked at byte by byte.  UTF-8 is checked by the table
- * of RFC 3629: no overlong forms, no surrogates, nothing over U+10FFFF.
+ * skipped 16 bytes at a time with SSE2, 8 at a time elsewhere (and when
+ * SEALWAY_PORTABLE is defined, for tests); everything that is not plain ASCII
+ * is looked at byte by byte.  UTF-8 is checked by the table of RFC 3629: no
+ * overlong forms, no surrogates, nothing over U+10FFFF.
  */
 #include "common/jstring.h"
 
 #include <string.h>
 
-#ifdef __SSE2__
+#if defined(__SSE2__) && !defined(SEALWAY_PORTABLE)
 #include <emmintrin.h>
 #endif
 
-#ifdef __SSE2__
+#if defined(__SSE2__) && !defined(SEALWAY_PORTABLE)
 /* Skips blocks that are plain ASCII without quote, backslash and controls;
  * stops at the first byte that is not.  Bytes over 127 are negative here. */
 static inline const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end)
