@@ -9,8 +9,8 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <string.h>
 #include <linux/sockios.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -129,9 +129,9 @@ static uint64_t acknowledged(const struct conn *c)
 
 /* A number that changes when the answer moves.  An HTTP/2 stream that waits
  * for its own window does not move with its connection. */
-static uint64_t progress(const struct hreq *r)
+static uint64_t progress(struct hreq *r)
 {
-	const h2o_http2_stream_t *s = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, r->req);
+	h2o_http2_stream_t *s = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, r->req);
 
 	if (r->req->version < 0x200)
 		return acknowledged(r->conn);

@@ -180,6 +180,22 @@ int rig_connect(struct rig *g)
 	return fd;
 }
 
+void rig_narrow(struct rig *g)
+{
+	int small = 4096;
+
+	rig_turn(g, 5); /* accept */
+	for (int fd = 3; fd < 256; fd++) {
+		struct sockaddr_in us = { 0 }, peer;
+		socklen_t n = sizeof(us), m = sizeof(peer);
+
+		if (getsockname(fd, (struct sockaddr *)&us, &n) == 0 &&
+		    ntohs(us.sin_port) == httpd_port(g->h) &&
+		    getpeername(fd, (struct sockaddr *)&peer, &m) == 0)
+			setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	}
+}
+
 void rig_send(struct rig *g, int fd, const void *p, size_t n)
 {
 	const uint8_t *at = p;

@@ -45,6 +45,10 @@ bool rig_until(struct rig *g, const unsigned *what, unsigned n, unsigned ms);
 /* A connected client socket that does not block. */
 int rig_connect(struct rig *g);
 
+/* Makes the server's ends of all connections take little at once, so that its
+ * writes get stuck when the client does not read. */
+void rig_narrow(struct rig *g);
+
 /* Sends all n bytes, turning the loop while the socket is full. */
 void rig_send(struct rig *g, int fd, const void *p, size_t n);
 void rig_say(struct rig *g, int fd, const char *text);
