@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sealway up: starts broker, workers, gateways and nodes at once, prepares a
- * demo user, watches the processes and stops them in the order in which work
- * flows (gateways, workers, nodes, broker).  Nodes start when the gateways'
- * port is known and the broker has admitted them, so that their first
- * registration succeeds.
+ * sealway up: starts the broker, then workers and gateways, prepares a demo
+ * user, starts the nodes when the gateways' port is known and the broker has
+ * admitted them (so that their first registration succeeds), watches all, and
+ * stops them in the order in which work flows (gateways, workers, nodes,
+ * broker).
  */
 #include <errno.h>
 #include <limits.h>
@@ -195,16 +195,43 @@ static void ready(struct up *u)
 	loop_ready(u->loop);
 }
 
+/* Gateways with port 0 wait for the first one, which learns the port for all. */
+static void start_gateways(struct up *u)
+{
+	if (!port_zero(u) || *u->url) {
+		each(u, UP_GATEWAY, start);
+		return;
+	}
+	for (size_t i = 0; i < u->n_children; i++) {
+		if (u->children[i].role == UP_GATEWAY) {
+			start(u, &u->children[i]);
+			return;
+		}
+	}
+}
+
+static bool broker_ready(struct up *u)
+{
+	char listen[300];
+
+	return up_child_ready(&u->children[0], listen, sizeof(listen));
+}
+
+/* What can go on now, goes on.  The broker comes first, for 20 ms, because a peer that finds no broker
+ * tries again much later. */
 static void starting(struct up *u)
 {
 	check_starting(u);
-	if (u->phase != UP_STARTING || !learn_listen(u))
+	if (u->phase != UP_STARTING || !broker_ready(u))
 		return;
-	each(u, UP_GATEWAY, start); /* with port 0 the others waited for the first */
-	if (!u->prepared)
+	start_gateways(u);
+	each(u, UP_WORKER, start);
+	if (!u->admin)
+		up_prepare(u);
+	if (!u->prepared || !learn_listen(u))
 		return;
 	each(u, UP_NODE, start);
-	if (u->phase == UP_STARTING && all_ready(u) && up_serves(u))
+	if (u->phase == UP_STARTING && all_ready(u) && u->settled && up_serves(u))
 		ready(u);
 }
 
@@ -244,20 +271,6 @@ static void add_children(struct up *u)
 	}
 }
 
-static void start_all(struct up *u)
-{
-	each(u, UP_BROKER, start);
-	each(u, UP_WORKER, start);
-	for (size_t i = 0; i < u->n_children; i++) {
-		if (u->children[i].role != UP_GATEWAY)
-			continue;
-		start(u, &u->children[i]);
-		if (port_zero(u))
-			break;
-	}
-	up_prepare(u);
-}
-
 static int run(struct up *u)
 {
 	struct loop_events ev = { .drain = on_drain, .cut = on_cut, .arg = u };
@@ -272,7 +285,7 @@ static int run(struct up *u)
 	u->timer.data = u;
 	u->deadline = uv_now(uv) + START_MS;
 	add_children(u);
-	start_all(u);
+	start(u, &u->children[0]); /* the broker */
 	uv_timer_start(&u->timer, on_timer, POLL_MS, POLL_MS);
 	loop_run(u->loop);
 	admin_close(u->admin);

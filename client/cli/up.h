@@ -60,6 +60,7 @@ struct up {
 	struct admin_link *admin;
 	unsigned admitted;
 	bool prepared; /* the admin steps are done */
+	bool settled;  /* the broker knows all workers and a gateway of each */
 	char token[UP_TOKEN_MAX];
 	char *engine_model; /* owned: the engine's own first model */
 	char listen[300];   /* of the gateways, with the real port; "" until known */

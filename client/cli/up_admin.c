@@ -17,6 +17,7 @@
 #define DEMO_USER "demo"
 
 static void step_node(struct up *u);
+static void step_settle(struct up *u);
 
 static void fail(struct up *u, const char *step, enum err e, const json_t *body)
 {
@@ -27,6 +28,26 @@ static void fail(struct up *u, const char *step, enum err e, const json_t *body)
 		: e == ERR_TIMEOUT ? "the broker does not answer"
 				   : err_text(e));
 	up_fail(u);
+}
+
+/* A gateway has one peer per thread: the count of gateways is at least theirs. */
+static void on_status(void *arg, enum err e, json_t *body)
+{
+	struct up *u = arg;
+	json_int_t workers = json_integer_value(json_object_get(body, "workers"));
+	json_int_t gateways = json_integer_value(json_object_get(body, "gateways"));
+
+	if (u->phase != UP_STARTING)
+		return;
+	u->settled = e == ERR_OK && workers >= (json_int_t)u->o.count[UP_WORKER] &&
+		     gateways >= (json_int_t)u->o.count[UP_GATEWAY];
+	if (!u->settled)
+		step_settle(u);
+}
+
+static void step_settle(struct up *u)
+{
+	admin_send(u->admin, "status", json_object(), CALL_MS, on_status, u);
 }
 
 static void on_admitted(void *arg, enum err e, json_t *body)
@@ -48,6 +69,7 @@ static void step_node(struct up *u)
 
 	if (u->admitted >= u->o.count[UP_NODE]) {
 		u->prepared = true;
+		step_settle(u);
 		return;
 	}
 	snprintf(path, sizeof(path), "keys/node-%u.pub", u->admitted + 1);
