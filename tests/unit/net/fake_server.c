@@ -141,7 +141,8 @@ struct fake_server *fake_open(uv_loop_t *uv, const struct fake_events *ev)
 	uv_tcp_init(uv, &s->tcp);
 	s->tcp.data = s;
 	uv_ip4_addr("127.0.0.1", 0, &addr);
-	if (uv_tcp_bind(&s->tcp, (struct sockaddr *)&addr, 0) || uv_listen((uv_stream_t *)&s->tcp, 16, on_connection))
+	if (uv_tcp_bind(&s->tcp, (struct sockaddr *)&addr, 0) ||
+	    uv_listen((uv_stream_t *)&s->tcp, 16, on_connection))
 		abort();
 	uv_tcp_getsockname(&s->tcp, (struct sockaddr *)&addr, &n);
 	s->port = ntohs(addr.sin_port);

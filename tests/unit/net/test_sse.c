@@ -185,7 +185,8 @@ static void test_line_limit(void **state)
 	for (size_t split = 0; split < MAX_EVENT; split += 7) {
 		assert_int_equal(run_line("data:", MAX_EVENT, split, "\n\n"), ERR_OK);
 		assert_int_equal(run_line("data:", MAX_EVENT + 1, split, "\n\n"), ERR_LIMIT);
-		assert_int_equal(run_line("data:", MAX_EVENT + 1, split, ""), ERR_LIMIT); /* before its end comes */
+		assert_int_equal(run_line("data:", MAX_EVENT + 1, split, ""),
+				 ERR_LIMIT); /* before its end comes */
 		assert_int_equal(run_line(":", MAX_EVENT + 1, split, "\n"), ERR_LIMIT);
 	}
 }
@@ -230,8 +231,9 @@ static void test_stop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_split), cmocka_unit_test(test_single_bytes), cmocka_unit_test(test_nul),
-		cmocka_unit_test(test_line_limit),  cmocka_unit_test(test_event_limit),	 cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_every_split), cmocka_unit_test(test_single_bytes),
+		cmocka_unit_test(test_nul),         cmocka_unit_test(test_line_limit),
+		cmocka_unit_test(test_event_limit), cmocka_unit_test(test_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

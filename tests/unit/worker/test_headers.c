@@ -55,14 +55,16 @@ static struct slice value(const struct headers *h, const char *name)
 	return slice_of(NULL, 0);
 }
 
-static void check_auth(const struct side *s, struct slice text, const uint8_t body_hash[32], uint64_t not_after)
+static void check_auth(const struct side *s, struct slice text, const uint8_t body_hash[32],
+		       uint64_t not_after)
 {
 	const uint8_t *dot = memchr(text.p, '.', text.n);
 	uint8_t raw[AUTH_BYTES];
 	struct authz a;
 
 	assert_non_null(dot);
-	assert_int_equal(b64_decode_exact(slice_of(text.p, (size_t)(dot - text.p)), raw, sizeof(raw)), ERR_OK);
+	assert_int_equal(b64_decode_exact(slice_of(text.p, (size_t)(dot - text.p)), raw, sizeof(raw)),
+			 ERR_OK);
 	assert_int_equal(authz_decode(slice_of(raw, sizeof(raw)), &a), ERR_OK);
 	assert_memory_equal(a.rid, s->w.rid, sizeof(a.rid));
 	assert_int_equal(a.node, s->w.node);
@@ -72,7 +74,8 @@ static void check_auth(const struct side *s, struct slice text, const uint8_t bo
 	assert_int_equal(a.not_after, not_after);
 	text = slice_of(dot + 1, text.n - (size_t)(dot + 1 - text.p));
 	assert_int_equal(sign_verify_label(text, AUTH_LABEL, slice_of(raw, sizeof(raw)),
-					   sign_key_public(s->keys.auth)), ERR_OK);
+					   sign_key_public(s->keys.auth)),
+			 ERR_OK);
 }
 
 static void test_post(void **state)
@@ -85,8 +88,9 @@ static void test_post(void **state)
 	assert_true(slice_is(value(&h, "Content-Type"), "application/json"));
 	assert_true(slice_is(value(&h, "X-User-Id"), "5"));
 	assert_true(slice_is(value(&h, "X-Stack-Small-Id"), "42"));
-	assert_int_equal(sign_verify(value(&h, "X-Signature"), s->w.plain_hash, sign_key_public(s->keys.request)),
-			 ERR_OK);
+	assert_int_equal(
+		sign_verify(value(&h, "X-Signature"), s->w.plain_hash, sign_key_public(s->keys.request)),
+		ERR_OK);
 	check_auth(s, value(&h, "X-Sealway-Auth"), s->w.body_hash, 1060);
 	headers_wipe(&h);
 	for (size_t i = 0; i < sizeof(h); i++)
@@ -110,8 +114,10 @@ static void test_about(void **state)
 
 static void test_url(void **state)
 {
-	static const char *const bad[] = { "", "http://", "ftp://x", "//x", "http://a b", "http://a?b", "http://a#b",
-					   "http://u@h", "http://a\\b", "http://a\nb", "http://\xc3\xa4", "HTTP://x" };
+	static const char *const bad[] = {
+		"",           "http://",    "ftp://x",     "//x",         "http://a b",      "http://a?b",
+		"http://a#b", "http://u@h", "http://a\\b", "http://a\nb", "http://\xc3\xa4", "HTTP://x"
+	};
 	struct buf b = { 0 };
 	char longest[URL_BYTES_MAX + 2];
 
@@ -170,11 +176,11 @@ static void test_receipt_fields(void **state)
 	good = *r;
 	assert_int_equal(check(s, &f, s->node.key), ERR_OK);
 	assert_int_equal(check(s, &f, s->keys.auth), ERR_NODE); /* another's signature */
-#define SPOILT(change) \
-	do { \
-		*r = good; \
-		change; \
-		assert_int_equal(check(s, &f, s->node.key), ERR_NODE); \
+#define SPOILT(change)                                                                                       \
+	do {                                                                                                 \
+		*r = good;                                                                                   \
+		change;                                                                                      \
+		assert_int_equal(check(s, &f, s->node.key), ERR_NODE);                                       \
 	} while (0)
 	SPOILT(r->rid[15] ^= 1);
 	SPOILT(r->stack++);
@@ -208,7 +214,8 @@ static void test_receipt_bytes(void **state)
 	assert_int_equal(receipt_check(&f, slice_of(raw, RECEIPT_BYTES - 1), sig, &said), ERR_NODE);
 	assert_int_equal(receipt_check(&f, slice_of(raw, RECEIPT_BYTES + 1), sig, &said), ERR_NODE);
 	assert_int_equal(receipt_check(&f, slice_of(raw, 0), sig, &said), ERR_NODE);
-	assert_int_equal(receipt_check(&f, slice_of(raw, RECEIPT_BYTES), slice_of(signature, 131), &said), ERR_NODE);
+	assert_int_equal(receipt_check(&f, slice_of(raw, RECEIPT_BYTES), slice_of(signature, 131), &said),
+			 ERR_NODE);
 	/* every single byte is covered */
 	for (size_t i = 0; i < RECEIPT_BYTES; i++) {
 		raw[i] ^= 0x40;

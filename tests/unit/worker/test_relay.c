@@ -14,13 +14,14 @@
 #include "tests/unit/worker/node_side.h"
 #include "worker/relay.h"
 
-#define CT "AAECAwQFBgcICQoLDA0ODw=="	   /* 16 bytes */
-#define CT15 "AAECAwQFBgcICQoLDA0O"	   /* 15 bytes */
-#define NONCE "AAECAwQFBgcICQoL"	   /* 12 bytes */
+#define CT "AAECAwQFBgcICQoLDA0ODw==" /* 16 bytes */
+#define CT15 "AAECAwQFBgcICQoLDA0O"   /* 15 bytes */
+#define NONCE "AAECAwQFBgcICQoL"      /* 12 bytes */
 #define BARE "\"ciphertext\":\"" CT "\",\"nonce\":\"" NONCE "\""
-#define ZEROS_D "\"completion_tokens_details\":{\"accepted_prediction_tokens\":0,\"audio_tokens\":0," \
-		"\"reasoning_tokens\":0,\"rejected_prediction_tokens\":0}," \
-		"\"prompt_tokens_details\":{\"audio_tokens\":0,\"cached_tokens\":0}}"
+#define ZEROS_D                                                                                              \
+	"\"completion_tokens_details\":{\"accepted_prediction_tokens\":0,\"audio_tokens\":0,"                \
+	"\"reasoning_tokens\":0,\"rejected_prediction_tokens\":0},"                                          \
+	"\"prompt_tokens_details\":{\"audio_tokens\":0,\"cached_tokens\":0}}"
 
 static uint8_t no_key[KEY_BYTES];
 
@@ -60,16 +61,19 @@ static void test_bare(void **state)
 	assert_built("{" BARE "}", "{" BARE "}");
 	assert_built(" { \"nonce\" : \"" NONCE "\" ,\n \"ciphertext\":\"" CT "\" } ", "{" BARE "}");
 	/* unknown members go no further, whatever is in them */
-	assert_built("{\"x\":{\"ciphertext\":[1]}," BARE ",\"model\":\"m\",\"choices\":[{}],\"x\":0}", "{" BARE "}");
+	assert_built("{\"x\":{\"ciphertext\":[1]}," BARE ",\"model\":\"m\",\"choices\":[{}],\"x\":0}",
+		     "{" BARE "}");
 	assert_built("{" BARE ",\"response_hash\":null,\"signature\":null,\"usage\":null,\"receipt\":null,"
-		     "\"receipt_signature\":null}", "{" BARE "}");
+		     "\"receipt_signature\":null}",
+		     "{" BARE "}");
 }
 
 /* Escapes are legal JSON: they are resolved, not copied. */
 static void test_escapes(void **state)
 {
 	(void)state;
-	assert_built("{\"ciphertext\":\"\\u0041AECAwQFBgcICQoLDA0ODw\\u003d=\",\"no\\u006ece\":\"" NONCE "\"}",
+	assert_built("{\"ciphertext\":\"\\u0041AECAwQFBgcICQoLDA0ODw\\u003d=\",\"no\\u006ece\":\"" NONCE
+		     "\"}",
 		     "{" BARE "}");
 	assert_built("{\"ciphertext\":\"AAECAwQFBgcICQoLDA0O\\/w==\",\"nonce\":\"AAECAwQFBgcICQo\\/\"}",
 		     "{\"ciphertext\":\"AAECAwQFBgcICQoLDA0O/w==\",\"nonce\":\"AAECAwQFBgcICQo/\"}");
@@ -78,7 +82,13 @@ static void test_escapes(void **state)
 static void test_sealed_refused(void **state)
 {
 	static const char *const bad[] = {
-		"", "null", "[]", "{}", "{" BARE, "{" BARE "}x", "\xef\xbb\xbf{" BARE "}",
+		"",
+		"null",
+		"[]",
+		"{}",
+		"{" BARE,
+		"{" BARE "}x",
+		"\xef\xbb\xbf{" BARE "}",
 		"{\"ciphertext\":\"" CT "\"}",
 		"{\"nonce\":\"" NONCE "\"}",
 		"{\"ciphertext\":null,\"nonce\":\"" NONCE "\"}",
@@ -86,21 +96,21 @@ static void test_sealed_refused(void **state)
 		"{\"ciphertext\":7,\"nonce\":\"" NONCE "\"}",
 		"{\"ciphertext\":[\"" CT "\"],\"nonce\":\"" NONCE "\"}",
 		"{\"ciphertext\":\"" CT15 "\",\"nonce\":\"" NONCE "\"}",
-		"{\"ciphertext\":\"AAECAwQFBgcICQoLDA0ODw\",\"nonce\":\"" NONCE "\"}",	  /* no padding */
+		"{\"ciphertext\":\"AAECAwQFBgcICQoLDA0ODw\",\"nonce\":\"" NONCE "\"}",   /* no padding */
 		"{\"ciphertext\":\"AAECAwQFBgcICQoLDA0ODx==\",\"nonce\":\"" NONCE "\"}", /* stray bits */
 		"{\"ciphertext\":\"AAECAwQFBgcICQoLDA0O_w==\",\"nonce\":\"" NONCE "\"}", /* URL alphabet */
 		"{\"ciphertext\":\"" CT "\\n\",\"nonce\":\"" NONCE "\"}",
 		"{\"ciphertext\":\"" CT " \",\"nonce\":\"" NONCE "\"}",
-		"{\"ciphertext\":\"" CT "\",\"nonce\":\"AAECAwQFBgcICQ==\"}",	/* 10 bytes */
+		"{\"ciphertext\":\"" CT "\",\"nonce\":\"AAECAwQFBgcICQ==\"}",     /* 10 bytes */
 		"{\"ciphertext\":\"" CT "\",\"nonce\":\"AAECAwQFBgcICQoLDA==\"}", /* 13 bytes */
 		"{\"ciphertext\":\"" CT "\",\"nonce\":true}",
-		"{" BARE ",\"nonce\":\"" NONCE "\"}",		  /* twice */
-		"{" BARE ",\"n\\u006fnce\":\"" NONCE "\"}",	  /* twice, in disguise */
+		"{" BARE ",\"nonce\":\"" NONCE "\"}",       /* twice */
+		"{" BARE ",\"n\\u006fnce\":\"" NONCE "\"}", /* twice, in disguise */
 		"{" BARE ",\"response_hash\":\"AAEC\"}",
 		"{" BARE ",\"response_hash\":5}",
 		"{" BARE ",\"signature\":\"AAEC\"}",
 		"{" BARE ",\"signature\":{}}",
-		"{" BARE ",\"receipt\":\"AAEC\"}",		  /* without its signature */
+		"{" BARE ",\"receipt\":\"AAEC\"}", /* without its signature */
 		"{" BARE ",\"receipt_signature\":\"AAEC\"}",
 		"{" BARE ",\"receipt\":\"AAEC\",\"receipt_signature\":\"AAEC\"}",
 	};
@@ -118,22 +128,30 @@ static void test_usage_completed(void **state)
 {
 	(void)state;
 	assert_built("{" BARE ",\"usage\":{}}",
-		     "{" BARE ",\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,\"total_tokens\":0," ZEROS_D "}");
+		     "{" BARE
+		     ",\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,\"total_tokens\":0," ZEROS_D
+		     "}");
 	assert_built("{" BARE ",\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}",
-		     "{" BARE ",\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7," ZEROS_D "}");
+		     "{" BARE
+		     ",\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7," ZEROS_D
+		     "}");
 	assert_built("{" BARE ",\"usage\":{\"total_tokens\":9,\"prompt_tokens\":3,\"completion_tokens\":null,"
 		     "\"completion_tokens_details\":null,\"prompt_tokens_details\":null,\"cost\":0.5}}",
-		     "{" BARE ",\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":0,\"total_tokens\":9," ZEROS_D "}");
+		     "{" BARE
+		     ",\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":0,\"total_tokens\":9," ZEROS_D
+		     "}");
 }
 
 static void test_usage_details(void **state)
 {
 	(void)state;
-	assert_built("{" BARE ",\"usage\":{\"prompt_tokens\":2147483647,\"completion_tokens\":0,\"total_tokens\":1,"
+	assert_built("{" BARE
+		     ",\"usage\":{\"prompt_tokens\":2147483647,\"completion_tokens\":0,\"total_tokens\":1,"
 		     "\"completion_tokens_details\":{\"rejected_prediction_tokens\":1,\"reasoning_tokens\":2,"
 		     "\"audio_tokens\":3,\"accepted_prediction_tokens\":4},"
 		     "\"prompt_tokens_details\":{\"cached_tokens\":5,\"audio_tokens\":null}}}",
-		     "{" BARE ",\"usage\":{\"prompt_tokens\":2147483647,\"completion_tokens\":0,\"total_tokens\":1,"
+		     "{" BARE
+		     ",\"usage\":{\"prompt_tokens\":2147483647,\"completion_tokens\":0,\"total_tokens\":1,"
 		     "\"completion_tokens_details\":{\"accepted_prediction_tokens\":4,\"audio_tokens\":3,"
 		     "\"reasoning_tokens\":2,\"rejected_prediction_tokens\":1},"
 		     "\"prompt_tokens_details\":{\"audio_tokens\":0,\"cached_tokens\":5}}}");
@@ -142,15 +160,25 @@ static void test_usage_details(void **state)
 static void test_usage_refused(void **state)
 {
 	static const char *const bad[] = {
-		"[]", "7", "\"\"", "true",
-		"{\"prompt_tokens\":-1}", "{\"prompt_tokens\":1.0}", "{\"prompt_tokens\":1e3}",
-		"{\"prompt_tokens\":\"1\"}", "{\"prompt_tokens\":2147483648}",
-		"{\"prompt_tokens\":99999999999999999999999999}", "{\"completion_tokens\":2147483648}",
-		"{\"total_tokens\":2147483648}", "{\"prompt_tokens\":2147483647,\"completion_tokens\":1}",
-		"{\"prompt_tokens\":1,\"prompt_tokens\":1}", "{\"completion_tokens_details\":[]}",
+		"[]",
+		"7",
+		"\"\"",
+		"true",
+		"{\"prompt_tokens\":-1}",
+		"{\"prompt_tokens\":1.0}",
+		"{\"prompt_tokens\":1e3}",
+		"{\"prompt_tokens\":\"1\"}",
+		"{\"prompt_tokens\":2147483648}",
+		"{\"prompt_tokens\":99999999999999999999999999}",
+		"{\"completion_tokens\":2147483648}",
+		"{\"total_tokens\":2147483648}",
+		"{\"prompt_tokens\":2147483647,\"completion_tokens\":1}",
+		"{\"prompt_tokens\":1,\"prompt_tokens\":1}",
+		"{\"completion_tokens_details\":[]}",
 		"{\"completion_tokens_details\":{\"audio_tokens\":-1}}",
 		"{\"completion_tokens_details\":{\"reasoning_tokens\":2147483648}}",
-		"{\"prompt_tokens_details\":0}", "{\"prompt_tokens_details\":{\"cached_tokens\":false}}",
+		"{\"prompt_tokens_details\":0}",
+		"{\"prompt_tokens_details\":{\"cached_tokens\":false}}",
 		"{\"prompt_tokens_details\":{\"cached_tokens\":1,\"cached_tokens\":1}}",
 	};
 
@@ -170,7 +198,9 @@ static void test_usage_refused(void **state)
 
 static enum err parse_ours(struct node_side *n, struct buf *json, bool verify)
 {
-	const struct relay_rules rules = { .ours = true, .sign_key = sign_key_public(n->key), .verify = verify };
+	const struct relay_rules rules = { .ours = true,
+					   .sign_key = sign_key_public(n->key),
+					   .verify = verify };
 	struct buf out = { 0 };
 	enum err e;
 
@@ -284,11 +314,11 @@ static void test_untouched(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bare),	     cmocka_unit_test(test_escapes),
+		cmocka_unit_test(test_bare),           cmocka_unit_test(test_escapes),
 		cmocka_unit_test(test_sealed_refused), cmocka_unit_test(test_usage_completed),
-		cmocka_unit_test(test_usage_details), cmocka_unit_test(test_usage_refused),
-		cmocka_unit_test(test_ours),	     cmocka_unit_test(test_ours_refused),
-		cmocka_unit_test(test_foreign_key),   cmocka_unit_test(test_verify),
+		cmocka_unit_test(test_usage_details),  cmocka_unit_test(test_usage_refused),
+		cmocka_unit_test(test_ours),           cmocka_unit_test(test_ours_refused),
+		cmocka_unit_test(test_foreign_key),    cmocka_unit_test(test_verify),
 		cmocka_unit_test(test_untouched),
 	};
 

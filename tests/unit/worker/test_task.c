@@ -232,7 +232,8 @@ static void answer_receipt(struct side *s, struct fake_conn *c)
 		return;
 	}
 	node_side_receipt_json(&s->node, &json);
-	buf_fmt(&all, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", json.n);
+	buf_fmt(&all, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+		json.n);
 	buf_add(&all, json.p, json.n);
 	fake_say_bytes(c, buf_slice(&all));
 	buf_free(&json);
@@ -332,7 +333,9 @@ static int setup(void **state)
 	struct fake_events ev = { on_request, on_gone, s };
 	struct upstream_opts up = { .ca_file = "", .allow_address = allow_address, .arg = s };
 	struct receipts_opts ro = { .uv = &s->uv, .keys = &s->keys, .connect_ms = 1000, .pace_ms = 4 };
-	struct tasks_opts to = { .uv = &s->uv, .conf = &s->conf, .instance = 4711, .keys = &s->keys, .send = on_send, .arg = s };
+	struct tasks_opts to = {
+		.uv = &s->uv, .conf = &s->conf, .instance = 4711, .keys = &s->keys, .send = on_send, .arg = s
+	};
 	char endpoint[96];
 
 	uv_loop_init(&s->uv);
@@ -487,7 +490,8 @@ static void test_stream(void **state)
 	post(s);
 	assert_int_equal(s->posted, 1);
 	assert_true(slice_is(fake_body(buf_slice(&s->post)), "{\"sealed\":\"body\"}"));
-	assert_true(slice_is(fake_header(buf_slice(&s->post), "X-Request-Id"), "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"));
+	assert_true(slice_is(fake_header(buf_slice(&s->post), "X-Request-Id"),
+			     "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"));
 	assert_true(fake_header(buf_slice(&s->post), "X-Sealway-Auth").n > 0);
 	fake_say(s->conn, SSE_HEAD);
 	pass(s);
@@ -640,12 +644,18 @@ static void test_statuses(void **state)
 		enum err want;
 		uint32_t retry_after;
 	} rows[] = {
-		{ "400 Bad", ERR_BODY, 0 },	       { "401 No", ERR_NODE, 0 },
-		{ "403 No", ERR_NODE, 0 },	       { "404 No", ERR_NODE, 0 },
-		{ "302 Found\r\nLocation: /x", ERR_NODE, 0 }, { "423 Locked", ERR_LOCKED, 0 },
-		{ "425 Early", ERR_UNITS, 0 },	       { "429 Many", ERR_RATE, 5 },
-		{ "500 Oops", ERR_NODE, 0 },	       { "503 Busy", ERR_UNAVAILABLE, 1 },
-		{ "501 No", ERR_NODE, 0 },	       { "201 Created", ERR_NODE, 0 },
+		{ "400 Bad", ERR_BODY, 0 },
+		{ "401 No", ERR_NODE, 0 },
+		{ "403 No", ERR_NODE, 0 },
+		{ "404 No", ERR_NODE, 0 },
+		{ "302 Found\r\nLocation: /x", ERR_NODE, 0 },
+		{ "423 Locked", ERR_LOCKED, 0 },
+		{ "425 Early", ERR_UNITS, 0 },
+		{ "429 Many", ERR_RATE, 5 },
+		{ "500 Oops", ERR_NODE, 0 },
+		{ "503 Busy", ERR_UNAVAILABLE, 1 },
+		{ "501 No", ERR_NODE, 0 },
+		{ "201 Created", ERR_NODE, 0 },
 	};
 	struct side *s = *state;
 
@@ -666,8 +676,11 @@ static void test_statuses(void **state)
 		assert_int_equal(s->got.retry_after, rows[i].retry_after);
 		assert_int_equal(s->got.heads, 0);
 		assert_false(s->settle.key_unknown);
-		assert_true(settle_done(s->settles, &(struct settled){ .rid = { (uint8_t)i, 0xcd, 0xcd, 0xcd, 0xcd,
-			0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd }, .attempt = 1 }));
+		assert_true(settle_done(
+			s->settles,
+			&(struct settled){ .rid = { (uint8_t)i, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd,
+						    0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd },
+					   .attempt = 1 }));
 	}
 	assert_int_equal(s->fetches + s->stops, 0);
 }
@@ -677,7 +690,8 @@ static void reason(struct side *s, const char *body, enum err want, bool key_unk
 	struct settled done = { .attempt = 1 };
 	char reply[512];
 
-	snprintf(reply, sizeof(reply), "HTTP/1.1 425 Too Early\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+	snprintf(reply, sizeof(reply), "HTTP/1.1 425 Too Early\r\nContent-Length: %zu\r\n\r\n%s",
+		 strlen(body), body);
 	s->reply = reply;
 	s->posts = 0;
 	s->w.rid[0]++;
@@ -936,14 +950,14 @@ static void bad_receipt(struct side *s, void (*spoil)(struct receipt *r))
 	assert_int_equal(s->fetches, 0);
 }
 
-#define BAD_RECEIPT(name, change) \
-	static void spoil_##name(struct receipt *r) \
-	{ \
-		change; \
-	} \
-	static void test_receipt_##name(void **state) \
-	{ \
-		bad_receipt(*state, spoil_##name); \
+#define BAD_RECEIPT(name, change)                                                                            \
+	static void spoil_##name(struct receipt *r)                                                          \
+	{                                                                                                    \
+		change;                                                                                      \
+	}                                                                                                    \
+	static void test_receipt_##name(void **state)                                                        \
+	{                                                                                                    \
+		bad_receipt(*state, spoil_##name);                                                           \
 	}
 BAD_RECEIPT(rid, r->rid[3] ^= 1)
 BAD_RECEIPT(stack, r->stack++)
@@ -958,8 +972,9 @@ BAD_RECEIPT(chunks, r->chunks--)
 
 static void test_foreign(void **state)
 {
-	static const char object[] = "data: {\"nonce\":\"AAECAwQFBgcICQoL\",\"ciphertext\":\"AAECAwQFBgcICQoLDA0ODw==\","
-				     "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\ndata: [DONE]\n\n";
+	static const char object[] =
+		"data: {\"nonce\":\"AAECAwQFBgcICQoL\",\"ciphertext\":\"AAECAwQFBgcICQoLDA0ODw==\","
+		"\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\ndata: [DONE]\n\n";
 	struct side *s = *state;
 
 	s->w.receipt_required = false;
@@ -1008,7 +1023,7 @@ static void test_credit(void **state)
 	fake_say(s->conn, LAST);
 	fake_run(&s->uv, NULL, 300);
 	assert_int_equal(s->got.body.n, CREDIT_INITIAL); /* not a byte more */
-	assert_false(s->is_settled);			  /* the node is not even read to its end */
+	assert_false(s->is_settled);                     /* the node is not even read to its end */
 	held = s->got.datas;
 	fake_run(&s->uv, NULL, 100);
 	assert_int_equal(s->got.datas, held);
@@ -1054,7 +1069,8 @@ static void test_cancel(void **state)
 	begin_stream(s, &want);
 	cancel_from_gateway(s);
 	assert_true(fake_run(&s->uv, &s->has_stop, PATIENCE_MS));
-	assert_true(slice_is(fake_header(buf_slice(&s->stop), "X-Request-Id"), "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"));
+	assert_true(slice_is(fake_header(buf_slice(&s->stop), "X-Request-Id"),
+			     "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"));
 	assert_true(fake_header(buf_slice(&s->stop), "X-Sealway-Auth").n > 0);
 	event(s, "", false, NULL);
 	last_event(s, 1, NULL);
@@ -1258,19 +1274,54 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_stream), T(test_stream_bytewise), T(test_coalesced), T(test_whole),
-		T(test_whole_without_receipt), T(test_whole_too_long), T(test_statuses), T(test_reasons),
-		T(test_no_connection), T(test_inward_address), T(test_first_byte_late), T(test_dies_before_head),
-		T(test_wrong_type), T(test_cut_with_receipt), T(test_cut_without_receipt),
-		T(test_cut_with_foreign_receipt), T(test_no_receipt), T(test_empty_stream), T(test_bad_object),
-		T(test_error_event), T(test_done_from_ours), T(test_line_too_long), T(test_half_event_at_end),
-		T(test_object_after_receipt), T(test_receipt_rid), T(test_receipt_stack), T(test_receipt_endpoint),
-		T(test_receipt_node_key), T(test_receipt_plain_hash), T(test_receipt_model),
-		T(test_receipt_transcript), T(test_receipt_chunks), T(test_foreign),
-		T(test_foreign_goes_on_after_done), T(test_credit), T(test_error_waits_its_turn), T(test_cancel),
-		T(test_cancel_when_paused), T(test_cancel_before_head), T(test_cancel_stale), T(test_gateway_dies),
-		T(test_peer_gone), T(test_unheard), T(test_bad_work), T(test_draining), T(test_capacity),
-		T(test_twice), T(test_broker_gone),
+		T(test_stream),
+		T(test_stream_bytewise),
+		T(test_coalesced),
+		T(test_whole),
+		T(test_whole_without_receipt),
+		T(test_whole_too_long),
+		T(test_statuses),
+		T(test_reasons),
+		T(test_no_connection),
+		T(test_inward_address),
+		T(test_first_byte_late),
+		T(test_dies_before_head),
+		T(test_wrong_type),
+		T(test_cut_with_receipt),
+		T(test_cut_without_receipt),
+		T(test_cut_with_foreign_receipt),
+		T(test_no_receipt),
+		T(test_empty_stream),
+		T(test_bad_object),
+		T(test_error_event),
+		T(test_done_from_ours),
+		T(test_line_too_long),
+		T(test_half_event_at_end),
+		T(test_object_after_receipt),
+		T(test_receipt_rid),
+		T(test_receipt_stack),
+		T(test_receipt_endpoint),
+		T(test_receipt_node_key),
+		T(test_receipt_plain_hash),
+		T(test_receipt_model),
+		T(test_receipt_transcript),
+		T(test_receipt_chunks),
+		T(test_foreign),
+		T(test_foreign_goes_on_after_done),
+		T(test_credit),
+		T(test_error_waits_its_turn),
+		T(test_cancel),
+		T(test_cancel_when_paused),
+		T(test_cancel_before_head),
+		T(test_cancel_stale),
+		T(test_gateway_dies),
+		T(test_peer_gone),
+		T(test_unheard),
+		T(test_bad_work),
+		T(test_draining),
+		T(test_capacity),
+		T(test_twice),
+		T(test_broker_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
