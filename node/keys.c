@@ -3,8 +3,8 @@
  * Rotation (PROTOCOL section 4.5): a key is offered for its lifetime; then a
  * successor is made and registered; from the acknowledgement on the old one is
  * accepted for the longest lock plus the dispatch deadline, and then wiped with
- * its guard.  No successor is made before the present key was acknowledged, so
- * the list stays short when no gateway can be reached.
+ * its guard.  A key that no gateway has acknowledged yet is not replaced before
+ * its statement is nearly over, so the list stays short when none can be reached.
  */
 #include "node/keys.h"
 
@@ -113,14 +113,19 @@ static void drop_expired(struct keys *k, uint64_t mono_ms)
 	}
 }
 
+static bool is_due(const struct keys *k, uint64_t mono_ms)
+{
+	uint64_t age_s = (mono_ms - k->newest->made_ms) / 1000;
+
+	if (!k->newest->acknowledged)
+		return age_s >= k->o.lifetime_s + k->o.overlap_s;
+	return age_s >= k->o.lifetime_s || guard_crowded(k->newest->guard);
+}
+
 bool keys_tick(struct keys *k, uint64_t mono_ms, uint64_t unix_ms)
 {
-	const struct nodekey *n = k->newest;
-
 	drop_expired(k, mono_ms);
-	if (!n->acknowledged)
-		return false;
-	if (mono_ms - n->made_ms < k->o.lifetime_s * 1000 && !guard_crowded(n->guard))
+	if (!is_due(k, mono_ms))
 		return false;
 	make_key(k, mono_ms, unix_ms);
 	return true;

@@ -34,8 +34,7 @@ struct keys *keys_new(const struct keys_opts *o, uint64_t mono_ms, uint64_t unix
 void keys_free(struct keys *k);
 
 /* Drops keys whose time is over, and makes a new current one when the present
- * one is old (or has opened very many) and was acknowledged: true then, and the
- * caller registers. */
+ * one is old or has opened very many: true then, and the caller registers. */
 bool keys_tick(struct keys *k, uint64_t mono_ms, uint64_t unix_ms) MUST_USE;
 
 /* A registration with the statement of this counter was acknowledged. */

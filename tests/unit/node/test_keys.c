@@ -62,11 +62,28 @@ static void test_no_rotation_unacknowledged(void **state)
 	struct keys *k = new_keys(100);
 
 	(void)state;
-	assert_false(keys_tick(k, 1000 + LIFE * 1000 * 5, UNIX));
+	assert_false(keys_tick(k, 1000 + LIFE * 1000, UNIX));
 	keys_acknowledged(k, nodekey_counter(keys_current(k)) - 1, 2000); /* another key's */
-	assert_false(keys_tick(k, 1000 + LIFE * 1000 * 5, UNIX));
+	assert_false(keys_tick(k, 1000 + LIFE * 1000, UNIX));
 	acknowledge(k, 3000);
-	assert_true(keys_tick(k, 1000 + LIFE * 1000 * 5, UNIX));
+	assert_true(keys_tick(k, 1000 + LIFE * 1000, UNIX));
+	keys_free(k);
+}
+
+/* A broker refuses a statement that is over, so one that was never acknowledged
+ * has to be replaced in the end; its key might be in use all the same. */
+static void test_stale_statement_is_replaced(void **state)
+{
+	struct keys *k = new_keys(100);
+	uint8_t old[32];
+	uint64_t now = 1000 + (LIFE + OVERLAP) * 1000;
+
+	(void)state;
+	memcpy(old, nodekey_public(keys_current(k)), 32);
+	assert_false(keys_tick(k, now - 1, UNIX));
+	assert_true(keys_tick(k, now, UNIX));
+	assert_false(keys_tick(k, now, UNIX));
+	assert_non_null(keys_find(k, old, now));
 	keys_free(k);
 }
 
@@ -84,7 +101,7 @@ static void test_rotation(void **state)
 	assert_true(nodekey_counter(keys_current(k)) > first);
 	assert_memory_not_equal(nodekey_public(keys_current(k)), old, 32);
 	/* the successor is not acknowledged: the old key has no end */
-	assert_false(keys_tick(k, now + 3600 * 1000, UNIX));
+	assert_false(keys_tick(k, now + (LIFE + OVERLAP) * 1000 - 1, UNIX));
 	assert_non_null(keys_find(k, old, now + 3600 * 1000));
 	acknowledge(k, now + 5);
 	assert_non_null(keys_find(k, old, now + 5 + OVERLAP * 1000 - 1));
@@ -164,6 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_statement),
 					    cmocka_unit_test(test_new_at_each_start),
 					    cmocka_unit_test(test_no_rotation_unacknowledged),
+					    cmocka_unit_test(test_stale_statement_is_replaced),
 					    cmocka_unit_test(test_rotation),
 					    cmocka_unit_test(test_late_acknowledgement_counts_once),
 					    cmocka_unit_test(test_crowded_rotates_early),
