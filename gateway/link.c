@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The broker line.  State: down (HELLO each interval, the next endpoint after
- * three) or up (PING each interval).  Three silent intervals, or a WELCOME or
- * PONG of another broker instance, end "up".  While down nothing but HELLO is
+ * The broker line.  State: down (HELLO, soon again and again; the next endpoint
+ * after three intervals) or up (PING each interval).  Three silent intervals, a
+ * lost connection, or a WELCOME or PONG of another broker instance end "up".
+ * A PONG that is missing makes us say HELLO, too: a broker that was restarted
+ * ignores the PINGs of strangers.  While down nothing but HELLO is
  * sent, so that no request waits in a queue for a broker that may come back
  * with another view of the world.
  */
@@ -18,6 +20,7 @@
 #define SILENT_INTERVALS 3
 #define INTERVAL_MIN_MS 20
 #define INTERVAL_MAX_MS 60000
+#define HELLO_MS 100 /* between HELLOs while down, when that is shorter than the interval */
 
 struct link {
 	struct link_opts o;
@@ -90,7 +93,8 @@ static void say_hello(struct link *l)
 		log_debug("link.not_connected");
 }
 
-static void say_ping(struct link *l)
+/* False when there is no connection any more. */
+static bool say_ping(struct link *l)
 {
 	struct ping m = {
 		.instance = l->o.topic,
@@ -101,10 +105,13 @@ static void say_ping(struct link *l)
 	struct buf b = { .p = NULL };
 
 	ping_encode(&m, &b);
-	if (send_now(l, &b, NULL) != ERR_OK || l->awaiting)
-		return;
+	if (send_now(l, &b, NULL) != ERR_OK)
+		return false;
+	if (l->awaiting)
+		return true;
 	l->awaiting = true;
 	l->marked = l->order;
+	return true;
 }
 
 static void go_down(struct link *l, const char *why)
@@ -118,17 +125,22 @@ static void go_down(struct link *l, const char *why)
 	l->o.down(l->o.arg, l->confirmed);
 }
 
+static void set_tick(struct link *l, uint64_t ms)
+{
+	if (uv_timer_get_repeat(&l->tick) == ms)
+		return;
+	uv_timer_set_repeat(&l->tick, ms);
+	uv_timer_again(&l->tick);
+}
+
 static void set_interval(struct link *l, uint64_t ms)
 {
 	if (ms < INTERVAL_MIN_MS)
 		ms = INTERVAL_MIN_MS;
 	if (ms > INTERVAL_MAX_MS)
 		ms = INTERVAL_MAX_MS;
-	if (ms == l->interval_ms)
-		return;
 	l->interval_ms = ms;
-	uv_timer_set_repeat(&l->tick, ms);
-	uv_timer_again(&l->tick);
+	set_tick(l, ms);
 }
 
 static void on_welcome(struct link *l, struct slice bytes)
@@ -223,15 +235,18 @@ static void on_tick(uv_timer_t *t)
 {
 	struct link *l = t->data;
 	bool silent = uv_now(l->uv) - l->heard >= SILENT_INTERVALS * l->interval_ms;
+	bool missing = l->awaiting;
 
 	if (silent && l->up)
 		go_down(l, "silent");
 	if (silent && !only_one(l) && connect_next(l) != ERR_OK)
 		log_error("link.endpoint", L_S("endpoint", l->current));
-	if (l->up)
-		say_ping(l);
-	else
+	if (l->up && !say_ping(l))
+		go_down(l, "not connected");
+	if (!l->up || missing)
 		say_hello(l);
+	if (!l->up)
+		set_tick(l, l->interval_ms < HELLO_MS ? l->interval_ms : HELLO_MS);
 }
 
 static struct zsock *open_socket(struct link *l, struct zctx *zctx)
@@ -264,8 +279,7 @@ enum err link_open(struct link **out, struct zctx *zctx, uv_loop_t *uv, const st
 		link_close(l);
 		return ERR_CONFIG;
 	}
-	/* the first HELLO soon, when the connection has come about */
-	uv_timer_start(&l->tick, on_tick, INTERVAL_MIN_MS, l->interval_ms);
+	uv_timer_start(&l->tick, on_tick, INTERVAL_MIN_MS, INTERVAL_MIN_MS);
 	*out = l;
 	return ERR_OK;
 }
@@ -273,8 +287,8 @@ enum err link_open(struct link **out, struct zctx *zctx, uv_loop_t *uv, const st
 void link_drain(struct link *l)
 {
 	l->draining = true;
-	if (l->up)
-		say_ping(l);
+	if (l->up && !say_ping(l))
+		log_debug("link.not_connected");
 }
 
 void link_bye(struct link *l)

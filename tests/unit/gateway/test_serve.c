@@ -6,6 +6,7 @@
 #include "live.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "body.h"
@@ -427,6 +428,43 @@ static void health_follows_the_broker(void **state)
 	live_hang_up(&c);
 }
 
+/* A broker that is back within an interval is noticed by the PONG that is missing. */
+static bool welcomed_again(void *arg)
+{
+	struct live *x = arg;
+
+	return x->hellos > 0;
+}
+
+static void a_quick_restart(void **state)
+{
+	(void)state;
+	live_until(&l, pinged, &l);
+	live_broker_down(&l);
+	live_broker_up(&l);
+	l.hellos = 0;
+	live_until(&l, welcomed_again, &l);
+	live_for(&l, 200);
+	assert_true(thread_up(l.gw));
+}
+
+static void two_brokers(struct gw_conf *c)
+{
+	char both[400];
+
+	snprintf(both, sizeof(both), "ipc:///nowhere/bus  %s", c->brokers);
+	free(c->brokers);
+	c->brokers = mem_strndup(both, strlen(both));
+}
+
+static void the_next_endpoint(void **state)
+{
+	(void)state;
+	live_stop(&l);
+	live_start(&l, two_brokers, true); /* waits until it is welcomed */
+	assert_true(thread_up(l.gw));
+}
+
 static bool bye(void *arg)
 {
 	struct live *x = arg;
@@ -474,6 +512,8 @@ int main(void)
 		T(wrong_replies),
 		T(limits_of_requests),
 		T(health_follows_the_broker),
+		T(a_quick_restart),
+		T(the_next_endpoint),
 		T(draining),
 #undef T
 	};
