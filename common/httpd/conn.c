@@ -154,7 +154,7 @@ void conn_new(struct httpd *h, uv_tcp_t *tcp)
 	uv_tcp_nodelay(tcp, 1);
 	c = mem_new(sizeof(*c));
 	c->h = h;
-	c->since = uv_now(h->uv);
+	c->since = c->accepted = uv_now(h->uv);
 	c->stream = (uv_stream_t *)tcp;
 	c->sock = h2o_uv_socket_create((uv_stream_t *)tcp, (uv_close_cb)free);
 	c->sock->on_close.cb = conn_closed;

@@ -21,7 +21,8 @@ static void set_limits(struct httpd *h)
 	uint64_t longest = o->head_ms + o->body_ms > o->idle_ms ? o->head_ms + o->body_ms : o->idle_ms;
 
 	h->conf.server_name = h2o_iovec_init(H2O_STRLIT("sealway"));
-	h->conf.max_request_entity_size = o->max_body > SIZE_MAX / 4 ? SIZE_MAX / 2 : o->max_body * 2 + 1;
+	h->conf.max_request_entity_size =
+		o->max_body > SIZE_MAX / 4 ? SIZE_MAX / 2 : o->max_body * 2 + BODY_SLACK;
 	h->conf.http1.upgrade_to_http2 = 0;
 	h->conf.http1.req_timeout = longest + 2 * TICK_MAX_MS; /* ours come first */
 	h->conf.http2.idle_timeout = longest + 2 * TICK_MAX_MS;

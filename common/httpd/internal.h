@@ -18,13 +18,16 @@
 #include "common/httpd/head.h"
 #include "common/httpd/httpd.h"
 
-#define WATCH_AFTER_MS 50   /* a request this old gets the disconnect watch */
-#define RESET_LINGER_MS 50  /* between the last bytes of a cut HTTP/2 stream and its RST_STREAM */
-#define HEAD_MAX 65536      /* bytes of an HTTP/1 request head */
-#define RESETS_MAX 100      /* unfinished HTTP/2 requests reset by the client before it is cut */
-#define TICK_MAX_MS 1000    /* how often deadlines are looked at, at least */
-#define BODY_GRACE_MS 10000 /* a body may be slow for this long ... */
-#define BODY_MIN_RATE 256   /* ... and must then have come at this many bytes per second on average */
+#define WATCH_AFTER_MS 50         /* a request this old gets the disconnect watch */
+#define RESET_LINGER_MS 50        /* between the last bytes of a cut HTTP/2 stream and its RST_STREAM */
+#define HEAD_MAX 65536            /* bytes of an HTTP/1 request head */
+#define BODY_SLACK (1u << 20)     /* what h2o takes beyond twice the limit */
+#define RESETS_MAX 100            /* unfinished HTTP/2 requests reset by the client before it is cut */
+#define TICK_MAX_MS 1000          /* how often deadlines are looked at, at least */
+#define TICK_MIN_MS 20            /* ... and at most */
+#define ARRIVAL_PER_MS (2u << 20) /* bytes that clients can send in a millisecond */
+#define BODY_GRACE_MS 10000       /* a body may be slow for this long ... */
+#define BODY_MIN_RATE 256         /* ... and must then have come at this many bytes per second on average */
 
 enum conn_state {
 	CONN_SNIFF, /* clear text, not one whole preface or method yet */
@@ -44,6 +47,7 @@ struct conn {
 	h2o_socket_cb read;  /* h2o's own HTTP/2 reader, behind our hook */
 	struct hreq *h1;     /* the open request of an HTTP/1 connection */
 	uint64_t since;      /* ms: accepted, or last request finished */
+	uint64_t accepted;   /* ms */
 	uint64_t recv_since; /* ms: first byte of a request that is not complete; 0 none */
 	size_t held;         /* body bytes counted in httpd.held for incomplete requests */
 	unsigned open;       /* requests shown to the user and not finished */
@@ -114,7 +118,7 @@ struct httpd {
 	h2o_linklist_t conns, idle, reqs, young, linger;
 	struct hreq *dirty_head, **dirty_tail;
 	uint64_t held; /* bytes of bodies in memory */
-	uint64_t tick_ms;
+	uint64_t tick_ms, checked_at;
 	unsigned nconns;
 	unsigned ncut;    /* of nconns, those already shut down */
 	unsigned handles; /* libuv handles of ours that are open */

@@ -15,7 +15,7 @@ static enum err refuse(SSL_CTX *ctx, const char *what, const char *file)
 {
 	char why[256] = "";
 
-	ERR_error_string_n(ERR_peek_last_error(), why, sizeof(why));
+	ERR_error_string_n(ERR_peek_error(), why, sizeof(why));
 	ERR_clear_error();
 	log_error("tls_unusable", L_S("what", what), L_S("file", file), L_S("why", why));
 	SSL_CTX_free(ctx);

@@ -89,33 +89,67 @@ void watch_soon(struct hreq *r, h2o_linklist_t *list)
 		uv_timer_start(&h->soon, on_soon, WATCH_AFTER_MS, WATCH_AFTER_MS / 2);
 }
 
+/* Too slow: past the deadline, or past a grace and below the least rate. */
+static bool body_overdue(const struct httpd *h, uint64_t spent, size_t got)
+{
+	return spent > h->o.body_ms || (spent > BODY_GRACE_MS && got < spent / 1000 * BODY_MIN_RATE);
+}
+
 static bool head_is_there(const struct conn *c)
 {
 	const h2o_buffer_t *in = c->sock->input;
 
-	return c->state == CONN_HTTP1 && in->size >= 4 && memmem(in->bytes, in->size, "\r\n\r\n", 4) != NULL;
+	return memmem(in->bytes, in->size, "\r\n\r\n", 4) != NULL;
 }
 
-/* A connection without an open request: waiting, or sending us one slowly. */
-static bool overdue(struct conn *c, uint64_t now)
+/* A connection without an open request: waiting, or in the handshake. */
+static bool wait_overdue(const struct conn *c, uint64_t now)
 {
-	const struct httpd_opts *o = &c->h->o;
-	uint64_t spent;
+	return now - c->since > (c->served ? c->h->o.idle_ms : c->h->o.head_ms);
+}
 
-	if (c->state == CONN_TLS || c->state == CONN_SNIFF)
-		return now - c->since > o->head_ms;
-	if (c->state == CONN_HTTP2 && c->sock->_cb.read != NULL && c->sock->_cb.read != h2guard_read)
-		return true; /* h2o has paused reading and dropped our hook */
-	if (c->sock->input->size == 0 || c->sock->_cb.read == NULL)
-		return now - c->since > (c->served ? o->idle_ms : o->head_ms);
-	if (c->recv_since == 0)
-		c->recv_since = now;
-	spent = now - c->recv_since;
+static bool http1_overdue(struct conn *c, uint64_t now)
+{
+	if (c->sock->input->size == 0 || c->sock->_cb.read == NULL || c->recv_since == 0)
+		return wait_overdue(c, now);
 	c->headed = c->headed || head_is_there(c);
 	if (!c->headed)
-		return spent > o->head_ms;
-	return spent > o->body_ms ||
-	       (spent > BODY_GRACE_MS && c->sock->input->size < spent / 1000 * BODY_MIN_RATE);
+		return now - c->recv_since > c->h->o.head_ms;
+	return body_overdue(c->h, now - c->recv_since, c->sock->input->size);
+}
+
+/* Slow uploads are reset one by one; the connection's other streams go on.
+ * Their age is of the clock that can be set, so it is bounded by the other. */
+static bool http2_overdue(struct conn *c, uint64_t now)
+{
+	h2o_http2_conn_t *h2 = h2_conn(c);
+	h2o_http2_stream_t *s;
+	uint64_t age;
+
+	if (h2 == NULL || !h2_uploads(h2)) {
+		if (c->sock->_cb.read != NULL && h2 == NULL)
+			return true; /* h2o has paused reading and dropped our hook */
+		return c->open == 0 && wait_overdue(c, now);
+	}
+	while ((s = h2_oldest_upload(h2, &age)) != NULL) {
+		age = age < now - c->accepted ? age : now - c->accepted;
+		if (s->state == H2O_HTTP2_STREAM_STATE_RECV_HEADERS || s->_req_body == NULL)
+			return age > c->h->o.head_ms;
+		if (!body_overdue(c->h, age, s->_req_body->size))
+			return false;
+		c->told_stop = s->stream_id;
+		h2_reset(h2, s, -H2O_HTTP2_ERROR_CANCEL);
+	}
+	return false;
+}
+
+static bool overdue(struct conn *c, uint64_t now)
+{
+	if (c->state == CONN_HTTP2)
+		return http2_overdue(c, now);
+	if (c->open > 0)
+		return false;
+	return c->state == CONN_HTTP1 ? http1_overdue(c, now) : now - c->since > c->h->o.head_ms;
 }
 
 /* What the client has acknowledged of all that was written to its socket. */
@@ -157,35 +191,62 @@ static void check_stalls(struct httpd *h, uint64_t now)
 	}
 }
 
-static void on_tick(uv_timer_t *t)
+static void check_deadlines(struct httpd *h, uint64_t now)
 {
-	struct httpd *h = t->data;
-	uint64_t now = uv_now(h->uv);
 	h2o_linklist_t *l, *next;
 
 	for (l = h->conns.next; l != &h->conns; l = next) {
 		struct conn *c = H2O_STRUCT_FROM_MEMBER(struct conn, all, l);
 
 		next = l->next;
-		if (c->cut || c->open > 0)
-			continue;
-		if (overdue(c, now))
+		if (!c->cut && overdue(c, now))
 			conn_cut(c);
-		else
-			body_count(c);
 	}
 	check_stalls(h, now);
-	httpd_settle(h);
 }
 
+/* HTTP/1 bodies are counted from here, HTTP/2 ones at every read. */
+static void count_bodies(struct httpd *h)
+{
+	h2o_linklist_t *l;
+
+	for (l = h->idle.next; l != &h->idle; l = l->next)
+		body_count(H2O_STRUCT_FROM_MEMBER(struct conn, idle, l));
+}
+
+/* Soon enough that what can arrive until then does not exceed the budget by
+ * much, whatever the network. */
+static uint64_t next_tick(const struct httpd *h)
+{
+	uint64_t room = h->held < h->o.body_budget ? h->o.body_budget - h->held : 0;
+	uint64_t ms = room / ARRIVAL_PER_MS;
+
+	ms = ms > TICK_MIN_MS ? ms : TICK_MIN_MS;
+	return ms < h->tick_ms ? ms : h->tick_ms;
+}
+
+static void on_tick(uv_timer_t *t)
+{
+	struct httpd *h = t->data;
+	uint64_t now = uv_now(h->uv);
+
+	count_bodies(h);
+	if (now - h->checked_at >= h->tick_ms) {
+		h->checked_at = now;
+		check_deadlines(h, now);
+	}
+	uv_timer_start(t, on_tick, next_tick(h), 0);
+}
+
+/* A quarter of the shortest deadline. */
 static uint64_t tick_for(const struct httpd_opts *o)
 {
 	uint64_t ms = TICK_MAX_MS * 4;
 	const uint64_t all[] = { o->head_ms, o->body_ms, o->idle_ms, o->stall_ms };
 
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		ms = all[i] < ms ? all[i] : ms;
-	return ms / 4 > 20 ? ms / 4 : 20;
+	return ms / 4 > TICK_MIN_MS ? ms / 4 : TICK_MIN_MS;
 }
 
 enum err watch_open(struct httpd *h)
@@ -201,7 +262,7 @@ enum err watch_open(struct httpd *h)
 	h->watch.data = h->tick.data = h->soon.data = h;
 	uv_poll_start(&h->watch, UV_READABLE, on_hangup);
 	h->tick_ms = tick_for(&h->o);
-	uv_timer_start(&h->tick, on_tick, h->tick_ms, h->tick_ms);
+	uv_timer_start(&h->tick, on_tick, next_tick(h), 0);
 	return ERR_OK;
 }
 
