@@ -2,8 +2,11 @@
  *
  * The ZAP handler (zauth.h, ZeroMQ RFC 27): one REP socket on the loop that
  * answers libzmq's question about each CURVE handshake.  Only CURVE, only keys
- * on the list; everything else is denied.  libzmq asks once per connection, so
- * what a key may do is looked up again for every message by its receiver.
+ * on the list; everything else is denied.  A stranger's key gets 300, which
+ * leaves the handshake to time out and the peer to try again: after a 400 it
+ * never would, though its key may be put on the list later.  libzmq asks once
+ * per connection, so what a key may do is looked up again for every message by
+ * its receiver.
  */
 #include "common/zauth.h"
 
@@ -19,6 +22,7 @@
 
 #define KEYS_MAX 4096
 #define LINE_MAX_BYTES 512
+#define LOG_EVERY_MS 10000
 
 /* A request by RFC 27: version, request id, domain, address, identity, mechanism, credentials. */
 enum { ZAP_VERSION, ZAP_ID, ZAP_DOMAIN, ZAP_ADDRESS, ZAP_IDENTITY, ZAP_MECHANISM, ZAP_KEY, ZAP_PARTS };
@@ -31,6 +35,7 @@ struct entry {
 struct zauth {
 	struct zsock *z;
 	struct map *keys;
+	uint64_t denied, last_log; /* handshakes since the last line, its time in ms */
 };
 
 static void keys_free(struct map *keys)
@@ -60,21 +65,38 @@ static enum err keys_add(struct map *keys, const uint8_t key[32], unsigned role)
 	return ERR_OK;
 }
 
-/* 200 with the key as User-Id, 400 for everything else, 500 for a question we cannot read. */
+/* 200 with the key as User-Id, 300 for keys not on the list, 400 for everything
+ * that never can be right, 500 for a question we cannot read. */
 static const char *judge(const struct zauth *a, struct zmsg *parts, size_t n, char user[65])
 {
 	struct slice key;
 
 	user[0] = 0;
-	if (n < ZAP_ID + 1 || !slice_is(zmsg_slice(&parts[ZAP_VERSION]), "1.0"))
+	if (n <= ZAP_ID || !slice_is(zmsg_slice(&parts[ZAP_VERSION]), "1.0"))
 		return "500";
 	if (n != ZAP_PARTS || !slice_is(zmsg_slice(&parts[ZAP_MECHANISM]), "CURVE"))
 		return "400";
 	key = zmsg_slice(&parts[ZAP_KEY]);
-	if (key.n != 32 || zauth_roles(a, key.p) == ZAUTH_NONE)
+	if (key.n != 32)
 		return "400";
+	if (zauth_roles(a, key.p) == ZAUTH_NONE)
+		return "300";
 	hex_put(user, key.p, 32);
 	return "200";
+}
+
+/* Strangers try again every few seconds: one line in ten seconds, with the count. */
+static void log_denied(struct zauth *a)
+{
+	uint64_t now = uv_hrtime() / 1000000;
+
+	a->denied++;
+	if (a->last_log && now - a->last_log < LOG_EVERY_MS)
+		return;
+	a->last_log = now;
+	log_warn("zauth.denied", L_U("handshakes", a->denied),
+		 L_S("do", "add the peer's public key to the allow-list if it is one of yours"));
+	a->denied = 0;
 }
 
 static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
@@ -91,8 +113,7 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 	zmsg_copy_init(&reply[4], slice_str(user));
 	zmsg_init(&reply[5]); /* metadata */
 	if (!user[0])
-		log_warn("zauth.denied",
-			 L_S("do", "add the peer's public key to the allow-list if it is one of yours"));
+		log_denied(a);
 	if (zsock_send(z, reply, 6) != ERR_OK) {
 		log_error("zauth.no_answer");
 		for (size_t i = 0; i < 6; i++)

@@ -32,7 +32,7 @@
 #define MAX_MSG_DEFAULT (20u << 20)
 #define BUDGET_DEFAULT 256
 #define HEARTBEAT_MS 1000
-#define HANDSHAKE_MS 10000
+#define HANDSHAKE_MS 3000 /* also how soon a peer that zauth denied tries again */
 #define RECONNECT_MS 50
 #define RECONNECT_MAX_MS 500
 #define IPC_PATH_MAX 107 /* sun_path without its NUL */
