@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The inside of the engine that speaks to an OpenAI-compatible server: the engine
+ * is in engine_openai.c, one answer under way in openai_run.c.
+ */
+#ifndef SEALWAY_NODE_OPENAI_H
+#define SEALWAY_NODE_OPENAI_H
+
+#include "common/net/sse.h"
+#include "common/net/upstream.h"
+#include "node/engine_ops.h"
+
+struct openai {
+	struct engine base;
+	struct engine_opts o;
+	char *url;       /* without slash and /v1 at its end */
+	struct buf auth; /* "Bearer ..."; secret; empty: none */
+	struct upstream *up;
+	struct openai_run *runs;
+};
+
+struct openai_run {
+	struct engine_run base;
+	struct openai *e;
+	struct openai_run *next, **link;
+	struct engine_sink sink;
+	struct upstream_req *call;
+	struct bounds bounds;
+	enum endpoint endpoint;
+	bool stream, keep_b64;
+	bool feeding; /* inside sse_feed */
+	bool over;    /* no more calls to the sink */
+	bool begun;   /* a piece with a role went out */
+	bool done;    /* [DONE] */
+	int status;
+	struct sse *sse;
+	struct buf body, answer; /* secret */
+	const char *finish;      /* static */
+	struct usage usage;
+	bool has_usage;
+	uint64_t pieces, prompt_words;
+};
+
+/* The functions of struct engine_ops that are about one answer; contracts as in
+ * engine.h: engine_start. */
+struct engine_run *openai_start(struct engine *base, const struct engine_job *job,
+				const struct engine_sink *sink);
+
+/* engine_pause. */
+void openai_pause(struct engine_run *run);
+
+/* engine_resume. */
+void openai_resume(struct engine_run *run);
+
+/* engine_stop: no partial text is known of a whole answer, so it comes empty. */
+void openai_stop(struct engine_run *run);
+
+/* engine_cancel: closes the connection, which tells the server. */
+void openai_cancel(struct engine_run *run, struct usage *used);
+
+/* Ends the exchange and frees r, without a call to its sink. */
+void openai_run_free(struct openai_run *r);
+
+#endif

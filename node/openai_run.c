@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One answer of an OpenAI-compatible server.  Streams are asked for with usage;
+ * an answer counts as complete when the server gave a finish_reason or [DONE],
+ * whatever became of the connection afterwards.  An error inside the stream, or
+ * an end without either, cuts the answer.  A server without usage is counted by
+ * the words of the prompt and the pieces of the stream, and never beyond the
+ * reservation.
+ *
+ * A run may be given up from inside its own callbacks: it is then marked over
+ * and freed once the feeding of the parser has returned.
+ */
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "node/choice.h"
+#include "node/json.h"
+#include "node/openai.h"
+#include "node/openai_fix.h"
+#include "node/prompt.h"
+#include "node/usage.h"
+
+#define EVENT_MAX (4u << 20)
+
+void openai_run_free(struct openai_run *r)
+{
+	if (r->call)
+		upstream_cancel(r->call);
+	*r->link = r->next;
+	if (r->next)
+		r->next->link = r->link;
+	sse_free(r->sse);
+	buf_free(&r->body);
+	buf_free(&r->answer);
+	free(r);
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What was used so far: the server's word, else our count. */
+static struct usage used_by(const struct openai_run *r)
+{
+	struct usage u = r->usage;
+
+	if (r->endpoint == EP_IMAGES || r->has_usage)
+		return u;
+	u.prompt = least(r->prompt_words, r->bounds.units);
+	if (endpoint_streams(r->endpoint))
+		u.completion = least(r->pieces, least(r->bounds.max_tokens, r->bounds.units - u.prompt));
+	return u;
+}
+
+/* Tells the end; the run lives on when keep, to let the exchange end cleanly. */
+static void run_end(struct openai_run *r, enum err e, const char *finish, bool keep)
+{
+	struct engine_sink sink = r->sink;
+	struct usage used = used_by(r);
+
+	r->over = true;
+	if (keep)
+		upstream_resume(r->call); /* a pause would outlive the answer */
+	else if (!r->feeding)
+		openai_run_free(r);
+	sink.end(sink.arg, e, finish, &used);
+}
+
+/* --- streams --- */
+
+static void pass_on(struct openai_run *r, json_t *choice)
+{
+	json_t *delta = json_object_get(choice, "delta");
+
+	if (delta && !r->begun)
+		json_put(delta, "role", json_string("assistant"));
+	else
+		json_object_del(delta, "role");
+	r->begun = true;
+	r->pieces++;
+	r->sink.chunk(r->sink.arg, choice);
+}
+
+static enum err take_event(struct openai_run *r, json_t *event)
+{
+	struct openai_event ev;
+	enum err e = openai_event_read(r->endpoint, event, &ev);
+
+	if (e != ERR_OK)
+		return e;
+	if (ev.has_usage) {
+		r->usage = ev.usage;
+		r->has_usage = true;
+	}
+	if (ev.finish)
+		r->finish = ev.finish;
+	if (ev.choice)
+		pass_on(r, ev.choice);
+	return r->over ? ERR_CLOSED : ERR_OK;
+}
+
+static enum err on_event(void *arg, struct slice type, struct slice data)
+{
+	struct openai_run *r = arg;
+	json_t *event;
+	enum err e;
+
+	if (r->over || r->done)
+		return ERR_OK;
+	if (slice_is(data, "[DONE]")) {
+		r->done = true;
+		return ERR_OK;
+	}
+	if (slice_is(type, "error") || json_object_of(data, &event) != ERR_OK)
+		return ERR_NODE;
+	e = take_event(r, event);
+	json_decref(event);
+	return e;
+}
+
+static void feed(struct openai_run *r, struct slice data)
+{
+	enum err e;
+
+	r->feeding = true;
+	e = sse_feed(r->sse, data);
+	r->feeding = false;
+	if (r->over) /* given up meanwhile */
+		openai_run_free(r);
+	else if (e != ERR_OK)
+		run_end(r, ERR_NODE, NULL, false);
+	else if (r->done)
+		run_end(r, ERR_OK, r->finish ? r->finish : "stop", true);
+}
+
+/* --- whole answers --- */
+
+static void count_whole(struct openai_run *r, const json_t *object)
+{
+	const struct bounds *b = &r->bounds;
+
+	if (r->endpoint == EP_IMAGES) {
+		uint64_t n = least(json_array_size(json_object_get(object, "data")), b->n);
+
+		r->usage = (struct usage){ .completion = n * b->width * b->height };
+		return;
+	}
+	r->has_usage = usage_read(json_object_get(object, "usage"), &r->usage);
+	r->pieces = openai_words(object);
+}
+
+static void take_whole(struct openai_run *r)
+{
+	struct engine_sink sink = r->sink;
+	json_t *object;
+
+	if (json_object_of(buf_slice(&r->answer), &object) != ERR_OK) {
+		run_end(r, ERR_NODE, NULL, false);
+		return;
+	}
+	if (openai_whole(r->endpoint, object, r->keep_b64) == ERR_OK) {
+		count_whole(r, object);
+		sink.whole(sink.arg, object);
+		run_end(r, ERR_OK, NULL, false);
+	} else {
+		run_end(r, ERR_NODE, NULL, false);
+	}
+	json_decref(object);
+}
+
+/* --- the exchange --- */
+
+static void on_head(void *arg, int status, const char *content_type)
+{
+	struct openai_run *r = arg;
+
+	(void)content_type;
+	r->status = status;
+}
+
+static void on_data(void *arg, struct slice data)
+{
+	struct openai_run *r = arg;
+
+	if (r->over || r->status != 200)
+		return;
+	if (r->stream)
+		feed(r, data);
+	else
+		buf_add(&r->answer, data.p, data.n);
+}
+
+static enum err status_error(int status)
+{
+	switch (status) {
+	case 400:
+	case 413:
+	case 422:
+		return ERR_BODY;
+	case 429:
+		return ERR_RATE;
+	case 503:
+		return ERR_UNAVAILABLE;
+	default:
+		return ERR_NODE;
+	}
+}
+
+static enum err result_error(enum upstream_result result)
+{
+	switch (result) {
+	case UPSTREAM_CONNECT:
+	case UPSTREAM_REFUSED:
+		return ERR_UNAVAILABLE;
+	case UPSTREAM_TIMEOUT:
+		return ERR_TIMEOUT;
+	default:
+		return ERR_NODE;
+	}
+}
+
+static void on_done(void *arg, enum upstream_result result)
+{
+	struct openai_run *r = arg;
+	bool whole = result == UPSTREAM_OK || result == UPSTREAM_CUT; /* a cut one will not parse */
+
+	r->call = NULL;
+	if (r->over) {
+		openai_run_free(r);
+		return;
+	}
+	if (r->status != 200 || result != UPSTREAM_OK)
+		log_info("engine_answer", L_S("result", upstream_result_name(result)),
+			 L_I("status", r->status));
+	if (r->status && r->status != 200)
+		run_end(r, status_error(r->status), NULL, false);
+	else if (r->finish)
+		run_end(r, ERR_OK, r->finish, false);
+	else if (!r->stream && r->status && whole)
+		take_whole(r);
+	else
+		run_end(r, result_error(result), NULL, false);
+}
+
+static void send_request(struct openai_run *r)
+{
+	struct openai *e = r->e;
+	struct upstream_header h[3] = { { "Content-Type", SLICE_STR("application/json") },
+					{ "Accept", r->stream ? SLICE_STR("text/event-stream")
+							      : SLICE_STR("application/json") },
+					{ "Authorization", buf_slice(&e->auth) } };
+	struct upstream_call c = { .method = "POST", .headers = h, .n_headers = e->auth.n ? 3 : 2 };
+	struct buf url = { 0 };
+
+	buf_str(&url, e->url);
+	buf_str(&url, endpoint_path(r->endpoint - EP_COMPLETIONS + EP_PLAIN_COMPLETIONS));
+	buf_add(&url, "", 1);
+	c.url = (const char *)url.p;
+	c.body = buf_slice(&r->body);
+	c.connect_ms = e->o.connect_ms;
+	c.first_byte_ms = e->o.first_byte_ms;
+	c.gap_ms = e->o.gap_ms;
+	c.total_ms = e->o.total_ms;
+	c.max_body = r->stream ? 0 : e->o.max_answer;
+	c.on_head = on_head;
+	c.on_data = on_data;
+	c.on_done = on_done;
+	c.arg = r;
+	r->call = upstream_start(e->up, &c);
+	buf_free(&url);
+}
+
+static uint64_t prompt_words(enum endpoint ep, const json_t *body)
+{
+	struct prompt p = { 0 };
+	uint64_t n = 0;
+
+	if (prompt_read(ep, body, &p) == ERR_OK)
+		n = words_count(buf_slice(&p.text)) + p.tokens;
+	prompt_free(&p);
+	return n;
+}
+
+struct engine_run *openai_start(struct engine *base, const struct engine_job *job,
+				const struct engine_sink *sink)
+{
+	struct openai *e = (struct openai *)base;
+	struct openai_run *r = mem_new(sizeof(*r));
+
+	r->base.ops = base->ops;
+	r->e = e;
+	r->sink = *sink;
+	r->bounds = *job->bounds;
+	r->endpoint = job->endpoint;
+	r->stream = job->stream;
+	r->keep_b64 = slice_is(json_text(json_object_get(job->body, "response_format")), "b64_json");
+	r->body.secret = r->answer.secret = true;
+	r->prompt_words = prompt_words(job->endpoint, job->body);
+	if (r->stream)
+		r->sse = sse_new(EVENT_MAX, on_event, r);
+	openai_shape(job->endpoint, job->body, job->stream);
+	json_append(&r->body, job->body, 17);
+	r->next = e->runs;
+	r->link = &e->runs;
+	if (r->next)
+		r->next->link = &r->next;
+	e->runs = r;
+	send_request(r);
+	return &r->base;
+}
+
+void openai_pause(struct engine_run *run)
+{
+	struct openai_run *r = (struct openai_run *)run;
+
+	if (r->call)
+		upstream_pause(r->call);
+}
+
+void openai_resume(struct engine_run *run)
+{
+	struct openai_run *r = (struct openai_run *)run;
+
+	if (r->call)
+		upstream_resume(r->call);
+}
+
+/* A whole answer that was stopped: the server has not said anything yet. */
+static void send_nothing(struct openai_run *r)
+{
+	json_t *o = json_object(), *choices = json_array();
+
+	json_array_append_new(choices, choice_whole(r->endpoint, slice_of(NULL, 0), "stop"));
+	json_put(o, "choices", choices);
+	r->sink.whole(r->sink.arg, o);
+	json_decref(o);
+}
+
+void openai_stop(struct engine_run *run)
+{
+	struct openai_run *r = (struct openai_run *)run;
+
+	if (!endpoint_streams(r->endpoint)) {
+		run_end(r, ERR_CLOSED, NULL, false);
+		return;
+	}
+	if (!r->stream)
+		send_nothing(r);
+	run_end(r, ERR_OK, "stop", false);
+}
+
+void openai_cancel(struct engine_run *run, struct usage *used)
+{
+	struct openai_run *r = (struct openai_run *)run;
+
+	*used = used_by(r);
+	r->over = true;
+	if (!r->feeding)
+		openai_run_free(r);
+}
