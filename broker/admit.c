@@ -13,7 +13,6 @@
 #include "broker/task.h"
 #include "common/log.h"
 
-#define BACKLOG_MAX 100000
 #define DISPATCH_MS_MAX 600000
 
 struct admission {
@@ -27,26 +26,6 @@ struct admission {
 	const char *param;
 	uint32_t retry_after_s;
 };
-
-enum err broker_admits(const struct broker *b)
-{
-	if (b->draining || !store_healthy(b->store) || store_backlog(b->store) > BACKLOG_MAX)
-		return ERR_UNAVAILABLE;
-	return ERR_OK;
-}
-
-void broker_keep(struct broker *b, struct store_op *op)
-{
-	if (op)
-		store_submit(b->store, op);
-}
-
-void broker_commit(struct broker *b, struct store_op *op, void (*done)(void *arg, enum err result), void *arg)
-{
-	op->done = done;
-	op->arg = arg;
-	store_submit(b->store, op);
-}
 
 /* Another's stack, no stack and another model are one refusal. */
 static enum err find_stack(const struct broker *b, const struct job *m, struct admission *a)

@@ -38,12 +38,20 @@ struct broker {
 	struct queue *queue;
 	struct map *tasks; /* rid -> struct task */
 	struct admin_http *http;
-	struct alarm drain_alarm;
+	struct alarm drain_alarm, purge_alarm;
 	uint64_t epoch;      /* of our lease */
 	uint64_t instance;   /* of this life */
-	uint64_t body_bytes; /* of jobs that wait */
+	uint64_t body_bytes; /* of tasks that wait */
 	bool draining;
 };
+
+/* Opens everything on uv's loop with b->conf (b zero otherwise): ledger, bus,
+ * operator's socket.  On failure, said in the log, broker_close still applies. */
+enum err broker_open(struct broker *b, uv_loop_t *uv) MUST_USE;
+
+/* Closes everything; run the loop until its handles are closed, then free
+ * b->zctx. */
+void broker_close(struct broker *b);
 
 /* ERR_OK when new work may be admitted; what to refuse with otherwise. */
 enum err broker_admits(const struct broker *b) MUST_USE;

@@ -54,8 +54,13 @@ static const struct conf_opt opts[] = {
 	NUM(queue_max, "4096", 1, 1000000, "", "Requests that may wait for a worker; beyond it 503."),
 	NUM(body_budget, "1G", 1 << 20, UINT64_C(1) << 42, "bytes",
 	    "Bodies of requests that wait, together; beyond it 503."),
+	NUM(breaker_failures, "5", 1, UINT32_MAX, "",
+	    "Failures in a row after which a node gets nothing new for breaker_open_ms."),
+	NUM(breaker_open_ms, "10000", 1, 3600000, "ms", "How long that lasts; then it is tried again."),
 	NUM(claim_ms, "45000", 0, 3600000, "ms",
 	    "After a restart: time that workers get to claim what was in flight."),
+	NUM(remember_days, "30", 1, 3650, "",
+	    "Days that settled requests are remembered one by one; sums stay."),
 	NUM(work_ms, "3900000", 1000, 86400000, "ms",
 	    "Longest life of a request at a worker before its receipt is fetched by another."),
 };

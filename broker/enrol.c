@@ -162,7 +162,7 @@ enum err enrol_apply(struct broker *b, const struct registration_msg *m, const s
 	n->row.counter = r->counter;
 	n->row.validity_s = r->validity_s;
 	n->row.seen = now;
-	node_note(n, true, 0);
+	node_note(n, true, NULL, 0);
 	broker_keep(b, node_op(n)); /* the row that the others refer to */
 	set_key(b, n, r, now);
 	set_models(b, n, r);

@@ -19,7 +19,8 @@ bool judge_receipt(const struct receipt *r, const struct receipt_claim *claim)
 	       r->endpoint == claim->endpoint && same(claim->node_key, r->node_key, KEY_BYTES) &&
 	       same(claim->model_hash, r->model_hash, KEY_BYTES) &&
 	       same(claim->plain_hash, r->plain_hash, KEY_BYTES) &&
-	       same(claim->transcript, r->transcript, KEY_BYTES);
+	       same(claim->transcript, r->transcript, KEY_BYTES) &&
+	       (!claim->transcript || r->chunks == claim->chunks);
 }
 
 static uint64_t min_u64(uint64_t a, uint64_t b)

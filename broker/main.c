@@ -7,18 +7,14 @@
  * allow-list again.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <sodium.h>
 
-#include "broker/admin.h"
 #include "broker/broker.h"
 #include "broker/metrics.h"
 #include "broker/peers.h"
-#include "broker/queue.h"
-#include "broker/router.h"
 #include "broker/task.h"
 #include "common/httpd/admin.h"
 #include "common/log.h"
@@ -29,7 +25,7 @@ static void on_drained(void *arg, struct alarm *a)
 {
 	struct broker *b = arg;
 
-	if (map_count(b->tasks) == 0 && store_backlog(b->store) == 0)
+	if (!task_moving(b) && store_backlog(b->store) == 0)
 		loop_stop(b->loop);
 	else
 		alarm_set(b->alarms, a, broker_ms(b) + DRAIN_LOOK_MS, on_drained);
@@ -70,80 +66,6 @@ static bool on_ready(void *arg)
 	return !b->draining && store_healthy(b->store);
 }
 
-static void on_problem(void *arg, const char *text)
-{
-	(void)arg;
-	log_error("ledger_broken", L_S("problem", text));
-}
-
-struct loading {
-	struct broker *b;
-	enum err result;
-};
-
-static void on_row(void *arg, const struct store_op *op)
-{
-	struct loading *l = arg;
-	enum err e = registry_apply(l->b->registry, op);
-
-	if (e == ERR_OK)
-		e = ledger_apply(l->b->ledger, op);
-	if (e != ERR_OK && l->result == ERR_OK) {
-		log_error("ledger_broken", L_S("problem", "a row does not fit the others"),
-			  L_U("kind", (uint64_t)op->kind));
-		l->result = e;
-	}
-}
-
-static enum err open_ledger(struct broker *b)
-{
-	struct loading l = { b, ERR_OK };
-	enum err e = store_open(&b->store, b->uv, b->conf.database, &b->epoch);
-
-	if (e != ERR_OK)
-		return e;
-	if (!store_check(b->conf.database, on_problem, NULL)) {
-		log_error("ledger_refused", L_S("database", b->conf.database),
-			  L_S("advice", "restore a backup, or repair it with the broker stopped"));
-		return ERR_FORMAT;
-	}
-	e = store_load(b->store, on_row, &l);
-	if (e == ERR_OK)
-		e = l.result;
-	if (e == ERR_OK && !ledger_check(b->ledger, on_problem, NULL))
-		e = ERR_FORMAT;
-	log_info("ledger_open", L_U("epoch", b->epoch), L_ERR(e));
-	return e;
-}
-
-static void make_parts(struct broker *b)
-{
-	b->clock = clock_open(b->uv, b);
-	b->alarms = clock_alarms(b->clock);
-	b->ledger = ledger_new();
-	b->registry = registry_new();
-	b->verify = verify_open(b->uv);
-	b->peers = peers_new();
-	b->queue = queue_new();
-	b->tasks = map_new(RID_BYTES);
-	b->zctx = zctx_new();
-	do {
-		randombytes_buf(&b->instance, sizeof(b->instance));
-	} while (b->instance == 0);
-}
-
-static void free_tasks(struct broker *b)
-{
-	struct task *t;
-	size_t pos = 0;
-
-	while ((t = map_next(b->tasks, &pos)) != NULL) {
-		alarm_off(b->alarms, &t->alarm);
-		task_free(b, t);
-	}
-	map_free(b->tasks);
-}
-
 static enum err say_ready(struct broker *b)
 {
 	struct buf t = { 0 };
@@ -168,43 +90,9 @@ static enum err say_ready(struct broker *b)
 	return e;
 }
 
-static enum err start(struct broker *b)
+static enum err serve_http(struct broker *b)
 {
-	enum err e = networks_new(&b->networks, b->conf.node_networks);
-
-	if (e == ERR_OK)
-		e = open_ledger(b);
-	if (e == ERR_OK)
-		e = router_open(b);
-	if (e == ERR_OK)
-		e = admin_open(b);
-	if (e == ERR_OK)
-		e = admin_http_open(&b->http, b->uv, b->conf.admin_listen, on_ready, b);
-	if (e != ERR_OK)
-		return e;
-	task_recover(b);
-	peers_start(b);
-	return say_ready(b);
-}
-
-static void stop(struct broker *b)
-{
-	admin_http_close(b->http);
-	zsock_close(b->desk);
-	zsock_close(b->bus);
-	b->desk = b->bus = NULL;
-	zauth_close(b->zauth);
-	verify_close(b->verify);
-	store_close(b->store);
-	free_tasks(b);
-	queue_free(b->queue);
-	peers_free(b->peers);
-	ledger_free(b->ledger);
-	registry_free(b->registry);
-	networks_free(b->networks);
-	clock_close(b->clock);
-	loop_free(b->loop);
-	zctx_free(b->zctx);
+	return admin_http_open(&b->http, b->uv, b->conf.admin_listen, on_ready, b);
 }
 
 static int serve(struct broker *b)
@@ -218,11 +106,13 @@ static int serve(struct broker *b)
 
 	b->loop = loop_new(&ev);
 	b->uv = loop_uv(b->loop);
-	make_parts(b);
 	metrics_register();
-	if (start(b) == ERR_OK)
+	if (broker_open(b, b->uv) == ERR_OK && serve_http(b) == ERR_OK && say_ready(b) == ERR_OK)
 		status = loop_run(b->loop);
-	stop(b);
+	admin_http_close(b->http);
+	broker_close(b);
+	loop_free(b->loop);
+	zctx_free(b->zctx);
 	return status;
 }
 

@@ -143,17 +143,17 @@ bool node_ready(const struct node *n, int64_t now, uint64_t now_ms)
 	return node_current_key(n, now) != NULL;
 }
 
-/* Open after BREAKER_FAILURES in a row; half-open once the pause is over: one
+/* Open after so many failures in a row; half-open once the pause is over: one
  * more failure opens it again, one success closes it. */
-void node_note(struct node *n, bool ok, uint64_t now_ms)
+void node_note(struct node *n, bool ok, const struct breaker *br, uint64_t now_ms)
 {
 	if (ok) {
 		n->failures = 0;
 		n->open_until = 0;
 		return;
 	}
-	if (n->failures < BREAKER_FAILURES)
+	if (n->failures < br->failures)
 		n->failures++;
-	if (n->failures >= BREAKER_FAILURES)
-		n->open_until = now_ms + BREAKER_OPEN_MS;
+	if (n->failures >= br->failures)
+		n->open_until = now_ms + br->open_ms;
 }

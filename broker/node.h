@@ -17,8 +17,12 @@
 
 #define NODE_KEYS 16           /* remembered per node, newest last */
 #define KEY_GRACE_S (600 + 30) /* PROTOCOL 4.5: longest lock and the dispatch deadline */
-#define BREAKER_FAILURES 5     /* in a row open the breaker */
-#define BREAKER_OPEN_MS 10000  /* then nothing new for this long */
+/* When the breaker of a node opens, and for how long nothing new goes there then. */
+struct breaker {
+	uint64_t failures; /* in a row */
+	uint64_t open_ms;
+};
+
 
 struct registry;
 
@@ -102,7 +106,7 @@ bool node_ready(const struct node *n, int64_t now, uint64_t now_ms);
 /* --- changing --- */
 
 /* Notes how an exchange with the node went; opens and closes the breaker. */
-void node_note(struct node *n, bool ok, uint64_t now_ms);
+void node_note(struct node *n, bool ok, const struct breaker *br, uint64_t now_ms);
 
 /* The model of that name, made (with an op) when there is none; *op NULL else. */
 struct model *registry_model_add(struct registry *r, struct slice name, struct store_op **op);

@@ -105,9 +105,10 @@ static void replace(struct broker *b, const struct party *p)
 {
 	struct party *q, *next;
 
-	for (q = b->peers->list[ROLE_WORKER]; q && p->role == ROLE_WORKER; q = next) {
+	for (q = b->peers->list[ROLE_WORKER]; q && p->role == ROLE_WORKER && p->endpoint[0]; q = next) {
 		next = q->next;
-		if (q != p && strcmp(q->endpoint, p->endpoint) == 0)
+		if (q != p && strcmp(q->endpoint, p->endpoint) == 0 &&
+		    (!p->has_key || memcmp(p->key, q->key, KEY_BYTES) == 0))
 			peers_drop(b, q, "replaced at its endpoint");
 	}
 }
@@ -164,6 +165,7 @@ void peers_hello(struct broker *b, struct slice route, const uint8_t *key, struc
 	struct hello h;
 	struct party *p;
 	const char *fault;
+	bool fresh;
 
 	if (hello_decode(msg, &h) != ERR_OK)
 		return;
@@ -173,11 +175,12 @@ void peers_hello(struct broker *b, struct slice route, const uint8_t *key, struc
 		return;
 	}
 	p = map_get(b->peers->instances, &h.instance);
-	if (!p) {
+	fresh = p == NULL;
+	if (fresh)
 		p = party_add(b, &h, key);
-		replace(b, p);
-	}
 	set_route(b, p, route.p);
+	if (fresh)
+		replace(b, p); /* reachable by now: it may get the other's work */
 	p->capacity = h.capacity;
 	p->heard_ms = broker_ms(b);
 	welcome_encode(&w, &out);
@@ -286,6 +289,7 @@ static void on_sweep(void *arg, struct alarm *a)
 				peers_drop(b, p, "silent");
 		}
 	}
+	task_pump(b); /* workers may have room again that said so only by a ping */
 	alarm_set(b->alarms, a, now + b->conf.heartbeat_ms, on_sweep);
 }
 

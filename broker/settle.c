@@ -68,7 +68,8 @@ static bool belongs(const struct task *t, const struct settle *m, struct receipt
 				       .node_key = t->res->node_key,
 				       .model_hash = t->model_hash,
 				       .plain_hash = t->has_plain_hash ? t->plain_hash : NULL,
-				       .transcript = m->transcript.n ? m->transcript.p : NULL };
+				       .transcript = m->transcript.n ? m->transcript.p : NULL,
+				       .chunks = m->transcript.n ? m->chunks : 0 };
 
 	return receipt_decode(m->receipt, r) == ERR_OK && judge_receipt(r, &claim);
 }
@@ -94,11 +95,12 @@ static bool verify(struct broker *b, struct task *t, const struct settle *m, con
 
 static void note_node(struct broker *b, struct task *t, const struct settle *m)
 {
+	struct breaker br = { b->conf.breaker_failures, b->conf.breaker_open_ms };
 	bool reached = m->error != ERR_UNAVAILABLE && m->error != ERR_TIMEOUT && m->error != ERR_NODE &&
 		       m->error != ERR_INTERNAL && m->outcome != SETTLE_LOST;
 
 	if (m->outcome != SETTLE_STOPPED || m->error == ERR_OK)
-		node_note(t->node, reached, broker_ms(b));
+		node_note(t->node, reached, &br, broker_ms(b));
 	if (m->key_unknown) {
 		broker_keep(b, node_drop_key(t->node, t->res->node_key));
 		lock_drop_key(b, t->node->row.id, t->res->node_key);

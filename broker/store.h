@@ -38,6 +38,7 @@ enum store_kind {
 	OP_LOCK,
 	OP_LOCK_END, /* consumed or expired: id of the lock */
 	OP_RESERVE,  /* ERR_EXISTS when the request id was settled before: nothing reserved */
+	OP_PURGE,    /* forgets settlements from before purge.before, at most PURGE_ROWS of them */
 	OP_SETTLE,   /* ends the reservation, bills the stack, counts usage */
 	OP_KINDS
 };
@@ -160,6 +161,12 @@ struct row_settlement {
 	int64_t at;
 };
 
+#define PURGE_ROWS 1000
+
+struct row_purge {
+	int64_t before; /* Unix seconds */
+};
+
 #define STORE_TEXTS 3
 
 /* One change.  Allocated with store_op_new, owned by the store once submitted. */
@@ -188,6 +195,7 @@ struct store_op {
 		struct row_lock lock;
 		struct row_reservation reservation;
 		struct row_settlement settlement;
+		struct row_purge purge;
 	} u;
 };
 

@@ -68,6 +68,8 @@
 	  "INSERT INTO settlements (request, user, stack, node, model, endpoint, units, billed, prompt, "    \
 	  "completion, outcome, error, flags, receipt_hash, chunks, bytes, at) "                             \
 	  "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                      \
+	S(S_PURGE, "DELETE FROM settlements WHERE id IN "                                                    \
+		   "(SELECT id FROM settlements WHERE at < ? LIMIT ?)")                                      \
 	S(S_USAGE, "INSERT INTO usage (user, model, day, requests, prompt, completion, billed) "             \
 		   "VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6) ON CONFLICT (user, model, day) DO UPDATE SET "        \
 		   "requests = requests + 1, prompt = prompt + ?4, completion = completion + ?5, billed = "  \
@@ -307,6 +309,8 @@ enum err backend_exec(struct backend *b, struct store_op *op)
 		return one_row(run(b, S_LOCK_END, &rows, "i", I(op->u.lock.id)), &rows);
 	case OP_RESERVE:
 		return put_reservation(b, op);
+	case OP_PURGE:
+		return run(b, S_PURGE, NULL, "ii", op->u.purge.before, I(PURGE_ROWS));
 	case OP_SETTLE:
 		return put_settlement(b, &op->u.settlement);
 	default:

@@ -40,6 +40,18 @@ void task_state(struct broker *b, struct task *t, enum task_state to)
 	t->since_ms = broker_ms(b);
 }
 
+bool task_moving(const struct broker *b)
+{
+	const struct task *t;
+	size_t pos = 0;
+
+	while ((t = map_next(b->tasks, &pos)) != NULL) {
+		if (t->state != TASK_UNCLAIMED && t->state != TASK_ORPHANED)
+			return true;
+	}
+	return false;
+}
+
 struct task *task_find(const struct broker *b, const uint8_t rid[RID_BYTES])
 {
 	return map_get(b->tasks, rid);
@@ -139,9 +151,10 @@ void task_commit(struct broker *b, struct task *t, struct row_settlement *row)
 	row->at = broker_now();
 	stat_inc(&metrics.units_billed, (int64_t)row->billed);
 	metrics_settled(row->outcome);
-	log_info("settled", L_RID(t->rid), L_U("user", t->user->id), L_U("stack", t->res->stack->id),
-		 L_U("node", t->res->node), L_U("reserved", t->res->units), L_U("billed", row->billed),
-		 L_U("outcome", row->outcome), L_U("flags", row->flags), L_U("attempt", t->attempt));
+	LOG(row->outcome == SETTLE_COMPLETE && !row->flags ? LOG_DEBUG : LOG_INFO, "settled", L_RID(t->rid),
+	    L_U("user", t->user->id), L_U("stack", t->res->stack->id), L_U("node", t->res->node),
+	    L_U("reserved", t->res->units), L_U("billed", row->billed), L_U("outcome", row->outcome),
+	    L_U("flags", row->flags), L_U("attempt", t->attempt));
 	op = ledger_settle(b->ledger, t->res, row);
 	t->res = NULL;
 	broker_commit(b, op, on_settled, t);

@@ -123,6 +123,10 @@ void task_unattach(struct task *t);
 /* The only way to another state. */
 void task_state(struct broker *b, struct task *t, enum task_state to);
 
+/* Whether any task still needs this life of the broker: what is unclaimed or
+ * orphaned waits in the store just as well. */
+bool task_moving(const struct broker *b);
+
 /* The name of a state (static). */
 const char *task_state_name(enum task_state s);
 

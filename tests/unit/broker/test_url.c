@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Node URLs and networks: what passes, and what is refused before anybody
+ * connects.
+ */
+#include "tests/unit/broker/test.h"
+
+#include <string.h>
+
+#include "broker/url.h"
+
+static enum err check(const char *url, const char *nets)
+{
+	struct networks *n;
+	size_t bare;
+	enum err e;
+
+	assert_int_equal(networks_new(&n, nets), ERR_OK);
+	e = url_check(slice_str(url), n, &bare);
+	if (e == ERR_OK)
+		assert_true(bare <= strlen(url) && url[bare - 1] != '/');
+	networks_free(n);
+	return e;
+}
+
+static void good(void **state)
+{
+	(void)state;
+	assert_int_equal(check("https://node.example.com", ""), ERR_OK);
+	assert_int_equal(check("https://node.example.com/", ""), ERR_OK);
+	assert_int_equal(check("https://node.example.com:8443", ""), ERR_OK);
+	assert_int_equal(check("https://203.0.113.9:1", ""), ERR_OK);
+	assert_int_equal(check("https://[2001:db8::1]:65535", ""), ERR_OK);
+	assert_int_equal(check("http://127.0.0.1:9000", "127.0.0.0/8"), ERR_OK);
+	assert_int_equal(check("http://[fd00::7]:9000", "10.0.0.0/8 fd00::/8"), ERR_OK);
+}
+
+static void bad(void **state)
+{
+	static const char *const urls[] = {
+		"",
+		"https://",
+		"https:///",
+		"http://",
+		"ftp://node.example.com",
+		"HTTPS://node.example.com",
+		"//node.example.com",
+		"https://user@node.example.com",
+		"https://user:pw@node.example.com",
+		"https://node.example.com?x=1",
+		"https://node.example.com/?x",
+		"https://node.example.com#f",
+		"https://node.example.com/path",
+		"https://node.example.com//",
+		"https://node.example.com:",
+		"https://node.example.com:0",
+		"https://node.example.com:65536",
+		"https://node.example.com:08",
+		"https://node.example.com:-1",
+		"https://node.example.com:80x",
+		"https://node.example.com\\@evil",
+		"https://node example.com",
+		"https://node.example.com\n",
+		"https://-node.example.com",
+		"https://.example.com",
+		"https://[::1",
+		"https://[node]",
+		"https://[127.0.0.1]",
+		"https://[fe80::1%25eth0]",
+		"https://n\xc3\xb6"
+		"de.example",
+	};
+	char longest[700];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++)
+		assert_int_equal(check(urls[i], "0.0.0.0/0 ::/0"), ERR_FORMAT);
+	memset(longest, 'a', sizeof(longest));
+	memcpy(longest, "https://", 8);
+	longest[699] = 0;
+	assert_int_equal(check(longest, ""), ERR_FORMAT);
+}
+
+static void plain_http_only_inside(void **state)
+{
+	(void)state;
+	assert_int_equal(check("http://127.0.0.1:9000", ""), ERR_RANGE);
+	assert_int_equal(check("http://126.255.255.255:9000", "127.0.0.0/8"), ERR_RANGE);
+	assert_int_equal(check("http://128.0.0.0:9000", "127.0.0.0/8"), ERR_RANGE);
+	assert_int_equal(check("http://10.1.2.128", "10.1.2.0/25"), ERR_RANGE);
+	assert_int_equal(check("http://10.1.2.127", "10.1.2.0/25"), ERR_OK);
+	assert_int_equal(check("http://node.example.com", "0.0.0.0/0 ::/0"),
+			 ERR_RANGE);                                            /* a name proves nothing */
+	assert_int_equal(check("http://2130706433", "127.0.0.0/8"), ERR_RANGE); /* nor do odd spellings */
+	assert_int_equal(check("http://0x7f.0.0.1", "127.0.0.0/8"), ERR_RANGE);
+	assert_int_equal(check("http://[::ffff:127.0.0.1]", "127.0.0.0/8"), ERR_RANGE);
+}
+
+static void network_lists(void **state)
+{
+	static const char *const wrong[] = { "10.0.0.0",    "10.0.0.0/33",
+					     "10.0.0.0/",   "/8",
+					     "::/129",      "x/8",
+					     "10.0.0.0/-1", "10.0.0.0/8,10.1.0.0/16",
+					     "10.0.0/8" };
+	struct networks *n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_int_equal(networks_new(&n, wrong[i]), ERR_FORMAT);
+	assert_int_equal(networks_new(&n, "  10.0.0.0/8   ::1/128 "), ERR_OK);
+	assert_true(networks_hold(n, SLICE_STR("10.255.0.1")));
+	assert_true(networks_hold(n, SLICE_STR("::1")));
+	assert_false(networks_hold(n, SLICE_STR("::2")));
+	assert_false(networks_hold(n, SLICE_STR("11.0.0.1")));
+	assert_false(networks_hold(n, SLICE_STR("")));
+	networks_free(n);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good),
+		cmocka_unit_test(bad),
+		cmocka_unit_test(plain_http_only_inside),
+		cmocka_unit_test(network_lists),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
