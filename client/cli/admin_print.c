@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "client/cli/admin.h"
 #include "client/fault.h"
@@ -13,12 +14,29 @@
 #define COLUMNS_MAX 24
 #define CELL_MAX 96
 
-static void cell(const json_t *v, char out[CELL_MAX])
+/* Members that are times come as numbers: days or seconds since 1970. */
+static bool as_time(const char *name, const json_t *v, char out[CELL_MAX])
+{
+	static const char *const seconds[] = { "created", "last_used", "seen", "admitted", "expires" };
+	bool day = !strcmp(name, "day"), time = day;
+	time_t t = (time_t)json_integer_value(v);
+	struct tm tm;
+
+	for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++)
+		time = time || !strcmp(name, seconds[i]);
+	if (!time || t <= 0)
+		return false;
+	t *= day ? 86400 : 1;
+	return gmtime_r(&t, &tm) && strftime(out, CELL_MAX, day ? "%Y-%m-%d" : "%Y-%m-%dT%H:%M:%SZ", &tm) > 0;
+}
+
+static void cell(const char *name, const json_t *v, char out[CELL_MAX])
 {
 	char *text = json_is_string(v) || !v ? NULL : json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
 	const char *s = json_is_string(v) ? json_string_value(v) : json_is_null(v) ? "-" : text;
 
-	fault_safe(out, CELL_MAX, slice_str(s ? s : "-"));
+	if (!as_time(name, v, out))
+		fault_safe(out, CELL_MAX, slice_str(s ? s : "-"));
 	free(text);
 }
 
@@ -28,7 +46,7 @@ static void row(const json_t *object, const char *const names[], const size_t wi
 
 	for (size_t i = 0; i < n; i++) {
 		if (object)
-			cell(json_object_get(object, names[i]), text);
+			cell(names[i], json_object_get(object, names[i]), text);
 		else
 			snprintf(text, sizeof(text), "%s", names[i]);
 		printf("%-*s%s", i + 1 < n ? (int)widths[i] : 0, text, i + 1 < n ? "  " : "\n");
@@ -53,7 +71,7 @@ static void table(const json_t *array)
 	json_array_foreach(array, i, object)
 	{
 		for (size_t k = 0; k < n; k++) {
-			cell(json_object_get(object, names[k]), text);
+			cell(names[k], json_object_get(object, names[k]), text);
 			if (strlen(text) > widths[k])
 				widths[k] = strlen(text);
 		}
@@ -80,7 +98,7 @@ void admin_print(const struct admin_where *w, const json_t *reply, const char *m
 	} else {
 		json_object_foreach((json_t *)reply, key, v)
 		{
-			cell(v, text);
+			cell(key, v, text);
 			printf("%s %s\n", key, text);
 		}
 	}

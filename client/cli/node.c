@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cli/admin.h"
 #include "client/cli/cli.h"
@@ -26,7 +27,8 @@ static bool key_text(const char *given, char out[B64_LEN(32) + 1])
 {
 	uint8_t key[32];
 
-	if (b64_decode_exact(slice_str(given), key, sizeof(key)) && key_load_public(given, key)) {
+	if (b64_decode_exact(slice_str(given), key, sizeof(key)) &&
+	    (access(given, R_OK) || key_load_public(given, key))) {
 		fprintf(stderr, "sealway node: %s is neither a key nor a file with one\n", given);
 		return false;
 	}

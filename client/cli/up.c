@@ -292,6 +292,7 @@ static int run(struct up *u)
 	uv_close((uv_handle_t *)&u->timer, NULL);
 	uv_close((uv_handle_t *)&u->child_signal, NULL);
 	loop_free(u->loop);
+	up_clear_run();
 	return u->status;
 }
 

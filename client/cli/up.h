@@ -79,6 +79,9 @@ bool up_find_programs(struct up *u);
 bool up_setup(struct up *u);
 bool up_write_pins(const struct up *u);
 
+/* Empties D/run: sockets and ready files of processes that have ended. */
+void up_clear_run(void);
+
 /* Writes text to path by rename, mode 0600.  False: said. */
 bool up_write(const char *path, struct slice text);
 

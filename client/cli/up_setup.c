@@ -3,6 +3,7 @@
  * The data directory: made 0700, locked against a second `up`, entered.  Keys
  * are made on the first run and kept.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -81,6 +82,18 @@ static bool make_keys(const struct up *u)
 	return true;
 }
 
+void up_clear_run(void)
+{
+	DIR *d = opendir("run");
+	const struct dirent *e;
+
+	while (d && (e = readdir(d)) != NULL)
+		if (e->d_name[0] != '.')
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+}
+
 bool up_setup(struct up *u)
 {
 	static const char *const dirs[] = { "keys", "conf", "run", "log" };
@@ -91,6 +104,7 @@ bool up_setup(struct up *u)
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
 		if (!keys_dir(dirs[i]))
 			return false;
+	up_clear_run(); /* what a killed run left behind */
 	return make_keys(u);
 }
 
