@@ -142,7 +142,7 @@ class Client:
         h = {"Authorization": f"Bearer {self.token}"} if auth else {}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
-        if body is not None:
+        if body is not None and "content-type" not in {k.lower() for k in headers or {}}:
             h["Content-Type"] = "application/json"
         h.update(headers or {})
         c = self.connect()
@@ -205,13 +205,18 @@ class Client:
 
     @staticmethod
     def read_events(r, on_event):
-        events, kind, data = [], "message", []
+        events, kind, data, buffer = [], "message", [], b""
         try:
             while True:
-                line = r.readline()
-                if not line:
+                while b"\n" not in buffer:
+                    got = r.read1(65536)  # readline() would take a cut for an end
+                    if not got:
+                        break
+                    buffer += got
+                if not buffer:
                     break
-                line = line.rstrip(b"\r\n").decode()
+                line, _, buffer = buffer.partition(b"\n")
+                line = line.decode()
                 if not line:
                     if data:
                         events.append((kind, "\n".join(data)))
