@@ -18,6 +18,7 @@
 
 #define SILENT_INTERVALS 3
 #define INTERVAL_MIN_MS 20
+#define CONNECTING_MS 50 /* greeting again while there is no connection to greet on */
 #define INTERVAL_MAX_MS 60000
 #define NAME_MAX_BYTES 64
 #define LINK_HWM 10000 /* settlements and POSTEDs of a whole capacity, and then some */
@@ -66,14 +67,17 @@ enum err link_send(struct link *l, struct slice bytes)
 }
 
 /* HELLO and PING are repeated anyway: that one got lost means nothing. */
-static void send_buf(struct link *l, struct buf *b)
+static bool send_buf(struct link *l, struct buf *b)
 {
-	if (send_bytes(l, buf_slice(b)) != ERR_OK)
+	enum err e = send_bytes(l, buf_slice(b));
+
+	if (e)
 		log_debug("broker.not_connected", L_U("broker", l->o.number));
 	buf_free(b);
+	return e == ERR_OK;
 }
 
-static void say_hello(struct link *l)
+static bool say_hello(struct link *l)
 {
 	struct hello m = {
 		.role = ROLE_WORKER,
@@ -88,7 +92,7 @@ static void say_hello(struct link *l)
 	struct buf b = { 0 };
 
 	hello_encode(&m, &b);
-	send_buf(l, &b);
+	return send_buf(l, &b);
 }
 
 static void say_ping(struct link *l)
@@ -108,6 +112,7 @@ static void say_ping(struct link *l)
 static void on_tick(uv_timer_t *t)
 {
 	struct link *l = t->data;
+	uint64_t next = l->o.interval_ms;
 
 	if (l->up && loop_now(l->o.uv) - l->heard > (uint64_t)SILENT_INTERVALS * l->o.interval_ms)
 		set_up(l, false);
@@ -116,14 +121,9 @@ static void on_tick(uv_timer_t *t)
 	l->resync = false;
 	if (l->up)
 		say_ping(l);
-	else
-		say_hello(l);
-}
-
-static void start_ticking(struct link *l, uint32_t interval_ms)
-{
-	l->o.interval_ms = interval_ms;
-	uv_timer_start(&l->timer, on_tick, interval_ms, interval_ms);
+	else if (!say_hello(l) && next > CONNECTING_MS)
+		next = CONNECTING_MS;
+	uv_timer_start(&l->timer, on_tick, next, 0);
 }
 
 /* --- what the broker says --- */
@@ -137,9 +137,8 @@ static enum err take_welcome(struct link *l, struct slice bytes)
 		return e;
 	l->epoch = m.epoch;
 	l->instance = m.instance;
-	if (m.interval_ms >= INTERVAL_MIN_MS && m.interval_ms <= INTERVAL_MAX_MS &&
-	    m.interval_ms != l->o.interval_ms)
-		start_ticking(l, m.interval_ms);
+	if (m.interval_ms >= INTERVAL_MIN_MS && m.interval_ms <= INTERVAL_MAX_MS)
+		l->o.interval_ms = m.interval_ms;
 	set_up(l, true);
 	l->o.ev.welcome(l->o.ev.arg, l->o.number);
 	if (l->draining)
@@ -301,8 +300,7 @@ enum err link_open(const struct link_opts *o, struct link **out)
 		link_close(l);
 		return e;
 	}
-	start_ticking(l, o->interval_ms);
-	uv_timer_start(&l->timer, on_tick, 0, o->interval_ms);
+	uv_timer_start(&l->timer, on_tick, 0, 0);
 	*out = l;
 	return ERR_OK;
 }

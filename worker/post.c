@@ -101,7 +101,7 @@ static void on_head(void *arg, int status, const char *type)
 	struct task *t = arg;
 
 	t->status = status;
-	stat_observe(&metrics.first_byte, (loop_now(t->all->o.uv) - t->posted_ms) * MS);
+	stat_observe(&metrics.first_byte, uv_hrtime() / 1000 - t->posted_us);
 	if (status != 200)
 		return;
 	if (t->state == TASK_POSTED)
@@ -188,7 +188,7 @@ static void on_done(void *arg, enum upstream_result result)
 	enum err e = result_error(result);
 
 	t->up = NULL;
-	stat_observe(&metrics.whole, (loop_now(t->all->o.uv) - t->posted_ms) * MS);
+	stat_observe(&metrics.whole, uv_hrtime() / 1000 - t->posted_us);
 	if (t->status && t->status != 200)
 		e = status_error(t);
 	else if (!e)

@@ -310,8 +310,9 @@ static void on_subscription(struct publish *p, struct slice frame)
 	struct slice name = slice_of(frame.p + 1, frame.n - 1);
 	bool present = frame.p[0] == 1;
 
-	if (!t) {
-		log_warn("publish.unknown_topic", L_U("bytes", frame.n));
+	if (!t) { /* the end of one that was taken back is nothing new */
+		if (present)
+			log_warn("publish.unknown_topic", L_U("bytes", frame.n));
 		return;
 	}
 	if (present && !key_fits(p, t)) {

@@ -91,7 +91,7 @@ static struct task *task_new(struct tasks *all, unsigned from, const struct work
 	hash(t->model_hash, t->w.model);
 	zmsg_move(&t->body, body);
 	t->state = TASK_POSTED;
-	t->posted_ms = loop_now(all->o.uv);
+	t->posted_us = uv_hrtime() / 1000;
 	t->transcript = hash_new();
 	t->publishing = true;
 	t->credit = CREDIT_INITIAL;

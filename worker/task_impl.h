@@ -41,7 +41,7 @@ struct task {
 	uv_timer_t timer; /* end of stopping */
 	struct upstream_req *up, *stop_call;
 	struct receipt_fetch *fetch;
-	uint64_t posted_ms;
+	uint64_t posted_us;
 	int status;
 	bool stopped; /* we told the node to stop */
 
