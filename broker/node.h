@@ -23,7 +23,6 @@ struct breaker {
 	uint64_t open_ms;
 };
 
-
 struct registry;
 
 struct model {

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The store on a temporary database: what is committed comes back, in order and
+ * exactly once; broken ledgers are found; a database that cannot be written makes
+ * ops wait, not fail.
+ */
+#include "tests/unit/broker/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <signal.h>
+#include <uv.h>
+
+#include "broker/ledger.h"
+#include "broker/node.h"
+#include "broker/store.h"
+#include "common/hash.h"
+#include "proto/settle.h"
+#include "tests/unit/broker/disk.h"
+
+static uv_loop_t loop;
+static unsigned done, exists;
+
+static void on_done(void *arg, enum err result)
+{
+	(void)arg;
+	done++;
+	exists += result == ERR_EXISTS;
+}
+
+static struct store *opened(const char *path, uint64_t *epoch)
+{
+	struct store *s;
+
+	assert_int_equal(store_open(&s, &loop, path, epoch), ERR_OK);
+	return s;
+}
+
+static void closed(struct store *s)
+{
+	store_close(s);
+	uv_run(&loop, UV_RUN_DEFAULT);
+}
+
+static void submit(struct store *s, struct store_op *op)
+{
+	op->done = on_done;
+	store_submit(s, op);
+}
+
+/* Runs the loop until n callbacks have come. */
+static void until(unsigned n)
+{
+	while (done < n)
+		uv_run(&loop, UV_RUN_ONCE);
+	assert_int_equal(done, n);
+}
+
+static int setup(void **state)
+{
+	*state = (void *)disk_new();
+	done = exists = 0;
+	return uv_loop_init(&loop);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	disk_free();
+	return uv_loop_close(&loop);
+}
+
+static void on_problem(void *arg, const char *text)
+{
+	unsigned *n = arg;
+
+	if (n)
+		(*n)++;
+	else
+		print_error("%s\n", text);
+}
+
+struct world {
+	struct ledger *l;
+	struct registry *r;
+	unsigned rows;
+};
+
+static void on_row(void *arg, const struct store_op *op)
+{
+	struct world *w = arg;
+
+	assert_int_equal(registry_apply(w->r, op), ERR_OK);
+	assert_int_equal(ledger_apply(w->l, op), ERR_OK);
+	w->rows++;
+}
+
+static struct world loaded(struct store *s)
+{
+	struct world w = { ledger_new(), registry_new(), 0 };
+
+	assert_int_equal(store_load(s, on_row, &w), ERR_OK);
+	assert_true(ledger_check(w.l, on_problem, NULL));
+	return w;
+}
+
+static void world_free(struct world *w)
+{
+	ledger_free(w->l);
+	registry_free(w->r);
+}
+
+static struct user *seed(struct store *s, struct ledger *l, struct registry *r)
+{
+	struct row_node row = {
+		.id = 1, .state = NODE_ACTIVE, .sign_key = { 5 }, .counter = 44, .validity_s = 90
+	};
+	struct row_sub offer = {
+		.price = 1000, .max_concurrent = 4, .max_units = 77, .lock_units = 7, .active = true
+	};
+	struct node_key key = { .key = { 8 }, .counter = 3, .not_after = 2000, .has_statement = true };
+	uint8_t h[KEY_BYTES] = { 1 };
+	struct store_op *op, *ops[2];
+	struct model *m;
+	struct node *n;
+	struct user *u;
+
+	assert_int_equal(ledger_user_add(l, SLICE_STR("alice"), 1, &u, &op), ERR_OK);
+	submit(s, op);
+	assert_int_equal(ledger_fund(l, u, 50000, "test", "start", 2, &op), ERR_OK);
+	submit(s, op);
+	assert_int_equal(ledger_token_add(l, u, h, SLICE_STR("laptop"), "wxyz", 3, &op), ERR_OK);
+	submit(s, op);
+	assert_int_equal(
+		registry_node_add(r, &row, SLICE_STR("https://n"), SLICE_STR("DE"), SLICE_STR("0.1"), &n),
+		ERR_OK);
+	submit(s, node_op(n));
+	m = registry_model_add(r, SLICE_STR("demo"), &op);
+	submit(s, op);
+	submit(s, node_set_sub(n, m, &offer));
+	memset(key.signature, 'A', 132);
+	node_set_key(n, &key, 1000, ops);
+	submit(s, ops[0]);
+	submit(s, node_set_evidence(n, SLICE_STR("proof"), h, 9));
+	until(8);
+	return u;
+}
+
+static void everything_comes_back(void **state)
+{
+	const char *path = *state;
+	uint64_t e1, e2;
+	struct store *s = opened(path, &e1);
+	struct world w = loaded(s), again;
+	struct user *u = seed(s, w.l, w.r);
+	uint8_t key[KEY_BYTES] = { 8 }, rid[RID_BYTES] = { 3 }, h[KEY_BYTES] = { 1 };
+	struct reserve_ask ask = {
+		.rid = rid, .units = 300, .node_key = key, .endpoint = 2, .epoch = 1, .now = 6
+	};
+	struct reservation *res;
+	struct store_op *op;
+	struct stack *st;
+	struct node *n;
+	struct lock *k;
+
+	assert_int_equal(w.rows, 0);
+	assert_int_equal(ledger_buy(w.l, u, 1, 1, 1000, 1000, 5, &st, &op), ERR_OK);
+	submit(s, op);
+	assert_int_equal(ledger_lock(w.l, st, key, 400, 10, 20, &k, &op), ERR_OK);
+	submit(s, op);
+	assert_int_equal(ledger_reserve(w.l, st, &ask, &res, &op), ERR_OK);
+	submit(s, op);
+	until(11);
+	closed(s);
+	assert_true(store_check(path, on_problem, NULL));
+	s = opened(path, &e2);
+	assert_true(e2 > e1);
+	again = loaded(s);
+	u = ledger_user_named(again.l, SLICE_STR("alice"));
+	assert_true(u && u->balance == 50000 - 1);
+	st = ledger_stack(again.l, st->id);
+	assert_true(st && st->bought == 1000 && st->reserved == 700 && stack_free(st) == 300);
+	res = ledger_reservation(again.l, rid);
+	assert_true(res && res->units == 300 && res->endpoint == 2 && res->epoch == 1);
+	assert_memory_equal(res->node_key, key, KEY_BYTES);
+	assert_true(st->locks && st->locks->units == 400 && st->locks->expires_ms == 20);
+	assert_string_equal(ledger_token(again.l, h)->name, "laptop");
+	n = registry_node(again.r, 1);
+	assert_true(n && n->row.counter == 44 && n->row.validity_s == 90 && n->n_keys == 1);
+	assert_true(node_current_key(n, 1500) && !node_current_key(n, 2000));
+	assert_string_equal(n->country, "DE");
+	assert_true(n->evidence.n == 5 && n->evidence_at == 9);
+	assert_true(registry_model(again.r, SLICE_STR("demo"))->subs[0]->max_units == 77);
+	closed(s);
+	world_free(&w);
+	world_free(&again);
+}
+
+static void settled_once_for_ever(void **state)
+{
+	const char *path = *state;
+	uint64_t epoch;
+	struct store *s = opened(path, &epoch);
+	struct world w = loaded(s);
+	struct user *u = seed(s, w.l, w.r);
+	uint8_t key[KEY_BYTES] = { 8 }, rid[RID_BYTES] = { 3 };
+	struct reserve_ask ask = {
+		.rid = rid, .units = 300, .node_key = key, .endpoint = 2, .epoch = 1, .now = 6
+	};
+	struct row_settlement row = { .billed = 120,
+				      .prompt = 20,
+				      .completion = 100,
+				      .outcome = SETTLE_COMPLETE,
+				      .has_receipt = true,
+				      .at = 86400 };
+	struct reservation *res;
+	struct store_op *op;
+	struct stack *st;
+
+	assert_int_equal(ledger_buy(w.l, u, 1, 1, 1000, 1000, 5, &st, &op), ERR_OK);
+	submit(s, op);
+	assert_int_equal(ledger_reserve(w.l, st, &ask, &res, &op), ERR_OK);
+	submit(s, op);
+	submit(s, ledger_settle(w.l, res, &row));
+	until(11);
+	assert_int_equal(exists, 0);
+	/* a gateway that draws the same request id again gets nothing */
+	assert_int_equal(ledger_reserve(w.l, st, &ask, &res, &op), ERR_OK);
+	submit(s, op);
+	until(12);
+	assert_int_equal(exists, 1);
+	ledger_unreserve(w.l, res);
+	closed(s);
+	assert_int_equal(disk_int("SELECT spent FROM stacks"), 120);
+	assert_int_equal(disk_int("SELECT count(*) FROM reservations"), 0);
+	assert_int_equal(disk_int("SELECT billed FROM usage WHERE day = 1"), 120);
+	assert_int_equal(disk_int("SELECT count(*) FROM settlements WHERE length(request) = 32 AND "
+				  "length(receipt_hash) = 32"),
+			 1);
+	assert_true(store_check(path, on_problem, NULL));
+	world_free(&w);
+}
+
+/* Many groups, with the callbacks in the order of the submits. */
+static uintptr_t last;
+
+static void in_order(void *arg, enum err result)
+{
+	assert_int_equal(result, ERR_OK);
+	assert_int_equal((uintptr_t)arg, last + 1);
+	last++;
+}
+
+static void thousands_in_order(void **state)
+{
+	const char *path = *state;
+	uint64_t epoch;
+	struct store *s = opened(path, &epoch);
+	struct world w = loaded(s);
+	struct user *u = seed(s, w.l, w.r);
+	struct store_op *op;
+
+	last = 0;
+	for (uintptr_t i = 1; i <= 5000; i++) {
+		assert_int_equal(ledger_fund(w.l, u, i % 2 ? 7 : -3, "test", "walk", 2, &op), ERR_OK);
+		op->done = in_order;
+		op->arg = (void *)i;
+		store_submit(s, op);
+	}
+	while (last < 5000)
+		uv_run(&loop, UV_RUN_ONCE);
+	assert_int_equal(store_backlog(s), 0);
+	closed(s);
+	assert_int_equal(disk_int("SELECT balance FROM users"), 50000 + 5000 / 2 * 4);
+	assert_int_equal(disk_int("SELECT count(*) FROM journal"), 5001);
+	assert_true(store_check(path, on_problem, NULL));
+	world_free(&w);
+}
+
+static void closing_commits_what_waits(void **state)
+{
+	const char *path = *state;
+	uint64_t epoch;
+	struct store *s = opened(path, &epoch);
+	struct world w = loaded(s);
+	struct user *u = seed(s, w.l, w.r);
+	struct store_op *op;
+
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(ledger_fund(w.l, u, 1, "test", "walk", 2, &op), ERR_OK);
+		store_submit(s, op);
+	}
+	closed(s); /* without a turn of the loop in between */
+	assert_int_equal(disk_int("SELECT balance FROM users"), 51000);
+	world_free(&w);
+}
+
+static void one_broker_at_a_time(void **state)
+{
+	const char *path = *state;
+	uint64_t epoch;
+	struct store *s = opened(path, &epoch), *other = NULL;
+
+	assert_int_equal(store_open(&other, &loop, path, &epoch), ERR_EXISTS);
+	assert_null(other);
+	closed(s);
+	s = opened(path, &epoch);
+	assert_true(epoch == 2);
+	closed(s);
+}
+
+static void newer_schemas_are_left_alone(void **state)
+{
+	const char *path = *state;
+	uint64_t epoch;
+	struct store *s = opened(path, &epoch);
+
+	closed(s);
+	assert_true(disk_sql("INSERT INTO schema_version VALUES (1000, 1)"));
+	assert_int_equal(store_open(&s, &loop, path, &epoch), ERR_VERSION);
+}
+
+static void not_a_database(void **state)
+{
+	const char *path = *state;
+	struct store *s;
+	uint64_t epoch;
+	FILE *f = fopen(path, "w");
+
+	for (int i = 0; i < 1000; i++)
+		fputs("this is no ledger\n", f);
+	fclose(f);
+	assert_int_equal(store_open(&s, &loop, path, &epoch), ERR_IO);
+	assert_int_equal(store_open(&s, &loop, "/nonexistent/ledger.db", &epoch), ERR_IO);
+	assert_false(store_check("/nonexistent/ledger.db", on_problem, NULL));
+}
+
+/* Each law, broken from outside. */
+static void a_broken_ledger_is_found(void **state)
+{
+	static const struct {
+		const char *breaks, *mends;
+	} cases[] = {
+		{ "UPDATE users SET balance = balance + 1", "UPDATE users SET balance = balance - 1" },
+		{ "UPDATE journal SET balance_after = balance_after + 1 WHERE id = 1",
+		  "UPDATE journal SET balance_after = balance_after - 1 WHERE id = 1" },
+		{ "UPDATE stacks SET paid = paid + 1", "UPDATE stacks SET paid = paid - 1" },
+		{ "UPDATE stacks SET spent = spent + 1", "UPDATE stacks SET spent = spent - 1" },
+		{ "UPDATE locks SET units = units + 1000", "UPDATE locks SET units = units - 1000" },
+		{ "UPDATE reservations SET units = units + 1000",
+		  "UPDATE reservations SET units = units - 1000" },
+		{ "UPDATE locks SET stack = stack + 1", "UPDATE locks SET stack = stack - 1" },
+	};
+	const char *path = *state;
+	uint64_t epoch;
+	struct store *s = opened(path, &epoch);
+	struct world w = loaded(s);
+	struct user *u = seed(s, w.l, w.r);
+	uint8_t key[KEY_BYTES] = { 8 }, rid[RID_BYTES] = { 3 };
+	struct reserve_ask ask = { .rid = rid, .units = 300, .node_key = key, .endpoint = 2, .epoch = 1 };
+	struct reservation *res;
+	struct store_op *op;
+	struct stack *st;
+	struct lock *k;
+	unsigned found;
+
+	assert_int_equal(ledger_buy(w.l, u, 1, 1, 1000, 1000, 5, &st, &op), ERR_OK);
+	submit(s, op);
+	assert_int_equal(ledger_lock(w.l, st, key, 400, 10, 20, &k, &op), ERR_OK);
+	submit(s, op);
+	assert_int_equal(ledger_reserve(w.l, st, &ask, &res, &op), ERR_OK);
+	submit(s, op);
+	until(11);
+	assert_true(store_check(path, on_problem, NULL)); /* also while it serves */
+	closed(s);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_true(disk_sql(cases[i].breaks));
+		found = 0;
+		assert_false(store_check(path, on_problem, &found));
+		assert_true(found >= 1);
+		assert_true(disk_sql(cases[i].mends));
+		assert_true(store_check(path, on_problem, NULL));
+	}
+	world_free(&w);
+}
+
+/* No file may grow: what a full disk does.  Ops wait, and go through once there is room. */
+static void a_full_disk_delays_and_does_not_lose(void **state)
+{
+	const char *path = *state;
+	struct rlimit none = { 0, RLIM_INFINITY }, all = { RLIM_INFINITY, RLIM_INFINITY };
+	uint64_t epoch;
+	struct store *s = opened(path, &epoch);
+	struct world w = loaded(s);
+	struct user *u = seed(s, w.l, w.r);
+	struct store_op *op;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_true(store_healthy(s));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	assert_int_equal(ledger_fund(w.l, u, 11, "test", "full", 2, &op), ERR_OK);
+	submit(s, op);
+	for (int i = 0; i < 100 && store_healthy(s); i++) {
+		uv_run(&loop, UV_RUN_NOWAIT);
+		uv_sleep(20);
+	}
+	assert_false(store_healthy(s));
+	assert_int_equal(done, 8);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+	until(9);
+	assert_true(store_healthy(s));
+	closed(s);
+	assert_int_equal(disk_int("SELECT balance FROM users"), 50011);
+	assert_true(store_check(path, on_problem, NULL));
+	world_free(&w);
+}
+
+static void purging(void **state)
+{
+	const char *path = *state;
+	uint64_t epoch;
+	struct store *s = opened(path, &epoch);
+	struct store_op *op = store_op_new(OP_PURGE);
+
+	assert_true(disk_sql("INSERT INTO users VALUES (1, 'a', 0, 1)"));
+	assert_true(disk_sql("INSERT INTO models VALUES (1, 'm')"));
+	assert_true(disk_sql("INSERT INTO nodes VALUES (1, zeroblob(32), '', '', '', 0, 0, 1, 0, 0, 0, 0)"));
+	assert_true(disk_sql("INSERT INTO stacks VALUES (1, 1, 1, 1, 10, 0, 0, 0, 0)"));
+	assert_true(disk_sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
+			     "INSERT INTO settlements SELECT i, 'r' || i, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, '', "
+			     "0, NULL, 0, 0, i FROM n"));
+	op->u.purge.before = 1201;
+	submit(s, op);
+	until(1);
+	assert_int_equal(disk_int("SELECT count(*) FROM settlements"), 500); /* a bounded number at a time */
+	op = store_op_new(OP_PURGE);
+	op->u.purge.before = 1201;
+	submit(s, op);
+	until(2);
+	assert_int_equal(disk_int("SELECT min(at) FROM settlements"), 1201);
+	closed(s);
+}
+
+static void on_usage(void *arg, const struct usage_row *r)
+{
+	uint64_t *sum = arg;
+
+	*sum += r->billed;
+}
+
+static void usage(void **state)
+{
+	const char *path = *state;
+	uint64_t epoch, sum = 0;
+	struct store *s = opened(path, &epoch);
+
+	assert_true(
+		disk_sql("INSERT INTO usage VALUES (1, 1, 20000, 2, 3, 4, 7), (2, 1, 20000, 2, 3, 4, 70)"));
+	assert_int_equal(store_usage(path, 0, on_usage, &sum), ERR_OK);
+	assert_true(sum == 77);
+	sum = 0;
+	assert_int_equal(store_usage(path, 2, on_usage, &sum), ERR_OK);
+	assert_true(sum == 70);
+	assert_int_equal(store_usage("/nonexistent/ledger.db", 0, on_usage, &sum), ERR_IO);
+	closed(s);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(everything_comes_back),
+		T(settled_once_for_ever),
+		T(thousands_in_order),
+		T(closing_commits_what_waits),
+		T(one_broker_at_a_time),
+		T(newer_schemas_are_left_alone),
+		T(not_a_database),
+		T(a_broken_ledger_is_found),
+		T(a_full_disk_delays_and_does_not_lose),
+		T(purging),
+		T(usage),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
