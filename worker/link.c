@@ -210,11 +210,10 @@ static enum err take_receipt_wanted(struct link *l, struct slice bytes)
 	struct receipt_wanted m;
 	enum err e = receipt_wanted_decode(bytes, &m);
 
-	if (e)
-		return e;
-	if (m.ref.epoch == l->epoch)
+	/* Of any epoch, also before the WELCOME: asking a node changes nothing, and the broker judges. */
+	if (!e)
 		l->o.ev.receipt_wanted(l->o.ev.arg, l->o.number, &m);
-	return ERR_OK;
+	return e;
 }
 
 static enum err take(struct link *l, struct zmsg *parts, size_t n)
