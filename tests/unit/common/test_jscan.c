@@ -201,6 +201,8 @@ static const char *const refused[] = {
 	"\"\\ud800\\n\"",
 	"\"\\ud800\\ud800\"",
 	"\"\\ud800\\u0041\"",
+	"\"\\ud800\\ue000\"",
+	"\"\\ud800\\uffff\"",
 	"\"\\udc00\\ud800\"",
 	"\"\\ud83c\\udf0\"",
 	"\"\\ud83c\\udf0\"\"",
