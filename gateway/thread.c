@@ -32,6 +32,8 @@ struct thread {
 	uv_async_t wake;
 	uv_timer_t linger, sweep;
 	uv_sem_t started;
+	uv_mutex_t lock; /* around wakeable: nobody may wake a loop that is being closed */
+	bool wakeable;
 	enum err err; /* of the start */
 	uint16_t port;
 	atomic_bool want_drain, want_cut;
@@ -43,6 +45,9 @@ static void close_parts(struct thread *t)
 {
 	struct gw *gw = &t->gw;
 
+	uv_mutex_lock(&t->lock);
+	t->wakeable = false;
+	uv_mutex_unlock(&t->lock);
 	if (gw->inflight)
 		stream_cut_all(gw);
 	httpd_close(gw->http);
@@ -183,6 +188,7 @@ static void open_handles(struct thread *t)
 {
 	BUG_ON(uv_loop_init(&t->uv) != 0);
 	BUG_ON(uv_async_init(&t->uv, &t->wake, on_wake) != 0);
+	t->wakeable = true;
 	uv_timer_init(&t->uv, &t->linger);
 	uv_timer_init(&t->uv, &t->sweep);
 	t->wake.data = t->linger.data = t->sweep.data = t;
@@ -226,6 +232,7 @@ enum err thread_start(struct thread **out, const struct thread_opts *o)
 
 	t->o = *o;
 	BUG_ON(uv_sem_init(&t->started, 0) != 0);
+	BUG_ON(uv_mutex_init(&t->lock) != 0);
 	BUG_ON(uv_thread_create(&t->id, run, t) != 0);
 	uv_sem_wait(&t->started);
 	e = t->err;
@@ -246,16 +253,24 @@ bool thread_up(const struct thread *t)
 	return atomic_load(&t->gw.up);
 }
 
+static void wake(struct thread *t)
+{
+	uv_mutex_lock(&t->lock);
+	if (t->wakeable)
+		uv_async_send(&t->wake);
+	uv_mutex_unlock(&t->lock);
+}
+
 void thread_drain(struct thread *t)
 {
 	atomic_store(&t->want_drain, true);
-	uv_async_send(&t->wake);
+	wake(t);
 }
 
 void thread_cut(struct thread *t)
 {
 	atomic_store(&t->want_cut, true);
-	uv_async_send(&t->wake);
+	wake(t);
 }
 
 void thread_join(struct thread *t)
@@ -264,6 +279,7 @@ void thread_join(struct thread *t)
 		return;
 	uv_thread_join(&t->id);
 	uv_sem_destroy(&t->started);
+	uv_mutex_destroy(&t->lock);
 	mem_wipe(&t->o.curve, sizeof(t->o.curve));
 	free(t);
 }

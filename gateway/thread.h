@@ -38,7 +38,8 @@ bool thread_up(const struct thread *t);
 /* Asks it to take no new connections and to end when everything is answered. */
 void thread_drain(struct thread *t);
 
-/* Asks it to end now: what still runs is cut and cancelled. */
+/* Asks it to end now: what still runs is cut and cancelled.  Both do nothing
+ * on a thread that has ended. */
 void thread_cut(struct thread *t);
 
 /* Waits for its end and frees it; NULL is fine. */

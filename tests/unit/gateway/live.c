@@ -395,6 +395,16 @@ void live_start(struct live *l, void (*tune)(struct gw_conf *c), bool worker)
 		start_worker(l);
 }
 
+static bool is_down(void *arg)
+{
+	return !is_up(arg);
+}
+
+void live_linked(struct live *l, bool up)
+{
+	live_until(l, up ? is_up : is_down, l);
+}
+
 static void remove_file(const struct live *l, const char *name)
 {
 	char path[100];
@@ -410,11 +420,16 @@ static bool is_ended(void *arg)
 	return atomic_load(&l->ended);
 }
 
+void live_ended(struct live *l)
+{
+	live_until(l, is_ended, l);
+}
+
 void live_stop(struct live *l)
 {
 	thread_drain(l->gw);
 	thread_cut(l->gw);
-	live_until(l, is_ended, l);
+	live_ended(l);
 	thread_join(l->gw);
 	zsock_close(l->bus);
 	zsock_close(l->pub);

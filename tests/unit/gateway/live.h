@@ -80,6 +80,12 @@ void live_until(struct live *l, bool (*done)(void *arg), void *arg);
 /* Runs the loop for ms. */
 void live_for(struct live *l, unsigned ms);
 
+/* Waits until the gateway has a broker, or has none. */
+void live_linked(struct live *l, bool up);
+
+/* Waits until the gateway thread has ended. */
+void live_ended(struct live *l);
+
 /* Closes the broker's socket, or opens it again as another life. */
 void live_broker_down(struct live *l);
 void live_broker_up(struct live *l);
