@@ -968,6 +968,87 @@ BAD_RECEIPT(model, r->model_hash[1] ^= 1)
 BAD_RECEIPT(transcript, r->transcript[2] ^= 1)
 BAD_RECEIPT(chunks, r->chunks--)
 
+/* A chunk signed over another hash: the receipt would show it at the end, each
+ * chunk's signature at once, if asked for. */
+static void spoilt_chunk(struct side *s, bool verify)
+{
+	struct buf b = { 0 };
+	char *at;
+
+	s->conf.verify_chunks = verify;
+	post(s);
+	fake_say(s->conn, SSE_HEAD);
+	buf_str(&b, "data: ");
+	node_side_object(&s->node, "", false, NULL, &b);
+	buf_str(&b, "\n\n");
+	buf_add(&b, "", 1);
+	at = strstr((char *)b.p, "response_hash") + strlen("response_hash\":\"");
+	*at = *at == 'A' ? 'B' : 'A';
+	fake_chunk(s->conn, slice_of(b.p, b.n - 1));
+	pass(s);
+	assert_int_equal(s->got.ended, verify);
+	if (!verify)
+		last_event(s, 0, NULL);
+	wait_end(s);
+	assert_int_equal(s->got.error, ERR_NODE);
+	wait_settled(s);
+	buf_free(&b);
+}
+
+static void test_spoilt_chunk(void **state)
+{
+	spoilt_chunk(*state, false);
+}
+
+static void test_spoilt_chunk_verified(void **state)
+{
+	spoilt_chunk(*state, true);
+}
+
+static void test_verified_stream(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	s->conf.verify_chunks = true;
+	begin_stream(s, &want);
+	last_event(s, 0, &want);
+	fake_say(s->conn, LAST);
+	wait_end(s);
+	assert_int_equal(s->got.error, ERR_OK);
+	assert_settled_by_receipt(s, SETTLE_COMPLETE, true);
+	assert_got(s, &want);
+}
+
+/* All whole answers together have a budget; who does not fit is told to come again. */
+static void test_answer_budget(void **state)
+{
+	struct side *s = *state;
+	struct buf half = { 0 };
+	struct fake_conn *first;
+
+	while (half.n < 250000)
+		buf_str(&half, "0123456789");
+	s->w.stream = false;
+	s->w.receipt_required = false;
+	post(s);
+	first = s->conn;
+	fake_say(first, JSON_HEAD);
+	fake_chunk(first, buf_slice(&half));
+	pass(s);
+	assert_false(s->got.ended);
+	s->w.rid[0] ^= 1;
+	s->posts = 0;
+	s->has_conn = false;
+	post(s);
+	fake_say(s->conn, JSON_HEAD);
+	fake_chunk(s->conn, buf_slice(&half));
+	wait_end(s);
+	assert_int_equal(s->got.error, ERR_UNAVAILABLE);
+	assert_settled_without(s, SETTLE_STOPPED, ERR_UNAVAILABLE);
+	buf_free(&half);
+}
+
 /* --- foreign nodes --- */
 
 static void test_foreign(void **state)
@@ -1304,6 +1385,10 @@ int main(void)
 		T(test_receipt_node_key),
 		T(test_receipt_plain_hash),
 		T(test_receipt_model),
+		T(test_spoilt_chunk),
+		T(test_spoilt_chunk_verified),
+		T(test_verified_stream),
+		T(test_answer_budget),
 		T(test_receipt_transcript),
 		T(test_receipt_chunks),
 		T(test_foreign),

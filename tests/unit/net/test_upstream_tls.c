@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * TLS of the HTTP client: a chain to the given authority and the right name, or
+ * nothing is sent.  The server is OpenSSL in a thread, its certificates are made
+ * here.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/net/upstream.h"
+#include "tests/unit/net/fake_server.h"
+
+#define PATIENCE_MS 5000
+
+/* --- certificates --- */
+
+static void add_extension(X509 *cert, int nid, const char *value)
+{
+	X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+
+	assert_non_null(ext);
+	X509_add_ext(cert, ext, -1);
+	X509_EXTENSION_free(ext);
+}
+
+static X509 *make_cert(EVP_PKEY *key, const char *cn, const char *san, X509 *issuer, EVP_PKEY *issuer_key,
+		       long from_s, long to_s)
+{
+	X509 *x = X509_new();
+	X509_NAME *name = X509_get_subject_name(x);
+
+	X509_set_version(x, 2);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), issuer ? 2 : 1);
+	X509_gmtime_adj(X509_getm_notBefore(x), from_s);
+	X509_gmtime_adj(X509_getm_notAfter(x), to_s);
+	X509_set_pubkey(x, key);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)cn, -1, -1, 0);
+	X509_set_issuer_name(x, issuer ? X509_get_subject_name(issuer) : name);
+	if (san)
+		add_extension(x, NID_subject_alt_name, san);
+	else
+		add_extension(x, NID_basic_constraints, "critical,CA:TRUE");
+	assert_true(X509_sign(x, issuer_key ? issuer_key : key, EVP_sha256()) > 0);
+	return x;
+}
+
+/* --- the server --- */
+
+struct server {
+	SSL_CTX *ctx;
+	int fd;
+	uint16_t port;
+	pthread_t thread;
+	_Atomic unsigned requests;
+	int max_version;
+};
+
+static void serve_one(struct server *s, int fd)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+	SSL *ssl = SSL_new(s->ctx);
+	char in[4096];
+
+	SSL_set_fd(ssl, fd);
+	if (SSL_accept(ssl) == 1 && SSL_read(ssl, in, sizeof(in)) > 0) {
+		s->requests++;
+		SSL_write(ssl, answer, sizeof(answer) - 1);
+		SSL_shutdown(ssl);
+	}
+	SSL_free(ssl);
+	ERR_clear_error();
+	close(fd);
+}
+
+static void *serve(void *arg)
+{
+	struct server *s = arg;
+	int fd;
+
+	while ((fd = accept(s->fd, NULL, NULL)) >= 0)
+		serve_one(s, fd);
+	return NULL;
+}
+
+static void server_open(struct server *s, X509 *cert, EVP_PKEY *key, int max_version)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(addr);
+
+	memset(s, 0, sizeof(*s));
+	s->ctx = SSL_CTX_new(TLS_server_method());
+	SSL_CTX_set_security_level(s->ctx, 0);
+	SSL_CTX_set_min_proto_version(s->ctx, TLS1_VERSION);
+	SSL_CTX_set_max_proto_version(s->ctx, max_version);
+	assert_int_equal(SSL_CTX_use_certificate(s->ctx, cert), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey(s->ctx, key), 1);
+	s->fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(s->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(s->fd, 4), 0);
+	getsockname(s->fd, (struct sockaddr *)&addr, &n);
+	s->port = ntohs(addr.sin_port);
+	assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+}
+
+static void server_close(struct server *s)
+{
+	shutdown(s->fd, SHUT_RDWR);
+	pthread_join(s->thread, NULL);
+	close(s->fd);
+	SSL_CTX_free(s->ctx);
+}
+
+/* --- the client --- */
+
+struct side {
+	EVP_PKEY *ca_key, *key, *other_key;
+	X509 *ca, *other_ca, *good, *wrong_name, *expired;
+	char ca_file[64];
+	bool done;
+	enum upstream_result result;
+};
+
+static void on_done(void *arg, enum upstream_result r)
+{
+	struct side *s = arg;
+
+	s->done = true;
+	s->result = r;
+}
+
+static enum upstream_result get(struct side *s, uint16_t port, const char *host)
+{
+	struct upstream_opts o = { .ca_file = s->ca_file };
+	char url[64];
+	struct upstream_call c = { .method = "GET",
+				   .url = url,
+				   .connect_ms = 3000,
+				   .total_ms = 4000,
+				   .on_done = on_done,
+				   .arg = s };
+	struct upstream *u;
+	uv_loop_t uv;
+
+	snprintf(url, sizeof(url), "https://%s:%u/", host, port);
+	uv_loop_init(&uv);
+	u = upstream_new(&uv, &o);
+	s->done = false;
+	upstream_start(u, &c);
+	assert_true(fake_run(&uv, &s->done, PATIENCE_MS));
+	upstream_free(u);
+	uv_run(&uv, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&uv), 0);
+	return s->result;
+}
+
+static enum upstream_result try(struct side *s, X509 *cert, const char *host, int max_version,
+				unsigned requests)
+{
+	struct server server;
+	enum upstream_result r;
+
+	server_open(&server, cert, s->key, max_version);
+	r = get(s, server.port, host);
+	assert_int_equal(server.requests, requests); /* refused means: not a byte was said inside */
+	server_close(&server);
+	return r;
+}
+
+static int setup(void **state)
+{
+	struct side *s = mem_new(sizeof(*s));
+	FILE *f;
+	int fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	s->ca_key = EVP_EC_gen("P-256");
+	s->key = EVP_EC_gen("P-256");
+	s->other_key = EVP_EC_gen("P-256");
+	s->ca = make_cert(s->ca_key, "test authority", NULL, NULL, NULL, -60, 3600);
+	s->other_ca = make_cert(s->other_key, "test authority", NULL, NULL, NULL, -60, 3600);
+	s->good = make_cert(s->key, "x", "DNS:localhost,IP:127.0.0.1", s->ca, s->ca_key, -60, 3600);
+	s->wrong_name = make_cert(s->key, "localhost", "DNS:other.example", s->ca, s->ca_key, -60, 3600);
+	s->expired = make_cert(s->key, "x", "DNS:localhost,IP:127.0.0.1", s->ca, s->ca_key, -3600, -60);
+	snprintf(s->ca_file, sizeof(s->ca_file), "/tmp/sealway-ca-XXXXXX");
+	fd = mkstemp(s->ca_file);
+	f = fdopen(fd, "w");
+	PEM_write_X509(f, s->ca);
+	fclose(f);
+	*state = s;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct side *s = *state;
+
+	unlink(s->ca_file);
+	X509_free(s->ca);
+	X509_free(s->other_ca);
+	X509_free(s->good);
+	X509_free(s->wrong_name);
+	X509_free(s->expired);
+	EVP_PKEY_free(s->ca_key);
+	EVP_PKEY_free(s->key);
+	EVP_PKEY_free(s->other_key);
+	free(s);
+	return 0;
+}
+
+static void test_good(void **state)
+{
+	struct side *s = *state;
+
+	assert_int_equal(try(s, s->good, "127.0.0.1", TLS1_3_VERSION, 1), UPSTREAM_OK);
+	assert_int_equal(try(s, s->good, "localhost", TLS1_3_VERSION, 1), UPSTREAM_OK);
+	assert_int_equal(try(s, s->good, "127.0.0.1", TLS1_2_VERSION, 1), UPSTREAM_OK);
+}
+
+static void test_wrong_name(void **state)
+{
+	struct side *s = *state;
+
+	assert_int_equal(try(s, s->wrong_name, "127.0.0.1", TLS1_3_VERSION, 0), UPSTREAM_CONNECT);
+	assert_int_equal(try(s, s->wrong_name, "127.0.0.1", TLS1_2_VERSION, 0), UPSTREAM_CONNECT);
+	assert_int_equal(try(s, s->wrong_name, "localhost", TLS1_3_VERSION, 0), UPSTREAM_CONNECT);
+}
+
+static void test_wrong_authority(void **state)
+{
+	struct side *s = *state;
+	X509 *forged =
+		make_cert(s->key, "x", "DNS:localhost,IP:127.0.0.1", s->other_ca, s->other_key, -60, 3600);
+	X509 *own = make_cert(s->key, "x", "DNS:localhost,IP:127.0.0.1", NULL, NULL, -60, 3600);
+
+	assert_int_equal(try(s, forged, "127.0.0.1", TLS1_3_VERSION, 0), UPSTREAM_CONNECT);
+	assert_int_equal(try(s, own, "127.0.0.1", TLS1_3_VERSION, 0), UPSTREAM_CONNECT);
+	X509_free(forged);
+	X509_free(own);
+}
+
+static void test_expired(void **state)
+{
+	struct side *s = *state;
+
+	assert_int_equal(try(s, s->expired, "127.0.0.1", TLS1_3_VERSION, 0), UPSTREAM_CONNECT);
+}
+
+static void test_old_tls(void **state)
+{
+	struct side *s = *state;
+
+	assert_int_equal(try(s, s->good, "127.0.0.1", TLS1_1_VERSION, 0), UPSTREAM_CONNECT);
+}
+
+/* A server that speaks no TLS at all. */
+static void on_plain(void *arg, struct fake_conn *c, struct slice request)
+{
+	(void)arg;
+	(void)request;
+	fake_say(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+}
+
+static void test_no_tls(void **state)
+{
+	struct side *s = *state;
+	struct fake_events ev = { .request = on_plain };
+	struct upstream_opts o = { .ca_file = s->ca_file };
+	struct fake_server *server;
+	struct upstream *u;
+	uv_loop_t uv;
+	char url[64];
+	struct upstream_call c = {
+		.method = "GET", .url = url, .connect_ms = 300, .on_done = on_done, .arg = s
+	};
+
+	uv_loop_init(&uv);
+	server = fake_open(&uv, &ev);
+	u = upstream_new(&uv, &o);
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", fake_port(server));
+	s->done = false;
+	upstream_start(u, &c);
+	assert_true(fake_run(&uv, &s->done, PATIENCE_MS));
+	assert_int_equal(s->result, UPSTREAM_CONNECT); /* by the deadline of the handshake */
+	upstream_free(u);
+	fake_close(server);
+	uv_run(&uv, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&uv), 0);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_good),    T(test_wrong_name), T(test_wrong_authority),
+		T(test_expired), T(test_old_tls),    T(test_no_tls),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
