@@ -5,6 +5,7 @@
  * the last one lets our own libuv handles close, the last of these disposes of
  * h2o's context and frees the server.
  */
+#include <pthread.h>
 #include <string.h>
 
 #include "common/httpd/internal.h"
@@ -38,12 +39,18 @@ static void open_handles(struct httpd *h)
 	uv_check_start(&h->check, on_check);
 }
 
+/* h2o would write bodies over 32 MiB to files under /tmp. */
+static void keep_bodies_in_memory(void)
+{
+	h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX;
+}
+
 static void open_h2o(struct httpd *h)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	h2o_hostconf_t *host;
 
-	/* bodies stay out of the file system */
-	h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX;
+	pthread_once(&once, keep_bodies_in_memory);
 	h2o_config_init(&h->conf);
 	set_limits(h);
 	host = h2o_config_register_host(&h->conf, h2o_iovec_init(H2O_STRLIT("default")), 65535);

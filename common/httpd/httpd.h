@@ -20,17 +20,17 @@ struct httpd;
 struct hreq;
 
 struct httpd_opts {
-	const char *listen;	   /* "127.0.0.1:8080", "[::1]:0"; port 0 takes a free one */
-	bool reuseport;		   /* several threads or processes share the port */
-	const char *tls_cert;	   /* PEM chain and key files; both or neither ("" = neither) */
+	const char *listen;   /* "127.0.0.1:8080", "[::1]:0"; port 0 takes a free one */
+	bool reuseport;       /* several threads or processes share the port */
+	const char *tls_cert; /* PEM chain and key files; both or neither ("" = neither) */
 	const char *tls_key;
-	uint64_t max_body;	   /* bytes; up to twice this is read and shown as over (hreq_over_limit) */
-	uint64_t body_budget;	   /* bytes of bodies in memory over all connections of this server */
-	uint64_t head_ms;	   /* request head */
-	uint64_t body_ms;	   /* request body */
-	uint64_t idle_ms;	   /* keep-alive connection without a request */
-	uint64_t stall_ms;	   /* no progress writing to a client */
-	unsigned max_conns;	   /* beyond: the oldest idle one goes first, else refused */
+	uint64_t max_body;    /* bytes; up to twice this is read and shown as over (hreq_over_limit) */
+	uint64_t body_budget; /* bytes of bodies in memory over all connections of this server */
+	uint64_t head_ms;     /* request head */
+	uint64_t body_ms;     /* request body */
+	uint64_t idle_ms;     /* keep-alive connection without a request */
+	uint64_t stall_ms;    /* no progress writing to a client */
+	unsigned max_conns;   /* beyond: the oldest idle one goes first, else refused */
 	void (*on_request)(void *arg, struct hreq *r); /* every request, all paths; answer now or later */
 	void *arg;
 };

@@ -205,8 +205,13 @@ void stream_flush_all(struct httpd *h);
 /* Gives one request's bytes to h2o.  r may be gone afterwards. */
 void stream_flush(struct hreq *r);
 
-/* A status of our own with an empty JSON-free body; closes HTTP/1. */
-void stream_refuse(struct hreq *r, enum err e);
+/* --- answer.c --- */
+
+/* The reason phrase of a status (RFC 9110 15).  Static storage. */
+const char *answer_reason(int status);
+
+/* An error of ours, before any handler saw the request; closes HTTP/1. */
+void answer_refuse(struct hreq *r, enum err e);
 
 /* --- watch.c: time and hang-ups --- */
 

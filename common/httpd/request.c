@@ -113,12 +113,12 @@ static int on_req(h2o_handler_t *self, h2o_req_t *req)
 	struct hreq *r = request_new(h, req);
 
 	if (!raw_head_ok(r)) {
-		stream_refuse(r, ERR_BODY);
+		answer_refuse(r, ERR_BODY);
 		return 0;
 	}
 	body_arrived(r);
 	if (h->closing || r->conn->cut || h->held > h->o.body_budget) {
-		stream_refuse(r, ERR_UNAVAILABLE);
+		answer_refuse(r, ERR_UNAVAILABLE);
 		return 0;
 	}
 	r->over = req->entity.len > h->o.max_body;
