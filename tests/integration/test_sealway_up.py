@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`sealway up` itself: several of everything, deaths, the end, and what is left behind."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+from cluster import SEALWAY, SLOW, Up, children, wait_for
+
+
+def ask(up, *args):
+    return up.cli("chat", "--max-tokens", "2", "--quiet", *args, "a b",
+                  env={"SEALWAY_KNOWN_NODES": os.path.join(up.dir, "known_nodes")})
+
+
+def gone(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_several_of_everything():
+    with Up("--gateways", "2", "--workers", "2", "--nodes", "3") as up:
+        assert [len(up.pids[k]) for k in ("gateway", "broker", "worker", "node")] == [2, 1, 2, 3]
+        for _ in range(6):
+            assert ask(up).stdout == b"a b\n"
+
+
+@pytest.mark.parametrize("role", ["gateway", "worker", "node", "broker"])
+def test_a_child_that_dies_is_said_and_restarted(role):
+    with Up() as up:
+        os.kill(up.pids[role][0], signal.SIGKILL)
+        wait_for("new pid", lambda: json.load(open(up.ready_file))["pids"][role] not in ([], up.pids[role]))
+        wait_for("answers again", lambda: ask(up).stdout == b"a b\n")
+        assert f"{role}-1 was killed by signal 9" in open(up.log_path).read()
+
+
+def test_token_is_in_no_file_argument_or_environment():
+    with Up(env={"SEALWAY_TOKEN": "sk-sealway-of-the-person"}) as up:
+        assert ask(up).returncode == 0
+        for pid in children(up.p.pid):
+            for f in ("cmdline", "environ"):
+                data = open(f"/proc/{pid}/{f}", "rb").read()
+                assert up.token.encode() not in data and b"of-the-person" not in data
+        for folder, _, files in os.walk(up.dir):
+            for f in files:
+                path = os.path.join(folder, f)
+                if os.path.isfile(path):
+                    assert up.token.encode() not in open(path, "rb").read(), path
+
+
+def test_data_directory_is_private_and_stays(tmp_path):
+    d = str(tmp_path / "data")
+    with Up(dir=d) as up:
+        first = up.token
+        assert ask(up).returncode == 0
+        assert os.stat(d).st_mode & 0o777 == 0o700
+        keys = {f: open(os.path.join(d, "keys", f)).read() for f in os.listdir(os.path.join(d, "keys"))}
+    assert os.listdir(os.path.join(d, "run")) == []
+    with Up(dir=d) as up:
+        assert up.token != first
+        r = up.cli("complete", "--token", first, "--model", up.model, "x")
+        assert r.returncode == 1 and b"401" in r.stderr  # the old token is revoked
+        assert ask(up).returncode == 0
+        assert keys == {f: open(os.path.join(d, "keys", f)).read() for f in os.listdir(os.path.join(d, "keys"))}
+
+
+def test_same_directory_twice():
+    with Up() as up:
+        r = up.cli("up", "--dir", up.dir, "--listen", "127.0.0.1:0")
+        assert r.returncode == 1 and b"another sealway up uses" in r.stderr
+        assert ask(up).returncode == 0
+
+
+def test_port_in_use(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        listen = f"127.0.0.1:{s.getsockname()[1]}"
+        r = subprocess.run([SEALWAY, "up", "--dir", str(tmp_path / "d"), "--listen", listen], capture_output=True)
+        assert r.returncode == 2 and b"cannot listen" in r.stderr
+    assert not (tmp_path / "d").exists()
+
+
+def test_long_paths(tmp_path):
+    with Up(dir=str(tmp_path / ("long" * 30))) as up:
+        assert ask(up).returncode == 0
+        assert up.cli("status", "--dir", up.dir).returncode == 0
+
+
+def test_sigterm_finishes_what_runs():
+    with Up("--engine", "echo:rate=10") as up:
+        env = dict(os.environ, SEALWAY_URL=up.url, SEALWAY_TOKEN=up.token, HOME=up.top)
+        p = subprocess.Popen([SEALWAY, "complete", "--stream", "--max-tokens", "20", "a b"], env=env,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert p.stdout.read(1) == b"a"
+        up.p.send_signal(signal.SIGTERM)
+        out, err = p.communicate(timeout=30 * SLOW)
+        assert (p.returncode, len(out.split())) == (0, 19), err
+        assert up.p.wait(20 * SLOW) == 0
+        assert not os.path.exists(up.ready_file)
+
+
+def test_second_signal_cuts():
+    up = Up("--engine", "echo:rate=1")
+    pids = children(up.p.pid)
+    env = dict(os.environ, SEALWAY_URL=up.url, SEALWAY_TOKEN=up.token, HOME=up.top)
+    p = subprocess.Popen([SEALWAY, "complete", "--stream", "--max-tokens", "60", "a b"], env=env,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert p.stdout.read(1) == b"a"
+    up.p.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    up.p.send_signal(signal.SIGINT)
+    assert up.p.wait(5 * SLOW) == 1
+    out, err = p.communicate(timeout=5 * SLOW)
+    assert p.returncode == 1 and (b"cut off" in err or b"broke off" in err), err
+    assert all(gone(pid) for pid in pids)
+    up.stop(check=False)
+
+
+def test_killed_it_leaves_no_process():
+    up = Up()
+    pids = children(up.p.pid)
+    up.p.kill()
+    wait_for("the children to go", lambda: all(gone(pid) for pid in pids), 3)
+    up.stop(check=False)
+
+
+def test_operators_commands():
+    with Up() as up:
+        def run(*args, ok=True):
+            r = up.cli(*args, "--dir", up.dir)
+            assert (r.returncode == 0) == ok, r.stderr
+            return r.stdout.decode()
+
+        run("user", "add", "alice")
+        run("user", "add", "alice", ok=False)
+        assert "5000" in run("user", "fund", "alice", "--micro-usd", "5000", "--reason", "first order")
+        assert "4000" in run("user", "fund", "alice", "--micro-usd", "1000", "--take")
+        run("user", "fund", "nobody", "--micro-usd", "1", ok=False)
+        token = run("token", "create", "alice", "laptop").split()[-1]
+        assert token.startswith("sk-sealway-") and token not in run("token")
+        r = up.cli("complete", "--token", token, "--model", up.model, "x")
+        assert r.returncode == 1 and b"402 BALANCE_ERROR" in r.stderr  # 4000 do not buy a stack
+        run("user", "fund", "alice", "--micro-usd", "1000000")
+        assert up.cli("complete", "--token", token, "--model", up.model, "x").returncode == 0
+        run("token", "revoke", "alice", "laptop")
+        assert b"401" in up.cli("complete", "--token", token, "--model", up.model, "x").stderr
+        assert "ready" in run("node")
+        assert "demo" in run("model")
+        assert ask(up).returncode == 0
+        stacks = json.loads(run("stack", "--json"))["stacks"]
+        assert all(s["free"] + s["reserved"] + s["spent"] == s["bought"] for s in stacks)
+        wait_for("billing", lambda: 4 in [u["billed"] for u in json.loads(run("usage", "--json"))["usage"]])
+        assert '"ok":true' in run("status").replace(" ", "")
+
+
+def test_keys(tmp_path):
+    d = str(tmp_path / "keys")
+
+    def run(*args):
+        return subprocess.run([SEALWAY, "keys", *args, "--dir", d], capture_output=True, text=True)
+
+    assert run("new").returncode == 0 and run("node").returncode == 0
+    assert sorted(os.listdir(d)) == sorted(
+        [f"{n}.{e}" for n in ("broker", "gateway", "worker", "proxy-request", "proxy-auth", "node")
+         for e in ("key", "pub")] + ["peers"])
+    assert all(os.stat(os.path.join(d, f)).st_mode & 0o777 == 0o600 for f in os.listdir(d) if f.endswith(".key"))
+    before = {f: open(os.path.join(d, f)).read() for f in os.listdir(d)}
+    assert run("new").returncode == 1  # nothing is ever overwritten
+    assert before == {f: open(os.path.join(d, f)).read() for f in os.listdir(d)}
+    listed = dict(line.split() for line in run("list").stdout.splitlines())
+    assert listed["broker"] == before["broker.pub"].strip()
+    roles = [line.split()[:2] for line in before["peers"].splitlines() if not line.startswith("#")]
+    assert roles == [["gateway", listed["gateway"]], ["worker", listed["worker"]]]
