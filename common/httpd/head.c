@@ -118,7 +118,7 @@ bool head_ok(struct slice head)
 		if (!field_ok(line, &s))
 			return false;
 	}
-	if (s.coding > 0 && (s.old || s.length > 0))
+	if (head.n > 0 || (s.coding > 0 && (s.old || s.length > 0)))
 		return false;
 	return s.host == 1 || s.old;
 }

@@ -80,7 +80,8 @@ static void refuses_ambiguous_heads(void **state)
 		" GET / HTTP/1.1\r\n" H "\r\n",
 		"GET / HTTP/1.1 \r\n" H "\r\n",
 		"\r\n\r\nGET / HTTP/1.1\r\n" H "\r\n",
-		"GET / HTTP/1.1\r\n" H,
+		("GET / HTTP/1.1\r\n" H),
+		"GET / HTTP/1.1\r\nHost: a\r\n\r\nmore",
 		"",
 	};
 
