@@ -157,7 +157,7 @@ static void the_breaker(void **state)
 	assert_false(node_ready(n, 1000, 100));
 	assert_false(node_ready(n, 1000, 100 + br.open_ms - 1));
 	assert_true(node_ready(n, 1000, 100 + br.open_ms)); /* half open */
-	node_note(n, false, &br, 20000);                              /* one more opens it again */
+	node_note(n, false, &br, 20000);                    /* one more opens it again */
 	assert_false(node_ready(n, 1000, 20000));
 	node_note(n, true, &br, 40000);
 	assert_true(node_ready(n, 1000, 40000));

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The scripted ends of rig.h.
+ */
+#include "tests/unit/broker/test.h"
+
+#include "tests/unit/broker/rig.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/hash.h"
+#include "proto/peer.h"
+
+/* --- actors --- */
+
+static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
+{
+	struct actor *a = arg;
+
+	(void)z;
+	for (int i = 0; i < INBOX; i++) {
+		if (a->in[i].used)
+			continue;
+		buf_reset(&a->in[i].msg);
+		buf_reset(&a->in[i].body);
+		buf_add(&a->in[i].msg, zmsg_slice(&parts[0]).p, zmsg_slice(&parts[0]).n);
+		if (n > 1)
+			buf_add(&a->in[i].body, zmsg_slice(&parts[1]).p, zmsg_slice(&parts[1]).n);
+		a->in[i].used = true;
+		return;
+	}
+	fail_msg("inbox is full");
+}
+
+void rig_run(struct rig *r, unsigned ms)
+{
+	uint64_t end = uv_hrtime() + (uint64_t)ms * 1000000;
+
+	do {
+		uv_run(&r->loop, UV_RUN_NOWAIT);
+		usleep(500);
+	} while (uv_hrtime() < end);
+}
+
+static int find(struct actor *a, enum msg_type type)
+{
+	enum msg_type got;
+
+	for (int i = 0; i < INBOX; i++) {
+		if (a->in[i].used && msg_peek(buf_slice(&a->in[i].msg), &got) == ERR_OK && got == type)
+			return i;
+	}
+	return -1;
+}
+
+struct slice actor_get(struct rig *r, struct actor *a, enum msg_type type)
+{
+	uint64_t end = uv_hrtime() + UINT64_C(5000000000);
+	int i;
+
+	while ((i = find(a, type)) < 0) {
+		if (uv_hrtime() > end)
+			fail_msg("no %s came", msg_name(type));
+		rig_run(r, 1);
+	}
+	a->in[i].used = false;
+	return buf_slice(&a->in[i].msg);
+}
+
+void actor_none(struct rig *r, struct actor *a, enum msg_type type, unsigned ms)
+{
+	rig_run(r, ms);
+	if (find(a, type) >= 0)
+		fail_msg("a %s came", msg_name(type));
+}
+
+void actor_send(struct actor *a, struct buf *msg, const char *body)
+{
+	struct zmsg parts[2];
+
+	zmsg_take_init(&parts[0], msg);
+	if (body)
+		zmsg_copy_init(&parts[1], slice_str(body));
+	assert_int_equal(zsock_send(a->z, parts, body ? 2 : 1), ERR_OK);
+}
+
+void actor_hello(struct rig *r, struct actor *a)
+{
+	struct hello h = { .role = a->role,
+			   .instance = a->instance,
+			   .name = SLICE_STR("test"),
+			   .version = SLICE_STR("1"),
+			   .capacity = a->role == ROLE_WORKER ? 4 : 0 };
+	struct buf msg = { 0 };
+	struct zmsg part;
+	char endpoint[64];
+
+	snprintf(endpoint, sizeof(endpoint), "ipc://worker-%llu", (unsigned long long)a->instance);
+	if (a->role == ROLE_WORKER)
+		h.endpoint = slice_str(endpoint);
+	hello_encode(&h, &msg);
+	zmsg_take_init(&part, &msg);
+	for (int i = 0; zsock_send(a->z, &part, 1) != ERR_OK; i++) { /* not connected yet */
+		assert_true(i < 2000);
+		rig_run(r, 1);
+	}
+}
+
+void actor_open(struct rig *r, struct actor *a, enum role role, uint64_t instance)
+{
+	struct zsock_opts o = { .type = ZSOCK_DEALER, .on_msg = on_msg, .arg = a };
+
+	a->role = role;
+	a->instance = instance;
+	a->z = zsock_open(r->zctx, &r->loop, &o);
+	assert_int_equal(zsock_connect(a->z, r->bus, false), ERR_OK);
+	actor_hello(r, a);
+}
+
+void actor_close(struct actor *a)
+{
+	zsock_close(a->z);
+	a->z = NULL;
+}
+
+static void actor_free(struct actor *a)
+{
+	actor_close(a);
+	for (int i = 0; i < INBOX; i++) {
+		buf_free(&a->in[i].msg);
+		buf_free(&a->in[i].body);
+	}
+}
+
+void rig_introduce(struct rig *r, struct actor *gw, struct actor *wk)
+{
+	struct heard h = { .topic = gw->instance, .present = true };
+	struct buf msg = { 0 };
+	struct intro in;
+	struct peer p;
+
+	do {
+		assert_int_equal(peer_decode(actor_get(r, wk, MSG_PEER), &p), ERR_OK);
+	} while (p.topic != gw->instance || !p.present);
+	peer_ok_encode(gw->instance, &msg);
+	actor_send(wk, &msg, NULL);
+	do {
+		assert_int_equal(intro_decode(actor_get(r, gw, MSG_INTRO), &in), ERR_OK);
+	} while (in.worker != wk->instance || !in.present);
+	msg = (struct buf){ 0 };
+	heard_encode(&h, &msg);
+	actor_send(wk, &msg, NULL);
+	rig_run(r, 10);
+}
+
+/* --- the broker --- */
+
+static void broker_up(struct rig *r, const char *extra)
+{
+	const char *argv[] = { "sealway-broker",
+			       "--bus",
+			       r->bus,
+			       "--admin",
+			       r->admin,
+			       "--database",
+			       r->db,
+			       "--node-networks",
+			       "127.0.0.0/8",
+			       "--heartbeat-ms",
+			       "50",
+			       "--stack-units",
+			       "100000",
+			       "--claim-ms",
+			       "200",
+			       "--lock-max-units=50000",
+			       extra,
+			       NULL };
+	int argc = extra ? 17 : 16;
+
+	unsetenv("SEALWAY_CONFIG");
+	memset(&r->b, 0, sizeof(r->b));
+	assert_int_equal(conf_load(&broker_conf_spec, &r->b.conf, argc, (char **)argv), CONF_RUN);
+	assert_int_equal(broker_open(&r->b, &r->loop), ERR_OK);
+	r->up = true;
+}
+
+static void broker_down(struct rig *r)
+{
+	broker_close(&r->b);
+	rig_run(r, 20);
+	zctx_free(r->b.zctx);
+	conf_free(&broker_conf_spec, &r->b.conf);
+	r->up = false;
+}
+
+static void on_problem(void *arg, const char *text)
+{
+	(void)arg;
+	print_error("%s\n", text);
+}
+
+static void people(struct rig *r)
+{
+	struct row_node row = { .id = 1, .state = NODE_ACTIVE };
+	struct store_op *op;
+	struct user *u;
+	struct node *n;
+
+	assert_int_equal(ledger_user_add(r->b.ledger, SLICE_STR("alice"), 1, &u, &op), ERR_OK);
+	broker_keep(&r->b, op);
+	assert_int_equal(ledger_fund(r->b.ledger, u, 1000000, "test", "start", 1, &op), ERR_OK);
+	broker_keep(&r->b, op);
+	hash(r->token, SLICE_STR("sk-alice"));
+	assert_int_equal(ledger_token_add(r->b.ledger, u, r->token, SLICE_STR("t"), "lice", 1, &op), ERR_OK);
+	broker_keep(&r->b, op);
+	memcpy(row.sign_key, sign_key_public(r->node_key), KEY_BYTES);
+	assert_int_equal(
+		registry_node_add(r->b.registry, &row, SLICE_STR(""), SLICE_STR(""), SLICE_STR(""), &n),
+		ERR_OK);
+	broker_keep(&r->b, node_op(n));
+	assert_int_equal(rig_register(r, true, NULL), ERR_OK);
+}
+
+struct rig *rig_new(const char *extra)
+{
+	struct rig *r = mem_new(sizeof(*r));
+	uint8_t seed[32] = { 42 };
+
+	assert_true(sodium_init() >= 0);
+	strcpy(r->dir, "/tmp/sealway-test.XXXXXX");
+	assert_non_null(mkdtemp(r->dir));
+	snprintf(r->bus, sizeof(r->bus), "ipc://%s/bus", r->dir);
+	snprintf(r->admin, sizeof(r->admin), "ipc://%s/admin", r->dir);
+	snprintf(r->db, sizeof(r->db), "%s/ledger.db", r->dir);
+	assert_int_equal(uv_loop_init(&r->loop), 0);
+	broker_up(r, extra);
+	r->zctx = zctx_new();
+	r->node_key = sign_key_new(seed);
+	actor_open(r, &r->gw, ROLE_GATEWAY, 100);
+	(void)actor_get(r, &r->gw, MSG_WELCOME);
+	actor_open(r, &r->wk, ROLE_WORKER, 200);
+	(void)actor_get(r, &r->wk, MSG_WELCOME);
+	rig_introduce(r, &r->gw, &r->wk);
+	people(r);
+	return r;
+}
+
+void rig_restart(struct rig *r)
+{
+	broker_down(r);
+	broker_up(r, NULL);
+}
+
+void rig_free(struct rig *r)
+{
+	char command[128];
+
+	assert_true(ledger_check(r->b.ledger, on_problem, NULL));
+	actor_free(&r->gw);
+	actor_free(&r->wk);
+	actor_free(&r->wk2);
+	broker_down(r);
+	uv_run(&r->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&r->loop), 0);
+	zctx_free(r->zctx);
+	assert_true(store_check(r->db, on_problem, NULL));
+	sign_key_free(r->node_key);
+	snprintf(command, sizeof(command), "rm -rf %s", r->dir);
+	assert_int_equal(system(command), 0);
+	free(r);
+}
+
+/* --- what gateways do --- */
+
+static void new_rid(struct rig *r, uint8_t out[RID_BYTES])
+{
+	memset(out, ++r->rid, RID_BYTES);
+}
+
+enum err rig_lock(struct rig *r, uint64_t units, uint32_t timeout_s, struct locked *out)
+{
+	struct lock_ask m = {
+		.model = SLICE_STR("demo"), .has_units = units != 0, .units = units, .timeout_s = timeout_s
+	};
+	uint64_t end = uv_hrtime() + UINT64_C(5000000000);
+	struct buf msg = { 0 };
+
+	new_rid(r, m.rid);
+	memcpy(m.token_hash, r->token, KEY_BYTES);
+	lock_ask_encode(&m, &msg);
+	actor_send(&r->gw, &msg, NULL);
+	while (find(&r->gw, MSG_LOCKED) < 0 && find(&r->gw, MSG_REFUSE) < 0) {
+		assert_true(uv_hrtime() < end);
+		rig_run(r, 1);
+	}
+	if (find(&r->gw, MSG_REFUSE) >= 0)
+		return rig_refusal(r).error;
+	assert_int_equal(locked_decode(actor_get(r, &r->gw, MSG_LOCKED), out), ERR_OK);
+	assert_memory_equal(out->rid, m.rid, RID_BYTES);
+	return ERR_OK;
+}
+
+void rig_job(struct rig *r, uint64_t stack, uint64_t units)
+{
+	struct job m = { .topic = r->gw.instance,
+			 .endpoint = EP_COMPLETIONS,
+			 .stack = stack,
+			 .model = SLICE_STR("demo"),
+			 .has_units = units != 0,
+			 .units = units,
+			 .deadline_ms = 400 };
+	struct buf msg = { 0 };
+
+	new_rid(r, m.rid);
+	memcpy(m.token_hash, r->token, KEY_BYTES);
+	memcpy(m.node_key, r->x25519, KEY_BYTES);
+	memset(m.plain_hash, 7, KEY_BYTES);
+	job_encode(&m, &msg);
+	actor_send(&r->gw, &msg, "{\"sealed\":true}");
+}
+
+struct refuse rig_refusal(struct rig *r)
+{
+	struct refuse m;
+
+	assert_int_equal(refuse_decode(actor_get(r, &r->gw, MSG_REFUSE), &m), ERR_OK);
+	return m;
+}
+
+/* --- what workers do --- */
+
+struct work rig_work(struct rig *r, struct actor *wk)
+{
+	struct work w;
+
+	assert_int_equal(work_decode(actor_get(r, wk, MSG_WORK), &w), ERR_OK);
+	return w;
+}
+
+static struct work_ref ref_of(const struct work *w)
+{
+	struct work_ref ref = { .epoch = w->epoch, .attempt = w->attempt };
+
+	memcpy(ref.rid, w->rid, RID_BYTES);
+	return ref;
+}
+
+void rig_posted(struct actor *wk, const struct work *w)
+{
+	struct work_ref ref = ref_of(w);
+	struct buf msg = { 0 };
+
+	posted_encode(&ref, &msg);
+	actor_send(wk, &msg, NULL);
+}
+
+void rig_settle(struct rig *r, struct actor *wk, const struct work *w, enum settle_outcome outcome,
+		uint64_t prompt, uint64_t completion, void (*change)(struct receipt *rc, struct settle *m))
+{
+	struct receipt rc = { .outcome = outcome == SETTLE_STOPPED,
+			      .endpoint = EP_COMPLETIONS,
+			      .stack = w->stack,
+			      .prompt = prompt,
+			      .completion = completion,
+			      .unix_s = loop_unix() };
+	struct settle m = {
+		.epoch = w->epoch, .attempt = w->attempt, .node = 1, .outcome = outcome, .chunks = 1
+	};
+	uint8_t bytes[RECEIPT_BYTES];
+	char sig[SIGN_B64];
+	struct buf msg = { 0 };
+
+	memcpy(m.rid, w->rid, RID_BYTES);
+	memcpy(rc.rid, w->rid, RID_BYTES);
+	memcpy(rc.node_key, w->node_key, KEY_BYTES);
+	memcpy(rc.plain_hash, w->plain_hash, KEY_BYTES);
+	hash(rc.model_hash, SLICE_STR("demo"));
+	memset(rc.transcript, 6, KEY_BYTES);
+	if (change)
+		change(&rc, NULL);
+	receipt_encode(&rc, bytes);
+	sign_label(r->node_key, RECEIPT_LABEL, slice_of(bytes, sizeof(bytes)), sig);
+	if (outcome == SETTLE_COMPLETE || outcome == SETTLE_STOPPED) {
+		m.receipt = slice_of(bytes, sizeof(bytes));
+		m.signature = slice_of(sig, sizeof(sig));
+	}
+	if (change)
+		change(NULL, &m);
+	settle_encode(&m, &msg);
+	actor_send(wk, &msg, NULL);
+}
+
+void rig_settled(struct rig *r, struct actor *wk)
+{
+	struct settled m;
+
+	assert_int_equal(settled_decode(actor_get(r, wk, MSG_SETTLED), &m), ERR_OK);
+}
+
+/* --- what nodes do --- */
+
+enum err rig_register(struct rig *r, bool fresh,
+		      void (*change)(struct registration *reg, struct registration_msg *m))
+{
+	static const char data[] =
+		"{\"node_small_id\":1,\"public_address\":\"http://127.0.0.1:9\",\"country\":\"DE\"}";
+	struct statement st = { .node = 1, .counter = ++r->counter, .not_after = loop_unix() + 3600 };
+	struct registration reg = {
+		.node = 1, .address = SLICE_STR("http://127.0.0.1:9"), .counter = r->counter, .n_models = 1
+	};
+	struct registration_msg m = { .data = slice_of(data, sizeof(data) - 1),
+				      .node = 1,
+				      .country = SLICE_STR("DE") };
+	char sig[SIGN_B64], st_sig[SIGN_B64], reg_sig[SIGN_B64];
+	uint8_t st_bytes[STATEMENT_BYTES], h[HASH_BYTES];
+	uint64_t end = uv_hrtime() + UINT64_C(5000000000);
+	struct buf bytes = { 0 }, msg = { 0 };
+
+	if (fresh) {
+		randombytes_buf(r->x25519, KEY_BYTES);
+		r->x25519[31] &= 0x7f;
+	}
+	memcpy(st.node_key, r->x25519, KEY_BYTES);
+	statement_encode(&st, st_bytes);
+	sign_label(r->node_key, STATEMENT_LABEL, slice_of(st_bytes, sizeof(st_bytes)), st_sig);
+	reg.statement = slice_of(st_bytes, sizeof(st_bytes));
+	reg.statement_signature = slice_of(st_sig, sizeof(st_sig));
+	reg.models[0] = (struct registration_model){ SLICE_STR("demo"), 1000, 3, 60000, 8192 };
+	reg.validity_s = 600;
+	reg.version = SLICE_STR("1");
+	hash(reg.evidence_hash, slice_of(NULL, 0));
+	m.address = reg.address;
+	if (change)
+		change(&reg, &m);
+	registration_encode(&reg, &bytes);
+	m.registration = buf_slice(&bytes);
+	sign_label(r->node_key, REGISTER_LABEL, m.registration, reg_sig);
+	hash(h, m.data);
+	sign_hash(r->node_key, h, sig);
+	m.signature = slice_of(sig, sizeof(sig));
+	m.registration_signature = slice_of(reg_sig, sizeof(reg_sig));
+	new_rid(r, m.rid);
+	register_encode(&m, &msg);
+	actor_send(&r->gw, &msg, NULL);
+	buf_free(&bytes);
+	while (find(&r->gw, MSG_ANSWER) < 0 && find(&r->gw, MSG_REFUSE) < 0) {
+		assert_true(uv_hrtime() < end);
+		rig_run(r, 1);
+	}
+	if (find(&r->gw, MSG_REFUSE) >= 0)
+		return rig_refusal(r).error;
+	(void)actor_get(r, &r->gw, MSG_ANSWER);
+	return ERR_OK;
+}
+
+struct stack *rig_stack(struct rig *r)
+{
+	size_t pos = 0;
+
+	return ledger_next_stack(r->b.ledger, &pos);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A whole broker on a loop of its own, with a real database and a real bus,
+ * between scripted gateways and workers that a test speaks for message by message.
+ */
+#ifndef SEALWAY_TESTS_BROKER_RIG_H
+#define SEALWAY_TESTS_BROKER_RIG_H
+
+#include "broker/broker.h"
+#include "common/sign.h"
+#include "proto/hello.h"
+#include "proto/job.h"
+#include "proto/lock.h"
+#include "proto/query.h"
+#include "proto/register.h"
+#include "proto/registration.h"
+#include "proto/settle.h"
+#include "proto/work.h"
+
+#define INBOX 512
+
+/* One end of the bus that is ours. */
+struct actor {
+	struct zsock *z;
+	enum role role;
+	uint64_t instance;
+	struct {
+		struct buf msg;
+		struct buf body;
+		bool used;
+	} in[INBOX];
+};
+
+struct rig {
+	uv_loop_t loop;
+	char dir[64], bus[96], admin[96], db[96];
+	struct broker b;
+	bool up;
+	struct zctx *zctx; /* of the actors */
+	struct actor gw, wk, wk2;
+	struct sign_key *node_key;
+	uint8_t token[KEY_BYTES];  /* hash of alice's token */
+	uint8_t x25519[KEY_BYTES]; /* the node's current public key */
+	uint64_t counter;          /* of its registrations */
+	uint8_t rid;               /* of the last request made here */
+};
+
+/* A broker that serves, with a gateway, a worker, alice (balance 1,000,000 micro-USD)
+ * and node 1 with model "demo" (1000 micro-USD per million units).  extra: one
+ * more "--flag=value" for the broker, or NULL. */
+struct rig *rig_new(const char *extra);
+
+/* Ends everything; fails the test when the ledger does not add up. */
+void rig_free(struct rig *r);
+
+/* Takes the broker down without a word to anybody, and up again on what it had
+ * committed. */
+void rig_restart(struct rig *r);
+
+/* Turns the loop for ms. */
+void rig_run(struct rig *r, unsigned ms);
+
+/* Connects an actor and says HELLO; the WELCOME is left in its inbox. */
+void actor_open(struct rig *r, struct actor *a, enum role role, uint64_t instance);
+
+/* HELLO again, as after a broker's restart. */
+void actor_hello(struct rig *r, struct actor *a);
+
+/* Leaves without a word. */
+void actor_close(struct actor *a);
+
+/* Sends a message (emptied), with a body when body is not NULL. */
+void actor_send(struct actor *a, struct buf *msg, const char *body);
+
+/* The first message of that type in the inbox, waiting for it up to 5 s; taken
+ * out, valid until the inbox wraps.  Fails the test when none comes. */
+struct slice actor_get(struct rig *r, struct actor *a, enum msg_type type);
+
+/* Fails the test if a message of that type comes within ms. */
+void actor_none(struct rig *r, struct actor *a, enum msg_type type, unsigned ms);
+
+/* Introduces worker and gateway to each other: PEER_OK and HEARD. */
+void rig_introduce(struct rig *r, struct actor *gw, struct actor *wk);
+
+/* Takes a lock and gives its answer; ERR_OK, or the refusal. */
+enum err rig_lock(struct rig *r, uint64_t units, uint32_t timeout_s, struct locked *out);
+
+/* A request on that stack with the node's current key; its rid is all r->rid. */
+void rig_job(struct rig *r, uint64_t stack, uint64_t units);
+
+/* The refusal that the gateway gets next. */
+struct refuse rig_refusal(struct rig *r);
+
+/* The WORK that a worker gets next. */
+struct work rig_work(struct rig *r, struct actor *wk);
+
+/* POSTED for w. */
+void rig_posted(struct actor *wk, const struct work *w);
+
+/* SETTLE for w with a receipt of the node over those units; change may spoil the
+ * receipt before it is signed, or the message after. */
+void rig_settle(struct rig *r, struct actor *wk, const struct work *w, enum settle_outcome outcome,
+		uint64_t prompt, uint64_t completion, void (*change)(struct receipt *rc, struct settle *m));
+
+/* Waits for SETTLED. */
+void rig_settled(struct rig *r, struct actor *wk);
+
+/* Registers node 1 by the full form with a new X25519 key when fresh; ERR_OK or the refusal. */
+enum err rig_register(struct rig *r, bool fresh,
+		      void (*change)(struct registration *reg, struct registration_msg *m));
+
+/* Alice's only stack. */
+struct stack *rig_stack(struct rig *r);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The operator's commands, through the socket.
+ */
+#include "tests/unit/broker/test.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/hash.h"
+#include "proto/admin.h"
+#include "tests/unit/broker/rig.h"
+
+struct desk {
+	struct rig *r;
+	struct zsock *z;
+	json_t *body;
+	enum err error;
+	bool answered;
+};
+
+static void on_reply(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
+{
+	struct desk *d = arg;
+	struct admin_reply m;
+
+	(void)z;
+	assert_int_equal(n, 1);
+	assert_int_equal(admin_reply_decode(zmsg_slice(&parts[0]), &m), ERR_OK);
+	d->error = m.error;
+	json_decref(d->body);
+	d->body = json_loadb((const char *)m.body.p, m.body.n, 0, NULL);
+	assert_non_null(d->body);
+	d->answered = true;
+}
+
+static int setup(void **state)
+{
+	struct desk *d = mem_new(sizeof(*d));
+	struct zsock_opts o = { .type = ZSOCK_DEALER, .on_msg = on_reply, .arg = d };
+
+	d->r = rig_new(NULL);
+	d->z = zsock_open(d->r->zctx, &d->r->loop, &o);
+	assert_int_equal(zsock_connect(d->z, d->r->admin, false), ERR_OK);
+	rig_run(d->r, 50);
+	*state = d;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct desk *d = *state;
+
+	zsock_close(d->z);
+	json_decref(d->body);
+	rig_free(d->r);
+	free(d);
+	return 0;
+}
+
+/* Runs a command; single quotes stand for double ones. */
+static enum err run(struct desk *d, const char *verb, const char *args)
+{
+	struct admin m = { .verb = slice_str(verb) };
+	char text[1024];
+	struct buf msg = { 0 };
+	struct zmsg part;
+
+	snprintf(text, sizeof(text), "%s", args);
+	for (char *c = text; *c; c++)
+		*c = *c == '\'' ? '"' : *c;
+	m.args = slice_str(text);
+	admin_encode(&m, &msg);
+	zmsg_take_init(&part, &msg);
+	assert_int_equal(zsock_send(d->z, &part, 1), ERR_OK);
+	d->answered = false;
+	for (int i = 0; i < 5000 && !d->answered; i++)
+		rig_run(d->r, 1);
+	assert_true(d->answered);
+	if (d->error != ERR_OK)
+		assert_non_null(json_object_get(d->body, "message"));
+	return d->error;
+}
+
+static const char *text_of(const struct desk *d, const char *member)
+{
+	return json_string_value(json_object_get(d->body, member));
+}
+
+static long long int_of(const struct desk *d, const char *member)
+{
+	return json_integer_value(json_object_get(d->body, member));
+}
+
+static void users_and_tokens(void **state)
+{
+	struct desk *d = *state;
+	uint8_t h[HASH_BYTES];
+
+	assert_int_equal(run(d, "user.add", "{'name':'bob'}"), ERR_OK);
+	assert_string_equal(text_of(d, "user"), "bob");
+	assert_int_equal(run(d, "user.add", "{'name':'bob'}"), ERR_EXISTS);
+	assert_int_equal(run(d, "user.add", "{'name':'b b'}"), ERR_BODY);
+	assert_int_equal(run(d, "user.add", "{'name':7}"), ERR_BODY);
+	assert_int_equal(run(d, "user.add", "{}"), ERR_BODY);
+	assert_int_equal(run(d, "user.fund", "{'user':'bob','micro_usd':500,'reason':'gift'}"), ERR_OK);
+	assert_int_equal(int_of(d, "balance"), 500);
+	assert_int_equal(run(d, "user.fund", "{'user':'bob','micro_usd':-501,'reason':'oops'}"), ERR_BODY);
+	assert_int_equal(run(d, "user.fund", "{'user':'bob','micro_usd':0,'reason':'oops'}"), ERR_BODY);
+	assert_int_equal(run(d, "user.fund", "{'user':'bob','micro_usd':1.5,'reason':'oops'}"), ERR_BODY);
+	assert_int_equal(run(d, "user.fund", "{'user':'bob','micro_usd':5}"), ERR_BODY);
+	assert_int_equal(run(d, "user.fund", "{'user':'eve','micro_usd':5,'reason':'x'}"), ERR_NOT_FOUND);
+	assert_int_equal(run(d, "token.create", "{'user':'bob','name':'laptop'}"), ERR_OK);
+	assert_int_equal(strlen(text_of(d, "token")), 54);
+	assert_memory_equal(text_of(d, "token"), "sk-sealway-", 11);
+	hash(h, slice_str(text_of(d, "token")));
+	assert_non_null(ledger_token(d->r->b.ledger, h));
+	assert_int_equal(run(d, "token.create", "{'user':'bob','name':'laptop'}"), ERR_EXISTS);
+	assert_int_equal(run(d, "token.list", "{'user':'bob'}"), ERR_OK);
+	assert_int_equal(json_array_size(json_object_get(d->body, "tokens")), 1);
+	assert_int_equal(run(d, "token.revoke", "{'user':'bob','name':'laptop'}"), ERR_OK);
+	assert_null(ledger_token(d->r->b.ledger, h));
+	assert_int_equal(run(d, "token.revoke", "{'user':'bob','name':'laptop'}"), ERR_NOT_FOUND);
+	assert_int_equal(run(d, "user.list", "{}"), ERR_OK);
+	assert_int_equal(json_array_size(json_object_get(d->body, "users")), 2);
+}
+
+static void prices(void **state)
+{
+	struct desk *d = *state;
+	struct locked l;
+
+	assert_int_equal(run(d, "user.price", "{'user':'alice','model':'demo','price':5000}"), ERR_OK);
+	assert_int_equal(rig_lock(d->r, 10, 5, &l), ERR_OK);
+	assert_true(rig_stack(d->r)->paid == 500); /* 100,000 units at the price of her own */
+	assert_int_equal(run(d, "user.price", "{'user':'alice','model':'none','price':5}"), ERR_NOT_FOUND);
+	assert_int_equal(run(d, "user.price", "{'user':'alice','model':'demo','price':-5}"), ERR_BODY);
+	assert_int_equal(run(d, "user.price", "{'user':'alice','model':'demo','price':null}"), ERR_OK);
+	assert_int_equal(run(d, "user.show", "{'user':'alice'}"), ERR_OK);
+	assert_int_equal(json_array_size(json_object_get(d->body, "prices")), 0);
+}
+
+#define KEY_B64 "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
+
+static void nodes(void **state)
+{
+	struct desk *d = *state;
+
+	assert_int_equal(run(d, "node.admit", "{'signing_key':'" KEY_B64 "'}"), ERR_OK);
+	assert_int_equal(int_of(d, "node"), 2);
+	assert_int_equal(strlen(text_of(d, "address")), 66);
+	assert_int_equal(run(d, "node.admit", "{'signing_key':'" KEY_B64 "'}"),
+			 ERR_OK); /* again is harmless */
+	assert_int_equal(int_of(d, "node"), 2);
+	assert_int_equal(run(d, "node.admit", "{'signing_key':'" KEY_B64 "','node':3}"), ERR_EXISTS);
+	assert_int_equal(run(d, "node.admit", "{'signing_key':'AAAA'}"), ERR_BODY);
+	assert_int_equal(run(d, "node.admit", "{}"), ERR_BODY);
+	assert_int_equal(run(d, "node.list", "{}"), ERR_OK);
+	assert_int_equal(json_array_size(json_object_get(d->body, "nodes")), 2);
+	assert_int_equal(run(d, "node.drain", "{'node':1}"), ERR_OK);
+	assert_string_equal(text_of(d, "state"), "draining");
+	assert_int_equal(run(d, "node.drain", "{'node':1,'on':false}"), ERR_OK);
+	assert_string_equal(text_of(d, "state"), "ready");
+	assert_int_equal(run(d, "node.remove", "{'node':2}"), ERR_OK);
+	assert_int_equal(run(d, "node.show", "{'node':2}"), ERR_OK);
+	assert_string_equal(text_of(d, "state"), "removed");
+	assert_int_equal(run(d, "node.show", "{'node':99}"), ERR_NOT_FOUND);
+	assert_int_equal(run(d, "model.list", "{}"), ERR_OK);
+}
+
+static void nodes_of_the_original_network(void **state)
+{
+	struct desk *d = *state;
+
+	assert_int_equal(run(d, "node.admit",
+			     "{'signing_key':'" KEY_B64 "','url':'https://n.example','node_key':'" KEY_B64
+			     "',"
+			     "'models':[{'name':'old','price':7}]}"),
+			 ERR_OK);
+	assert_true(registry_node(d->r->b.registry, 2)->row.original);
+	assert_int_equal(registry_model(d->r->b.registry, SLICE_STR("old"))->n, 1);
+	assert_int_equal(run(d, "node.admit",
+			     "{'signing_key':'" KEY_B64 "','url':'http://n.example','node_key':'" KEY_B64 "',"
+			     "'models':[{'name':'old','price':7}]}"),
+			 ERR_BODY);
+	assert_int_equal(run(d, "node.admit",
+			     "{'signing_key':'" KEY_B64 "','url':'https://n.example','node_key':'" KEY_B64
+			     "','models':[]}"),
+			 ERR_BODY);
+	assert_int_equal(run(d, "node.admit", "{'node':2,'readdress':'https://m.example/'}"), ERR_OK);
+	assert_string_equal(text_of(d, "url"), "https://m.example");
+	assert_int_equal(run(d, "node.admit", "{'node':2,'readdress':'https://m.example/x'}"), ERR_BODY);
+}
+
+static void looking(void **state)
+{
+	struct desk *d = *state;
+	char args[64];
+	struct locked l;
+	struct work w;
+
+	assert_int_equal(rig_lock(d->r, 10, 5, &l), ERR_OK);
+	rig_job(d->r, l.stack, 0);
+	w = rig_work(d->r, &d->r->wk);
+	assert_int_equal(run(d, "request.list", "{}"), ERR_OK);
+	assert_int_equal(json_array_size(json_object_get(d->body, "requests")), 1);
+	rig_settle(d->r, &d->r->wk, &w, SETTLE_COMPLETE, 1, 2, NULL);
+	rig_settled(d->r, &d->r->wk);
+	assert_int_equal(run(d, "stack.list", "{'user':'alice'}"), ERR_OK);
+	snprintf(args, sizeof(args), "{'stack':%llu}", (unsigned long long)l.stack);
+	assert_int_equal(run(d, "stack.show", args), ERR_OK);
+	assert_int_equal(int_of(d, "spent"), 3);
+	assert_int_equal(int_of(d, "free") + int_of(d, "spent"), int_of(d, "bought"));
+	assert_int_equal(run(d, "stack.show", "{'stack':1}"), ERR_NOT_FOUND);
+	assert_int_equal(run(d, "usage.list", "{}"), ERR_OK);
+	assert_int_equal(json_array_size(json_object_get(d->body, "usage")), 1);
+	assert_int_equal(run(d, "ledger.check", "{}"), ERR_OK);
+	assert_true(json_is_true(json_object_get(d->body, "ok")));
+	assert_int_equal(run(d, "peer.list", "{}"), ERR_OK);
+	assert_int_equal(run(d, "status", "{}"), ERR_OK);
+	assert_int_equal(int_of(d, "epoch"), 1);
+}
+
+static void nonsense(void **state)
+{
+	struct desk *d = *state;
+
+	assert_int_equal(run(d, "no.such", "{}"), ERR_NOT_FOUND);
+	assert_int_equal(run(d, "status", "[]"), ERR_BODY);
+	assert_int_equal(run(d, "status", "{"), ERR_BODY);
+	assert_int_equal(run(d, "status", "{'a':1,'a':2}"), ERR_BODY);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(users_and_tokens), T(prices),   T(nodes), T(nodes_of_the_original_network),
+		T(looking),          T(nonsense),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

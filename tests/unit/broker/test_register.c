@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Registrations: what is accepted, what is refused, what they change; and what
+ * the broker tells of nodes and models.
+ */
+#include "tests/unit/broker/test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/models.h"
+#include "common/hash.h"
+#include "tests/unit/broker/rig.h"
+
+static int setup(void **state)
+{
+	*state = rig_new(NULL);
+	return 0;
+}
+
+static int setup_open(void **state)
+{
+	*state = rig_new("--open-registration=true");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
+static const struct node *node(struct rig *r)
+{
+	return registry_node(r->b.registry, 1);
+}
+
+static void again_with_the_same_key(void **state)
+{
+	struct rig *r = *state;
+	uint64_t counter = node(r)->row.counter;
+
+	assert_true(counter > 0);
+	assert_int_equal(rig_register(r, false, NULL), ERR_OK);
+	assert_true(node(r)->row.counter > counter);
+	assert_int_equal(node(r)->n_keys, 1);
+	assert_int_equal(rig_register(r, true, NULL), ERR_OK);
+	assert_int_equal(node(r)->n_keys, 2);
+	assert_true(node(r)->keys[0].superseded != 0 && node(r)->keys[1].superseded == 0);
+	assert_memory_equal(node(r)->keys[1].key, r->x25519, KEY_BYTES);
+}
+
+static void replayed(struct registration *reg, struct registration_msg *m)
+{
+	(void)m;
+	reg->counter--;
+}
+
+static void other_node(struct registration *reg, struct registration_msg *m)
+{
+	(void)m;
+	reg->node = 2;
+}
+
+static void other_address(struct registration *reg, struct registration_msg *m)
+{
+	(void)m;
+	reg->address = SLICE_STR("http://127.0.0.2:9");
+}
+
+static void evidence_that_was_not_hashed(struct registration *reg, struct registration_msg *m)
+{
+	(void)reg;
+	m->evidence = SLICE_STR("made up");
+}
+
+static void without_end(struct registration *reg, struct registration_msg *m)
+{
+	(void)m;
+	reg->validity_s = 0;
+}
+
+static void one_model_twice(struct registration *reg, struct registration_msg *m)
+{
+	(void)m;
+	reg->n_models = 2;
+	reg->models[1] = reg->models[0];
+}
+
+static void data_that_differs(struct registration *reg, struct registration_msg *m)
+{
+	(void)reg;
+	m->country = SLICE_STR("FR");
+}
+
+static void statement_of_another(struct registration *reg, struct registration_msg *m)
+{
+	static uint8_t copy[STATEMENT_BYTES];
+
+	(void)m;
+	memcpy(copy, reg->statement.p, sizeof(copy));
+	copy[8] ^= 2; /* its node */
+	reg->statement = slice_of(copy, sizeof(copy));
+}
+
+static void zero_key(struct registration *reg, struct registration_msg *m)
+{
+	static uint8_t copy[STATEMENT_BYTES];
+
+	(void)m;
+	memcpy(copy, reg->statement.p, sizeof(copy));
+	memset(copy + 9, 0, KEY_BYTES);
+	reg->statement = slice_of(copy, sizeof(copy));
+}
+
+static void statement_unsigned(struct registration *reg, struct registration_msg *m)
+{
+	static uint8_t copy[STATEMENT_BYTES];
+
+	(void)m;
+	memcpy(copy, reg->statement.p, sizeof(copy));
+	copy[STATEMENT_BYTES - 1] ^= 1; /* not_after: plausible, but not what was signed */
+	reg->statement = slice_of(copy, sizeof(copy));
+}
+
+static void what_is_refused(void **state)
+{
+	static const struct {
+		void (*change)(struct registration *, struct registration_msg *);
+		enum err want;
+	} cases[] = {
+		{ replayed, ERR_BODY },          { other_node, ERR_BODY },
+		{ other_address, ERR_BODY },     { evidence_that_was_not_hashed, ERR_BODY },
+		{ without_end, ERR_BODY },       { one_model_twice, ERR_BODY },
+		{ data_that_differs, ERR_BODY }, { statement_of_another, ERR_BODY },
+		{ zero_key, ERR_BODY },          { statement_unsigned, ERR_AUTH },
+	};
+	struct rig *r = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t counter = node(r)->row.counter;
+
+		r->counter = counter;
+		assert_int_equal(rig_register(r, false, cases[i].change), cases[i].want);
+		assert_true(node(r)->row.counter == counter);
+		assert_false(node(r)->registering);
+	}
+	r->counter = node(r)->row.counter;
+	assert_int_equal(rig_register(r, false, NULL), ERR_OK);
+}
+
+static void strangers(void **state)
+{
+	struct rig *r = *state;
+	struct sign_key *known = r->node_key;
+	uint8_t seed[32] = { 43 };
+
+	r->node_key = sign_key_new(seed);
+	assert_int_equal(rig_register(r, true, NULL), ERR_NOT_FOUND);
+	sign_key_free(r->node_key);
+	r->node_key = known;
+}
+
+/* With open registration a stranger gets a free number, not somebody else's. */
+static void newcomers(void **state)
+{
+	struct rig *r = *state;
+	struct sign_key *known = r->node_key;
+	uint8_t seed[32] = { 43 };
+
+	r->node_key = sign_key_new(seed);
+	assert_int_equal(rig_register(r, true, NULL), ERR_BODY);
+	assert_null(registry_node_by_key(r->b.registry, sign_key_public(r->node_key)));
+	sign_key_free(r->node_key);
+	r->node_key = known;
+}
+
+static void removed_nodes(void **state)
+{
+	struct rig *r = *state;
+
+	registry_node(r->b.registry, 1)->row.state = NODE_REMOVED;
+	assert_int_equal(rig_register(r, true, NULL), ERR_NOT_FOUND);
+}
+
+static void proof(struct registration *reg, struct registration_msg *m)
+{
+	m->evidence = SLICE_STR("quote");
+	hash(reg->evidence_hash, m->evidence);
+}
+
+static void other_offers(struct registration *reg, struct registration_msg *m)
+{
+	(void)m;
+	reg->models[0].name = SLICE_STR("other");
+	reg->models[0].price = 5;
+}
+
+static void what_it_changes(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+
+	assert_int_equal(rig_register(r, false, proof), ERR_OK);
+	assert_true(node(r)->evidence.n == 5 && node(r)->evidence_at > 0);
+	assert_int_equal(rig_register(r, false, other_offers), ERR_OK);
+	assert_true(node(r)->evidence.n == 0); /* it no longer shows any */
+	assert_int_equal(registry_model(r->b.registry, SLICE_STR("demo"))->n, 0);
+	assert_int_equal(registry_model(r->b.registry, SLICE_STR("other"))->n, 1);
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
+	rig_restart(r);
+	assert_true(node(r)->evidence.n == 0 && node(r)->row.counter == r->counter);
+	assert_true(registry_model(r->b.registry, SLICE_STR("other"))->subs[0]->price == 5);
+	assert_memory_equal(node_current_key(node(r), broker_now())->key, r->x25519, KEY_BYTES);
+	actor_hello(r, &r->gw);
+}
+
+/* The body of the next ANSWER as a NUL-terminated copy. */
+static const char *ask(struct rig *r, enum query_kind kind, bool token, uint64_t number)
+{
+	struct query q = { .kind = kind, .has_token = token, .number = number };
+	static char text[4096];
+	struct buf msg = { 0 };
+	struct answer a;
+
+	memset(q.rid, 3, RID_BYTES);
+	memcpy(q.token_hash, r->token, KEY_BYTES);
+	query_encode(&q, &msg);
+	actor_send(&r->gw, &msg, NULL);
+	assert_int_equal(answer_decode(actor_get(r, &r->gw, MSG_ANSWER), &a), ERR_OK);
+	snprintf(text, sizeof(text), "%.*s", (int)a.body.n, (const char *)a.body.p);
+	return text;
+}
+
+static void model_lists(void **state)
+{
+	struct rig *r = *state;
+	struct query q = { .kind = QUERY_MODELS };
+	struct buf msg = { 0 };
+
+	assert_non_null(strstr(ask(r, QUERY_MODELS, true, 0), "\"id\":\"demo\",\"object\":\"model\""));
+	assert_non_null(strstr(ask(r, QUERY_OPEN_ROUTER, false, 0), "\"prompt\":\"0.000000001\""));
+	registry_node(r->b.registry, 1)->row.state = NODE_DRAINING;
+	assert_string_equal(ask(r, QUERY_MODELS, true, 0), "{\"object\":\"list\",\"data\":[]}");
+	memset(q.rid, 3, RID_BYTES);
+	query_encode(&q, &msg); /* no token */
+	actor_send(&r->gw, &msg, NULL);
+	assert_int_equal(rig_refusal(r).error, ERR_AUTH);
+}
+
+static void attestation(void **state)
+{
+	struct rig *r = *state;
+	struct query q = { .kind = QUERY_ATTESTATION, .number = 2 };
+	struct buf msg = { 0 };
+	const char *text;
+
+	text = ask(r, QUERY_ATTESTATION, false, 1);
+	assert_non_null(strstr(text, "{\"node_small_id\":1,\"node_signing_key\":\""));
+	assert_non_null(strstr(text, "\"evidence\":null"));
+	assert_int_equal(rig_register(r, false, proof), ERR_OK);
+	assert_non_null(strstr(ask(r, QUERY_ATTESTATION, false, 1), "\"evidence\":\"cXVvdGU=\""));
+	memset(q.rid, 3, RID_BYTES);
+	query_encode(&q, &msg);
+	actor_send(&r->gw, &msg, NULL);
+	assert_int_equal(rig_refusal(r).error, ERR_NOT_FOUND);
+}
+
+static void price_texts(void **state)
+{
+	static const struct {
+		uint64_t price;
+		const char *text;
+	} cases[] = {
+		{ 0, "0" },
+		{ 1, "0.000000000001" },
+		{ 1000, "0.000000001" },
+		{ UINT64_C(1000000000000), "1" },
+		{ UINT64_C(1500000000000), "1.5" },
+		{ ID_MAX, "9007.199254740991" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buf b = { 0 };
+
+		models_price_text(cases[i].price, &b);
+		assert_true(slice_is(buf_slice(&b), cases[i].text));
+		buf_free(&b);
+	}
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(again_with_the_same_key),
+		T(what_is_refused),
+		T(strangers),
+		cmocka_unit_test_setup_teardown(newcomers, setup_open, teardown),
+		T(removed_nodes),
+		T(what_it_changes),
+		T(model_lists),
+		T(attestation),
+		cmocka_unit_test(price_texts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
