@@ -44,13 +44,20 @@ void take_receipt(struct task *t, struct slice raw, struct slice signature, bool
 	memcpy(t->receipt_signature, signature.p, sizeof(t->receipt_signature));
 }
 
+/* The clear usage beside a receipt is what clients show: it has to be there, and to say what was signed. */
+static bool says_the_same(const struct relay_object *o, const struct receipt *r)
+{
+	return o->has_usage && o->usage[USAGE_PROMPT] == r->prompt && o->usage[USAGE_COMPLETION] == r->completion;
+}
+
 static enum err note_receipt(struct task *t, const struct relay_object *o)
 {
 	if (o->receipt.n == 0)
 		return ERR_OK;
 	take_receipt(t, slice_of(o->receipt_raw, sizeof(o->receipt_raw)), o->receipt_signature, false);
-	if (t->receipt_good)
+	if (t->receipt_good && says_the_same(o, &t->said))
 		return ERR_OK;
+	t->receipt_good = false;
 	log_warn("node.bad_receipt", L_RID(t->w.rid), L_U("node", t->w.node));
 	return ERR_NODE;
 }

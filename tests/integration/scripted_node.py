@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 import time
+import traceback
 
 import msgpack
 import zmq
@@ -229,7 +230,7 @@ class ScriptedNode:
             pass
         except Exception as e:  # noqa: BLE001 - shown by the test
             self.errors.append(repr(e))
-            print("scripted node:", repr(e))
+            traceback.print_exc()
         finally:
             try:
                 sock.shutdown(socket.SHUT_RDWR)

@@ -161,7 +161,7 @@ def other_key(node):
 
 
 @pytest.mark.parametrize("what", ["foreign key", "flipped signature", "flag 1", "no receipt", "no signature", "no hash",
-                                  "receipt twice", "no usage"])
+                                  "receipt twice", "no usage", "other usage"])
 def test_signatures_and_missing_parts(system, node, client, what):
     def script(r):
         r.head()
@@ -176,6 +176,9 @@ def test_signatures_and_missing_parts(system, node, client, what):
                              ("usage", "no usage")):
             if what == name:
                 del o[member]
+        if what == "other usage":
+            o["usage"]["completion_tokens"] += 1
+            o["usage"]["total_tokens"] += 1
         r.event(o)
         if what == "receipt twice":
             r.event(r.object("", True, "stop"))
