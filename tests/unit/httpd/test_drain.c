@@ -208,25 +208,29 @@ static void bad_options_are_refused(void **state)
 	rig_close(&g);
 }
 
+/* On a machine without IPv6 the address is refused, not taken for another. */
 static void ipv6_listens(void **state)
 {
-	struct rig g = { .o.listen = "[::1]:0" };
 	struct sockaddr_in6 sa = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	struct buf in = { 0 };
-	int fd = socket(AF_INET6, SOCK_STREAM, 0), probe = fd;
+	struct rig g = { 0 }, six = { .o.listen = "[::1]:0" };
+	struct httpd *h = NULL;
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
 
 	(void)state;
-	if (probe < 0 || bind(probe, (struct sockaddr *)&sa, sizeof(sa)) != 0)
-		skip();
-	rig_open(&g);
-	sa.sin6_port = htons(httpd_port(g.h));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0) {
+		rig_open(&g);
+		g.o.listen = "[::1]:0";
+		assert_int_equal(httpd_open(&h, &g.loop, &g.o), ERR_IO);
+		rig_close(&g);
+		return;
+	}
+	rig_open(&six);
+	sa.sin6_port = htons(httpd_port(six.h));
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	assert_true(send(fd, GET("/hi"), sizeof(GET("/hi")) - 1, 0) > 0);
-	rig_turn(&g, 50);
-	assert_true(rig_expect(&g, fd, &in, "hi\n", 1000));
+	rig_say(&six, fd, GET("/hi"));
+	assert_true(rig_until(&six, &six.seen, 1, 1000));
 	close(fd);
-	buf_free(&in);
-	rig_close(&g);
+	rig_close(&six);
 }
 
 int main(void)
