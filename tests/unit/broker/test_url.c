@@ -67,8 +67,7 @@ static void bad(void **state)
 		"https://[node]",
 		"https://[127.0.0.1]",
 		"https://[fe80::1%25eth0]",
-		"https://n\xc3\xb6"
-		"de.example",
+		"https://n\xc3\xb6-de.example",
 	};
 	char longest[700];
 
