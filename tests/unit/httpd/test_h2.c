@@ -170,8 +170,6 @@ static void real_clients(void **state)
 	run(&g, &out,
 	    "curl -s -w '%%{http_code}' -H 'Expect:' -T /bin/sh http://127.0.0.1:%u/echo | tail -c 3");
 	assert_int_equal(rig_count(&out, "413"), 2);
-	run(&g, &out, "curl -s -Z --http2-prior-knowledge 'http://127.0.0.1:%u/hi?[1-20]'");
-	assert_int_equal(rig_count(&out, "hi\n"), 20);
 	buf_free(&out);
 	rig_close(&g);
 }

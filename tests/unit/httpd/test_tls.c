@@ -109,6 +109,9 @@ static void both_protocols_by_alpn(void **state)
 	assert_int_equal(rig_count(&out, "4194304"), 2);
 	assert_int_equal(curl(&g, &out, "--http1.1 -H 'Host:'", "/hi"), 0);
 	assert_int_equal(rig_count(&out, "malformed request head"), 1);
+	buf_reset(&out);
+	assert_int_equal(curl(&g, &out, "-Z", "'/hi?[1-20]'"), 0);
+	assert_int_equal(rig_count(&out, "hi\n"), 20);
 	buf_free(&out);
 	rig_close(&g);
 }
