@@ -68,13 +68,15 @@ static enum err check_units(const struct job *m, struct admission *a)
 	a->units = asked_units(m);
 	if (!a->lock && !m->has_units && a->units == 0)
 		a->units = UNITS_DEFAULT;
+	if (a->units < covered)
+		a->units = covered;
+	if (a->units - covered > stack_free(a->stack))
+		return ERR_UNITS;
 	if (m->has_units && a->sub->max_units && m->units > a->sub->max_units) {
 		a->param = "num_compute_units";
 		return ERR_BODY;
 	}
-	if (a->units < covered)
-		a->units = covered;
-	return a->units - covered > stack_free(a->stack) ? ERR_UNITS : ERR_OK;
+	return ERR_OK;
 }
 
 /* Everything that is said before units: node, key; then units; then room. */

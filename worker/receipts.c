@@ -3,8 +3,8 @@
  * Checking and fetching receipts (receipts.h, PROTOCOL section 4.8).  A fetch is
  * GET {node}/v1/receipts/{request id}, answered with {"receipt": base64,
  * "receipt_signature": base64}.  It is tried a few times, the whole bounded to
- * about ten seconds; a node that answers 404 may still be about to notice that
- * its worker is gone.
+ * about ten seconds: a node that has not noticed yet that its reader is gone
+ * answers 503 while the request runs.  404 is an answer.
  */
 #include "worker/receipts.h"
 
@@ -145,7 +145,7 @@ static void on_done(void *arg, enum upstream_result result)
 	f->up = NULL;
 	if (result == UPSTREAM_OK && read_answer(f, raw, &signature))
 		finish(f, slice_of(raw, sizeof(raw)), signature);
-	else if (++f->tries < TRIES)
+	else if (f->status != 404 && ++f->tries < TRIES)
 		wait_turn(f);
 	else
 		finish(f, slice_of(NULL, 0), slice_of(NULL, 0));

@@ -31,7 +31,7 @@ struct side {
 	struct receipt_wanted ask;
 	char address[64];
 	/* node */
-	unsigned asked, not_before; /* 404 until this many were asked */
+	unsigned asked, not_before; /* 503 until this many were asked */
 	const char *answer;         /* instead of the receipt */
 	bool hang_up;
 	/* broker */
@@ -67,7 +67,7 @@ static void on_request(void *arg, struct fake_conn *c, struct slice request)
 	if (s->hang_up)
 		fake_hang_up(c);
 	else if (s->asked < s->not_before)
-		fake_say(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+		fake_say(c, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
 	else
 		answer(s, c);
 }
@@ -206,6 +206,16 @@ static void test_never(void **state)
 	assert_int_equal(s->asked, 4);
 }
 
+/* A node that knows nothing of it will not know more later. */
+static void test_unknown(void **state)
+{
+	struct side *s = *state;
+
+	s->unknown = true;
+	assert_lost(s);
+	assert_int_equal(s->asked, 1);
+}
+
 static void test_node_gone(void **state)
 {
 	struct side *s = *state;
@@ -302,10 +312,10 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_stopped),     T(test_complete),      T(test_later),       T(test_never),
-		T(test_node_gone),   T(test_node_hangs_up), T(test_bad_address), T(test_wrong_request),
-		T(test_wrong_stack), T(test_wrong_key),     T(test_nonsense),    T(test_asked_again),
-		T(test_bounded),
+		T(test_stopped),       T(test_complete),    T(test_later),         T(test_never),
+		T(test_unknown),       T(test_node_gone),   T(test_node_hangs_up), T(test_bad_address),
+		T(test_wrong_request), T(test_wrong_stack), T(test_wrong_key),     T(test_nonsense),
+		T(test_asked_again),   T(test_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
