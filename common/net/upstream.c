@@ -6,66 +6,21 @@
  * Invariants:
  * - Callbacks of curl run with in_curl > 0.  Nothing is added to, removed from
  *   or cleaned up in the multi handle then: what a caller asks for meanwhile
- *   (cancel, free) is marked and carried out by settle() afterwards.
+ *   (cancel, free) is marked and carried out by upstream_settle afterwards.
  * - A request is never posted twice: curl repeats one by itself when a kept
- *   connection turns out dead, and on_begin() stops that once a byte of the
- *   body was handed over.  A sealed request is answered once (PROTOCOL 4.5).
+ *   connection turns out dead, and on_begin (upstream_curl.c) stops that once a
+ *   byte of the body was handed over.  A sealed request is answered once
+ *   (PROTOCOL 4.5).
  * - A body counts as whole only if its end was marked (Content-Length or
  *   chunked): a close-delimited one cannot be told from a cut one.
  * - Deadlines after the connect are ours: one timer per request looks at all.
  */
-#include "common/net/upstream.h"
+#include "common/net/upstream_impl.h"
 
-#include <curl/curl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <unistd.h>
 
-#define TYPE_MAX 96
 #define IDLE_DEFAULT 64
-#define IDLE_SECONDS 5L /* below the keep-alive time of common servers, so that a kept one is rarely dead */
-
-struct watch { /* one socket of curl's */
-	uv_poll_t poll;
-	struct upstream *up;
-	curl_socket_t fd;
-};
-
-struct upstream {
-	uv_loop_t *uv;
-	CURLM *multi;
-	uv_timer_t timer; /* curl's own */
-	struct upstream_req *reqs;
-	struct upstream_opts o;
-	char *ca_file;
-	unsigned in_curl;
-	unsigned users; /* libuv handles not closed yet */
-	bool closing;
-};
-
-struct upstream_req {
-	struct upstream *up;
-	struct upstream_req *next, **link;
-	CURL *easy; /* NULL once taken out of the multi handle */
-	struct curl_slist *headers;
-	uv_timer_t timer; /* deadlines, and resuming */
-	struct upstream_call c;
-	size_t sent;                   /* bytes of the body handed to curl */
-	uint64_t began, progress, got; /* ms; ms; body bytes */
-	uint64_t started;
-	int status;
-	char type[TYPE_MAX];
-	bool begun;      /* connected: bytes may have gone out */
-	bool head;       /* on_head was called */
-	bool bounded;    /* the body's end is marked */
-	bool paused;     /* asked for */
-	bool held;       /* curl stopped reading */
-	bool refused;    /* allow_address said no */
-	bool late, over; /* a deadline passed; over max_body */
-	bool dead;       /* cancelled: no more callbacks */
-};
 
 const char *upstream_result_name(enum upstream_result r)
 {
@@ -74,11 +29,7 @@ const char *upstream_result_name(enum upstream_result r)
 	return (unsigned)r < sizeof(names) / sizeof(names[0]) ? names[r] : "?";
 }
 
-static void settle(struct upstream *u);
-
-/* --- sockets and curl's timer on libuv --- */
-
-static void on_handle_closed(struct upstream *u)
+void upstream_unuse(struct upstream *u)
 {
 	if (--u->users > 0)
 		return;
@@ -86,241 +37,7 @@ static void on_handle_closed(struct upstream *u)
 	free(u);
 }
 
-static void on_watch_closed(uv_handle_t *h)
-{
-	struct watch *w = h->data;
-	struct upstream *u = w->up;
-
-	free(w);
-	on_handle_closed(u);
-}
-
-static void on_timer_closed(uv_handle_t *h)
-{
-	on_handle_closed(h->data);
-}
-
-static void drive(struct upstream *u, curl_socket_t fd, int events)
-{
-	int running;
-
-	u->in_curl++;
-	curl_multi_socket_action(u->multi, fd, events, &running);
-	u->in_curl--;
-	settle(u);
-}
-
-static void on_poll(uv_poll_t *p, int status, int events)
-{
-	struct watch *w = p->data;
-	int flags = 0;
-
-	if (status < 0)
-		flags = CURL_CSELECT_ERR;
-	if (events & UV_READABLE)
-		flags |= CURL_CSELECT_IN;
-	if (events & UV_WRITABLE)
-		flags |= CURL_CSELECT_OUT;
-	drive(w->up, w->fd, flags);
-}
-
-static void on_timeout(uv_timer_t *t)
-{
-	drive(t->data, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int on_curl_timer(CURLM *m, long ms, void *arg)
-{
-	struct upstream *u = arg;
-
-	(void)m;
-	if (u->closing)
-		return 0;
-	if (ms < 0)
-		uv_timer_stop(&u->timer);
-	else
-		uv_timer_start(&u->timer, on_timeout, (uint64_t)ms, 0);
-	return 0;
-}
-
-static struct watch *watch_new(struct upstream *u, curl_socket_t fd)
-{
-	struct watch *w = mem_new(sizeof(*w));
-
-	w->up = u;
-	w->fd = fd;
-	w->poll.data = w;
-	BUG_ON(uv_poll_init(u->uv, &w->poll, fd));
-	u->users++;
-	curl_multi_assign(u->multi, fd, w);
-	return w;
-}
-
-static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *mine)
-{
-	struct upstream *u = arg;
-	struct watch *w = mine;
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (w)
-			uv_close((uv_handle_t *)&w->poll, on_watch_closed);
-		curl_multi_assign(u->multi, fd, NULL);
-		return 0;
-	}
-	if (!w)
-		w = watch_new(u, fd);
-	uv_poll_start(&w->poll,
-		      (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0),
-		      on_poll);
-	return 0;
-}
-
-/* --- one request: curl's callbacks --- */
-
-static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
-{
-	struct upstream_req *r = arg;
-	struct upstream *u = r->up;
-
-	(void)purpose;
-	if (u->o.allow_address && !u->o.allow_address(u->o.arg, &a->addr)) {
-		r->refused = true;
-		return CURL_SOCKET_BAD;
-	}
-	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
-}
-
-/* Connected, about to send.  A second time means that curl repeats itself. */
-static int on_begin(void *arg, char *ip, char *local_ip, int port, int local_port)
-{
-	struct upstream_req *r = arg;
-
-	(void)ip, (void)local_ip, (void)port, (void)local_port;
-	if (r->dead || r->sent)
-		return CURL_PREREQFUNC_ABORT;
-	r->begun = true;
-	r->began = uv_now(r->up->uv);
-	return CURL_PREREQFUNC_OK;
-}
-
-static size_t on_read(char *to, size_t size, size_t n, void *arg)
-{
-	struct upstream_req *r = arg;
-	size_t left = r->c.body.n - r->sent;
-
-	if (r->dead)
-		return CURL_READFUNC_ABORT;
-	n *= size;
-	if (n > left)
-		n = left;
-	if (n)
-		memcpy(to, r->c.body.p + r->sent, n);
-	r->sent += n;
-	return n;
-}
-
-/* The value of header name on this line, without white space around it. */
-static bool header_is(struct slice line, const char *name, struct slice *value)
-{
-	size_t n = strlen(name);
-
-	if (line.n <= n || line.p[n] != ':' || strncasecmp((const char *)line.p, name, n) != 0)
-		return false;
-	line = slice_of(line.p + n + 1, line.n - n - 1);
-	while (line.n && (line.p[0] == ' ' || line.p[0] == '\t'))
-		line = slice_of(line.p + 1, line.n - 1);
-	while (line.n && strchr(" \t\r\n", line.p[line.n - 1]) && line.p[line.n - 1])
-		line.n--;
-	*value = line;
-	return true;
-}
-
-static void take_type(struct upstream_req *r, struct slice v)
-{
-	size_t n = 0;
-
-	while (n < v.n && n < TYPE_MAX - 1 && !strchr("; \t", v.p[n])) {
-		r->type[n] = v.p[n] >= 'A' && v.p[n] <= 'Z' ? (char)(v.p[n] | 0x20) : (char)v.p[n];
-		n++;
-	}
-	r->type[n] = '\0';
-}
-
-static void take_header(struct upstream_req *r, struct slice line)
-{
-	struct slice v;
-
-	if (header_is(line, "content-type", &v))
-		take_type(r, v);
-	else if (header_is(line, "content-length", &v))
-		r->bounded = true;
-	else if (header_is(line, "transfer-encoding", &v) && v.n >= 7 &&
-		 strncasecmp((const char *)v.p + v.n - 7, "chunked", 7) == 0)
-		r->bounded = true;
-}
-
-static void take_status(struct upstream_req *r)
-{
-	long status = 0;
-
-	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
-	r->status = (int)status;
-	r->type[0] = '\0';
-	r->bounded = status == 204 || status == 304 || strcmp(r->c.method, "HEAD") == 0;
-}
-
-static void head_ends(struct upstream_req *r)
-{
-	if (r->status >= 100 && r->status < 200)
-		return; /* an interim answer; the real one follows */
-	r->head = true;
-	r->progress = uv_now(r->up->uv);
-	if (r->c.on_head)
-		r->c.on_head(r->c.arg, r->status, r->type);
-}
-
-static size_t on_header(char *p, size_t size, size_t n, void *arg)
-{
-	struct upstream_req *r = arg;
-	struct slice line = slice_of(p, n *= size);
-
-	if (r->dead)
-		return 0;
-	if (r->head)
-		return n; /* trailers mean nothing here */
-	if (n >= 5 && memcmp(p, "HTTP/", 5) == 0)
-		take_status(r);
-	else if (n <= 2 && (n == 0 || p[0] == '\r' || p[0] == '\n'))
-		head_ends(r);
-	else
-		take_header(r, line);
-	return r->dead ? 0 : n;
-}
-
-static size_t on_write(char *p, size_t size, size_t n, void *arg)
-{
-	struct upstream_req *r = arg;
-
-	n *= size;
-	if (r->dead)
-		return 0;
-	if (r->paused) {
-		r->held = true;
-		return CURL_WRITEFUNC_PAUSE;
-	}
-	r->got += n;
-	if (r->c.max_body && r->got > r->c.max_body) {
-		r->over = true;
-		return 0;
-	}
-	r->progress = uv_now(r->up->uv);
-	if (r->c.on_data && n)
-		r->c.on_data(r->c.arg, slice_of(p, n));
-	return r->dead ? 0 : n;
-}
-
-/* --- one request: deadlines, pausing, the end --- */
+/* --- deadlines, pausing, the end --- */
 
 static void on_req_closed(uv_handle_t *h)
 {
@@ -330,7 +47,7 @@ static void on_req_closed(uv_handle_t *h)
 	free((char *)r->c.method);
 	free((char *)r->c.url);
 	free(r);
-	on_handle_closed(u);
+	upstream_unuse(u);
 }
 
 /* Takes r out of curl and lets go of it.  Not from inside curl. */
@@ -439,12 +156,12 @@ static void on_req_timer(uv_timer_t *t)
 	uv_timer_start(&r->timer, on_req_timer, next_look(r, now), 0);
 	if (r->held && !r->paused && !r->dead)
 		unhold(r);
-	settle(u);
+	upstream_settle(u);
 }
 
 /* What could not be done inside curl: ends requests that are through or
  * cancelled, and the pool itself. */
-static void settle(struct upstream *u)
+void upstream_settle(struct upstream *u)
 {
 	struct upstream_req *r, *next;
 	CURLMsg *m;
@@ -466,99 +183,6 @@ static void settle(struct upstream *u)
 }
 
 /* --- starting --- */
-
-static void set_headers(struct upstream_req *r)
-{
-	struct buf line = { .secret = true };
-	bool typed = false;
-
-	for (size_t i = 0; i < r->c.n_headers; i++) {
-		typed |= strcasecmp(r->c.headers[i].name, "content-type") == 0;
-		buf_reset(&line);
-		buf_fmt(&line, "%s: ", r->c.headers[i].name);
-		buf_add(&line, r->c.headers[i].value.p, r->c.headers[i].value.n);
-		buf_add(&line, "", 1);
-		r->headers = curl_slist_append(r->headers, (char *)line.p);
-		BUG_ON(!r->headers);
-	}
-	if (!typed)
-		r->headers = curl_slist_append(r->headers, "Content-Type:"); /* not curl's form type */
-	r->headers = curl_slist_append(r->headers, "Expect:");
-	BUG_ON(!r->headers);
-	r->c.headers = NULL;
-	buf_free(&line);
-	curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers);
-}
-
-static void set_method(struct upstream_req *r)
-{
-	CURL *e = r->easy;
-
-	if (strcmp(r->c.method, "GET") == 0) {
-		curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
-		return;
-	}
-	if (strcmp(r->c.method, "HEAD") == 0) {
-		curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
-		return;
-	}
-	curl_easy_setopt(e, CURLOPT_POST, 1L);
-	if (strcmp(r->c.method, "POST") != 0)
-		curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->c.method);
-	curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->c.body.n);
-	if (r->c.body.n == 0)
-		curl_easy_setopt(e, CURLOPT_POSTFIELDS, "");
-}
-
-/* Nothing from the environment, nowhere but where the URL says. */
-static void set_safety(CURL *e)
-{
-	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(e, CURLOPT_PROXY, "");
-	curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
-	curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	curl_easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(e, CURLOPT_HTTP09_ALLOWED, 0L);
-	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
-	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, IDLE_SECONDS);
-	curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
-}
-
-static void set_callbacks(struct upstream_req *r)
-{
-	CURL *e = r->easy;
-
-	curl_easy_setopt(e, CURLOPT_PRIVATE, r);
-	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-	curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, r);
-	curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_begin);
-	curl_easy_setopt(e, CURLOPT_PREREQDATA, r);
-	curl_easy_setopt(e, CURLOPT_READFUNCTION, on_read);
-	curl_easy_setopt(e, CURLOPT_READDATA, r);
-	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(e, CURLOPT_HEADERDATA, r);
-	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_write);
-	curl_easy_setopt(e, CURLOPT_WRITEDATA, r);
-}
-
-static void set_connection(struct upstream_req *r)
-{
-	CURL *e = r->easy;
-
-	curl_easy_setopt(e, CURLOPT_URL, r->c.url);
-	if (r->c.connect_ms)
-		curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)r->c.connect_ms);
-	if (*r->up->ca_file) {
-		curl_easy_setopt(e, CURLOPT_CAINFO, r->up->ca_file);
-		curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-	}
-}
 
 static void link_req(struct upstream_req *r)
 {
@@ -592,14 +216,8 @@ struct upstream_req *upstream_start(struct upstream *u, const struct upstream_ca
 	r->c = *c;
 	r->c.method = mem_strndup(c->method, strlen(c->method));
 	r->c.url = mem_strndup(c->url, strlen(c->url));
-	r->easy = curl_easy_init();
-	BUG_ON(!r->easy);
+	upstream_curl_open(r);
 	link_req(r);
-	set_safety(r->easy);
-	set_callbacks(r);
-	set_connection(r);
-	set_method(r);
-	set_headers(r);
 	/* By the timer, because a caller may be inside a callback of another request. */
 	uv_timer_start(&r->timer, on_start, 0, 0);
 	return r;
@@ -655,15 +273,9 @@ struct upstream *upstream_new(uv_loop_t *uv, const struct upstream_opts *o)
 	u->o.ca_file = u->ca_file;
 	u->multi = curl_multi_init();
 	BUG_ON(!u->multi);
-	curl_multi_setopt(u->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-	curl_multi_setopt(u->multi, CURLMOPT_SOCKETDATA, u);
-	curl_multi_setopt(u->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-	curl_multi_setopt(u->multi, CURLMOPT_TIMERDATA, u);
 	curl_multi_setopt(u->multi, CURLMOPT_MAXCONNECTS, (long)(o->max_idle ? o->max_idle : IDLE_DEFAULT));
 	curl_multi_setopt(u->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-	uv_timer_init(uv, &u->timer);
-	u->timer.data = u;
-	u->users = 1;
+	upstream_uv_open(u);
 	return u;
 }
 
@@ -678,5 +290,5 @@ void upstream_free(struct upstream *u)
 	}
 	u->closing = true;
 	curl_multi_cleanup(u->multi);
-	uv_close((uv_handle_t *)&u->timer, on_timer_closed);
+	upstream_uv_close(u);
 }

@@ -104,6 +104,15 @@ static void put_receipt(struct node_side *n, const struct sign_key *by, struct b
 	buf_str(out, "\"");
 }
 
+static void put_usage(const struct receipt *r, struct buf *out)
+{
+	buf_fmt(out, ",\"usage\":{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%u,",
+		(unsigned)r->prompt, (unsigned)r->completion, (unsigned)(r->prompt + r->completion));
+	buf_str(out, "\"completion_tokens_details\":{\"accepted_prediction_tokens\":0,\"audio_tokens\":0,"
+		     "\"reasoning_tokens\":0,\"rejected_prediction_tokens\":0},"
+		     "\"prompt_tokens_details\":{\"audio_tokens\":0,\"cached_tokens\":0}}");
+}
+
 void node_side_object(struct node_side *n, const char *extra, bool sealed, const struct sign_key *by,
 		      struct buf *out)
 {
@@ -125,6 +134,8 @@ void node_side_object(struct node_side *n, const char *extra, bool sealed, const
 	buf_add(out, signature, sizeof(signature));
 	buf_str(out, "\"");
 	buf_str(out, extra);
+	if (sealed && !*extra)
+		put_usage(&n->receipt, out);
 	if (sealed) {
 		buf_str(out, ",");
 		put_receipt(n, by, out);

@@ -30,7 +30,8 @@ struct work node_side_work(const struct node_side *n, uint8_t rid, bool stream);
 void node_side_receipt(struct node_side *n, const struct work *w, uint8_t outcome);
 
 /* Appends one object: number n->objects, with `extra` members (",\"usage\":...") in it and,
- * if sealed, n->receipt and its signature by `by` (NULL: the node's own key). */
+ * if sealed, n->receipt and its signature by `by` (NULL: the node's own key); without `extra`
+ * a sealed one has the usage that the receipt says. */
 void node_side_object(struct node_side *n, const char *extra, bool sealed, const struct sign_key *by,
 		      struct buf *out);
 

@@ -228,7 +228,7 @@ static void answer_receipt(struct side *s, struct fake_conn *c)
 	struct buf json = { 0 }, all = { 0 };
 
 	if (!s->has_receipt) {
-		fake_say(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+		fake_say(c, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
 		return;
 	}
 	node_side_receipt_json(&s->node, &json);
@@ -610,7 +610,7 @@ static void test_whole_without_receipt(void **state)
 	assert_int_equal(s->got.error, ERR_NODE);
 	assert_int_equal(s->got.body.n, 0);
 	assert_settled_without(s, SETTLE_LOST, ERR_NODE);
-	assert_true(s->fetches > 1);
+	assert_int_equal(s->fetches, 1);
 	buf_free(&json);
 }
 
@@ -825,7 +825,7 @@ static void test_cut_without_receipt(void **state)
 	fake_hang_up(s->conn);
 	assert_stream_error(s, &want);
 	assert_settled_without(s, SETTLE_LOST, ERR_NODE);
-	assert_int_equal(s->fetches, 4);
+	assert_int_equal(s->fetches, 1); /* 404: it never heard of the request */
 }
 
 /* The receipt fetched is for another request: as good as none. */
@@ -967,6 +967,34 @@ BAD_RECEIPT(plain_hash, r->plain_hash[0] ^= 1)
 BAD_RECEIPT(model, r->model_hash[1] ^= 1)
 BAD_RECEIPT(transcript, r->transcript[2] ^= 1)
 BAD_RECEIPT(chunks, r->chunks--)
+
+/* The clear usage beside the receipt has to be there and to say the same. */
+static void bad_usage(struct side *s, const char *usage)
+{
+	struct buf want = { 0 };
+
+	begin_stream(s, &want);
+	node_side_count(&s->node);
+	node_side_receipt(&s->node, &s->w, 0);
+	event(s, usage, true, NULL);
+	assert_stream_error(s, &want);
+	assert_settled_by_receipt(s, SETTLE_STOPPED, true);
+}
+
+static void test_usage_missing(void **state)
+{
+	bad_usage(*state, ",\"usage\":null");
+}
+
+static void test_usage_prompt_differs(void **state)
+{
+	bad_usage(*state, ",\"usage\":{\"prompt_tokens\":8,\"completion_tokens\":16}");
+}
+
+static void test_usage_completion_differs(void **state)
+{
+	bad_usage(*state, ",\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":15}");
+}
 
 /* A chunk signed over another hash: the receipt would show it at the end, each
  * chunk's signature at once, if asked for. */
@@ -1385,6 +1413,9 @@ int main(void)
 		T(test_receipt_node_key),
 		T(test_receipt_plain_hash),
 		T(test_receipt_model),
+		T(test_usage_missing),
+		T(test_usage_prompt_differs),
+		T(test_usage_completion_differs),
 		T(test_spoilt_chunk),
 		T(test_spoilt_chunk_verified),
 		T(test_verified_stream),

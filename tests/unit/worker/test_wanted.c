@@ -33,6 +33,7 @@ struct side {
 	/* node */
 	unsigned asked, not_before; /* 503 until this many were asked */
 	const char *answer;         /* instead of the receipt */
+	bool unknown;               /* 404 */
 	bool hang_up;
 	/* broker */
 	unsigned settled;
@@ -66,6 +67,8 @@ static void on_request(void *arg, struct fake_conn *c, struct slice request)
 	s->asked++;
 	if (s->hang_up)
 		fake_hang_up(c);
+	else if (s->unknown)
+		fake_say(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
 	else if (s->asked < s->not_before)
 		fake_say(c, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
 	else

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Makes the parts of a worker in order (secrets, sockets, parts, links, admin
+ * listener) and takes them apart in reverse (worker.h).
+ */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/keys.h"
+#include "common/log.h"
+#include "worker/worker.h"
+
+#define INTERVAL_MS 1000
+#define SILENT_INTERVALS 3
+
+/* Nodes give their own addresses: none of them may point inside. */
+static bool allow_address(void *arg, const struct sockaddr *sa)
+{
+	struct worker *w = arg;
+
+	return !upstream_address_inward(sa) || networks_hold(w->networks, sa);
+}
+
+static enum err load_sign_key(const char *path, const char *setting, struct sign_key **out)
+{
+	uint8_t seed[KEY_BYTES];
+	enum err e;
+
+	if (!*path) {
+		log_error("config", L_S("setting", setting),
+			  L_S("do", "name a key file; sealway keys new makes it"));
+		return ERR_CONFIG;
+	}
+	e = key_load(path, seed);
+	if (!e)
+		*out = sign_key_new(seed);
+	mem_wipe(seed, sizeof(seed));
+	return e;
+}
+
+static enum err load_curve(struct worker *w)
+{
+	struct zcurve *s = &w->server, *c = &w->client;
+	enum err e;
+
+	if (!*w->conf.curve_key)
+		return ERR_OK;
+	e = key_load(w->conf.curve_key, s->secret_key);
+	if (e)
+		return e;
+	zcurve_public(s->public_key, s->secret_key);
+	s->on = s->server = true;
+	if (!*w->conf.broker_key)
+		return ERR_OK;
+	*c = *s;
+	c->server = false;
+	return key_load_public(w->conf.broker_key, c->server_key);
+}
+
+static enum err load_secrets(struct worker *w)
+{
+	enum err e = load_sign_key(w->conf.request_key, "request_key", &w->keys.request);
+
+	if (!e)
+		e = load_sign_key(w->conf.auth_key, "auth_key", &w->keys.auth);
+	if (!e)
+		e = load_curve(w);
+	if (!e)
+		e = networks_parse(w->conf.node_networks, &w->networks);
+	if (e == ERR_CONFIG && !w->networks)
+		log_error("config", L_S("do", "check node_networks (CIDR), request_key and auth_key"));
+	return e;
+}
+
+/* The XPUB endpoint speaks CURVE on tcp only: on ipc the directory's mode guards. */
+static bool curve_on(const struct worker *w, const char *endpoint)
+{
+	return w->server.on && strncmp(endpoint, "tcp://", 6) == 0;
+}
+
+static enum err open_publish(struct worker *w)
+{
+	struct publish_opts o = {
+		.zctx = w->zctx,
+		.uv = loop_uv(w->loop),
+		.bind = w->conf.publish,
+		.insecure = w->conf.insecure,
+		.queue_max = w->conf.topic_queue,
+		.grace_ms = INTERVAL_MS * SILENT_INTERVALS,
+		.ev = worker_publish_events(w),
+	};
+
+	if (curve_on(w, w->conf.publish)) {
+		w->zauth = zauth_open(w->zctx, loop_uv(w->loop));
+		o.zauth = w->zauth;
+		o.curve = w->server;
+	}
+	return publish_open(&o, &w->publish);
+}
+
+static enum err open_link(struct worker *w, const char *endpoint)
+{
+	struct link_opts o = {
+		.zctx = w->zctx,
+		.uv = loop_uv(w->loop),
+		.number = w->n_links,
+		.endpoint = endpoint,
+		.insecure = w->conf.insecure,
+		.instance = w->instance,
+		.advertise = *w->conf.advertise ? w->conf.advertise : publish_endpoint(w->publish),
+		.key = w->zauth ? w->server.public_key : NULL,
+		.capacity = (uint32_t)w->conf.capacity,
+		.interval_ms = INTERVAL_MS,
+		.ev = worker_link_events(w),
+	};
+	enum err e;
+
+	if (w->client.on && curve_on(w, endpoint))
+		o.curve = w->client;
+	e = link_open(&o, &w->links[w->n_links]);
+	if (!e)
+		w->n_links++;
+	return e;
+}
+
+static enum err open_links(struct worker *w)
+{
+	char *copy = mem_strndup(w->conf.brokers, strlen(w->conf.brokers)), *save = NULL;
+	enum err e = ERR_OK;
+
+	for (char *t = strtok_r(copy, " ", &save); t && !e; t = strtok_r(NULL, " ", &save))
+		e = w->n_links < LINKS_MAX ? open_link(w, t) : ERR_CONFIG;
+	free(copy);
+	if (!e && w->n_links == 0)
+		e = ERR_CONFIG;
+	if (e)
+		log_error("config", L_S("setting", "brokers"),
+			  L_S("do", "name one to eight endpoints of brokers"));
+	return e;
+}
+
+static void make_parts(struct worker *w)
+{
+	uv_loop_t *uv = loop_uv(w->loop);
+	struct upstream_opts up = {
+		.ca_file = w->conf.ca_file,
+		.max_idle = (unsigned)w->conf.capacity,
+		.allow_address = allow_address,
+		.arg = w,
+	};
+	struct receipts_opts ro = {
+		.uv = uv,
+		.keys = &w->keys,
+		.connect_ms = w->conf.connect_s * 1000,
+		.pace_ms = RECEIPTS_PACE_MS,
+	};
+	struct tasks_opts to = {
+		.uv = uv,
+		.conf = &w->conf,
+		.instance = w->instance,
+		.publish = w->publish,
+		.keys = &w->keys,
+		.send = worker_send,
+		.arg = w,
+	};
+
+	to.upstream = ro.upstream = w->upstream = upstream_new(uv, &up);
+	to.receipts = w->receipts = receipts_new(&ro);
+	to.settles = w->settles = settle_book_new(uv, worker_send_settle, w);
+	w->tasks = tasks_new(&to);
+	w->wanted = wanted_new(w->receipts, w->settles, w->conf.capacity);
+}
+
+static enum err write_ready(struct worker *w)
+{
+	struct buf b = { 0 };
+	enum err e;
+
+	if (!*w->conf.ready_file)
+		return ERR_OK;
+	buf_fmt(&b, "{\"pid\":%ld,\"listen\":\"", (long)getpid());
+	buf_json(&b, slice_str(publish_endpoint(w->publish)));
+	buf_str(&b, "\",\"admin\":\"");
+	if (w->admin) {
+		const char *colon = strrchr(w->conf.admin_listen, ':');
+
+		buf_json(&b,
+			 slice_of(w->conf.admin_listen, colon ? (size_t)(colon - w->conf.admin_listen) : 0));
+		buf_fmt(&b, ":%u", admin_http_port(w->admin));
+	}
+	buf_str(&b, "\"}\n");
+	buf_add(&b, "", 1);
+	e = ready_file_write(w->conf.ready_file, (const char *)b.p);
+	buf_free(&b);
+	return e;
+}
+
+enum err worker_start(struct worker *w)
+{
+	struct loop_events ev = { .drain = worker_drain, .drain_ms = w->conf.drain_s * 1000, .arg = w };
+	enum err e;
+
+	w->loop = loop_new(&ev);
+	uv_timer_init(loop_uv(w->loop), &w->drain);
+	w->drain.data = w;
+	w->zctx = zctx_new();
+	randombytes_buf(&w->instance, sizeof(w->instance));
+	e = load_secrets(w);
+	if (!e)
+		e = open_publish(w);
+	if (e)
+		return e;
+	make_parts(w);
+	e = open_links(w);
+	if (!e)
+		e = admin_http_open(&w->admin, loop_uv(w->loop), w->conf.admin_listen, worker_ready, w);
+	if (!e)
+		e = write_ready(w);
+	return e;
+}
+
+void worker_stop(struct worker *w)
+{
+	admin_http_close(w->admin);
+	for (unsigned i = 0; i < w->n_links; i++)
+		link_close(w->links[i]);
+	wanted_free(w->wanted);
+	tasks_free(w->tasks);
+	settle_book_free(w->settles);
+	receipts_free(w->receipts);
+	upstream_free(w->upstream);
+	publish_close(w->publish);
+	zauth_close(w->zauth);
+	uv_close((uv_handle_t *)&w->drain, NULL);
+	loop_free(w->loop);
+	zctx_free(w->zctx);
+	networks_free(w->networks);
+	sign_key_free(w->keys.request);
+	sign_key_free(w->keys.auth);
+	mem_wipe(&w->server, sizeof(w->server));
+	mem_wipe(&w->client, sizeof(w->client));
+}
