@@ -261,7 +261,7 @@ def test_images(system, engine, client, asked):
 
 
 def test_engine_away(client):
-    with Up("--engine", "http://127.0.0.1:9") as u:
+    with Up("--engine", "http://127.0.0.1:9", "--model", "demo") as u:
         c = Client(u.url, u.token, u.model)
         with pytest.raises(Refused) as r:
             ask(c, stream=False)
