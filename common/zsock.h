@@ -48,10 +48,10 @@ struct zcurve {
 
 struct zsock_opts {
 	enum zsock_type type;
-	int sndhwm, rcvhwm;   /* messages; 0 = 1000 */
-	uint64_t max_msg;     /* bytes; 0 = 20 MiB; larger ones cut the peer */
-	unsigned budget;      /* messages handled per service; 0 = 256 */
-	int heartbeat_ms;     /* ZMTP pings; 0 = 1000, dead after three */
+	int sndhwm, rcvhwm; /* messages; 0 = 1000 */
+	uint64_t max_msg;   /* bytes; 0 = 20 MiB; larger ones cut the peer */
+	unsigned budget;    /* messages handled per service; 0 = 256 */
+	int heartbeat_ms;   /* ZMTP pings; 0 = 1000, dead after three */
 	struct zcurve curve;
 	/* A whole message.  Frames are borrowed: use zmsg_move to keep one.  ROUTER: parts[0] is the
 	 * peer's routing id.  Never called from inside zsock_send or zsock_open. */

@@ -28,11 +28,11 @@ struct chunk {
 	uint32_t attempt;
 	uint32_t seq;
 	enum chunk_kind kind;
-	uint64_t worker;	/* instance that serves it (credits go there) */
-	uint64_t length;	/* HEAD of a whole answer: bytes that follow; else 0 */
-	enum err error;		/* ERROR; else ERR_OK */
+	uint64_t worker;        /* instance that serves it (credits go there) */
+	uint64_t length;        /* HEAD of a whole answer: bytes that follow; else 0 */
+	enum err error;         /* ERROR; else ERR_OK */
 	uint32_t retry_after_s; /* ERROR; 0 = none */
-	struct slice payload;	/* DATA; at most CHUNK_BYTES_MAX */
+	struct slice payload;   /* DATA; at most CHUNK_BYTES_MAX */
 };
 
 /* [v, CREDIT, rid, attempt, bytes]: gateway -> worker on XSUB, as one frame that starts with the byte

@@ -12,28 +12,28 @@
  *  stream, plain_hash, body_hash, deadline_ms, input_units, max_units | nil] + body */
 struct job {
 	uint8_t rid[RID_BYTES];
-	uint64_t topic;			/* gateway thread that wants the answer */
-	uint8_t token_hash[KEY_BYTES];	/* H(bearer token) */
+	uint64_t topic;                /* gateway thread that wants the answer */
+	uint8_t token_hash[KEY_BYTES]; /* H(bearer token) */
 	enum endpoint endpoint;
-	uint64_t stack;			/* stack_small_id; 0 on plain endpoints */
-	uint8_t node_key[KEY_BYTES];	/* node_dh_public_key; zero on plain endpoints */
-	struct slice model;		/* model_name, 1..256 bytes, unescaped */
+	uint64_t stack;              /* stack_small_id; 0 on plain endpoints */
+	uint8_t node_key[KEY_BYTES]; /* node_dh_public_key; zero on plain endpoints */
+	struct slice model;          /* model_name, 1..256 bytes, unescaped */
 	bool has_units;
-	uint64_t units;			/* num_compute_units */
+	uint64_t units; /* num_compute_units */
 	bool stream;
-	uint8_t plain_hash[KEY_BYTES];	/* plaintext_body_hash; on plain endpoints H(body sent) */
-	uint8_t body_hash[KEY_BYTES];	/* H(body) */
-	uint32_t deadline_ms;		/* how long it may wait for dispatch */
-	uint64_t input_units;		/* plain endpoints: estimate of the input; else 0 */
-	bool has_max_units;		/* plain endpoints: max_tokens given */
+	uint8_t plain_hash[KEY_BYTES]; /* plaintext_body_hash; on plain endpoints H(body sent) */
+	uint8_t body_hash[KEY_BYTES];  /* H(body) */
+	uint32_t deadline_ms;          /* how long it may wait for dispatch */
+	uint64_t input_units;          /* plain endpoints: estimate of the input; else 0 */
+	bool has_max_units;            /* plain endpoints: max_tokens given */
 	uint64_t max_units;
 };
 
 /* [v, REFUSE, rid, error, param | nil, retry_after_s]: the request ends here. */
 struct refuse {
 	uint8_t rid[RID_BYTES];
-	enum err error;	    /* as its number; unknown ones read as ERR_INTERNAL */
-	struct slice param; /* member at fault, or empty */
+	enum err error;         /* as its number; unknown ones read as ERR_INTERNAL */
+	struct slice param;     /* member at fault, or empty */
 	uint32_t retry_after_s; /* 0 = none */
 };
 

@@ -13,7 +13,7 @@ struct lock_ask {
 	uint8_t token_hash[KEY_BYTES];
 	struct slice model;
 	bool has_units;
-	uint64_t units;	    /* max_num_tokens */
+	uint64_t units;     /* max_num_tokens */
 	uint32_t timeout_s; /* 1..600 */
 };
 
@@ -21,13 +21,13 @@ struct lock_ask {
  * REFUSE (job.h) instead. */
 struct locked {
 	uint8_t rid[RID_BYTES];
-	uint64_t node;			/* node_small_id */
-	uint64_t stack;			/* stack_small_id */
-	uint8_t node_key[KEY_BYTES];	/* X25519 */
-	struct slice sign_key;		/* 32 bytes */
-	struct slice statement;		/* key statement, 65 bytes; empty for foreign nodes */
-	struct slice signature;		/* over it, base64 text; empty for foreign nodes */
-	struct slice digest;		/* stack_entry_digest text, empty = null */
+	uint64_t node;               /* node_small_id */
+	uint64_t stack;              /* stack_small_id */
+	uint8_t node_key[KEY_BYTES]; /* X25519 */
+	struct slice sign_key;       /* 32 bytes */
+	struct slice statement;      /* key statement, 65 bytes; empty for foreign nodes */
+	struct slice signature;      /* over it, base64 text; empty for foreign nodes */
+	struct slice digest;         /* stack_entry_digest text, empty = null */
 };
 
 void lock_ask_encode(const struct lock_ask *m, struct buf *out);

@@ -29,7 +29,7 @@ struct intro {
 	uint64_t worker;
 	struct slice endpoint;
 	struct slice key; /* the worker's CURVE server key (32), or empty */
-	bool present;	  /* false: gone; streams of it will not go on */
+	bool present;     /* false: gone; streams of it will not go on */
 };
 
 void peer_encode(const struct peer *m, struct buf *out);

@@ -13,14 +13,14 @@
  * body, or REFUSE. */
 struct registration_msg {
 	uint8_t rid[RID_BYTES];
-	struct slice data;	/* `data` serialised compactly: the bytes that signature covers */
+	struct slice data; /* `data` serialised compactly: the bytes that signature covers */
 	uint64_t node;
-	struct slice address;	/* <= URL_BYTES_MAX */
-	struct slice country;	/* <= 64 bytes */
-	struct slice signature; /* base64 text */
-	struct slice registration;	     /* msgpack bytes (registration.h), or empty */
+	struct slice address;                /* <= URL_BYTES_MAX */
+	struct slice country;                /* <= 64 bytes */
+	struct slice signature;              /* base64 text */
+	struct slice registration;           /* msgpack bytes (registration.h), or empty */
 	struct slice registration_signature; /* base64 text, or empty */
-	struct slice evidence;	/* raw bytes <= EVIDENCE_BYTES_MAX, or empty */
+	struct slice evidence;               /* raw bytes <= EVIDENCE_BYTES_MAX, or empty */
 };
 
 void register_encode(const struct registration_msg *m, struct buf *out);

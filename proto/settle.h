@@ -25,14 +25,14 @@ struct settle {
 	uint32_t attempt;
 	uint64_t node;
 	enum settle_outcome outcome;
-	enum err error;		   /* what the client was told, ERR_OK for a clean end */
-	struct slice receipt;	   /* raw bytes (183) or empty */
-	struct slice signature;	   /* base64 text (132) or empty */
-	struct slice transcript;   /* H(all response hashes in order) as the worker saw them (32), or empty */
-	bool has_usage;		   /* the clear usage member, for foreign nodes */
+	enum err error;          /* what the client was told, ERR_OK for a clean end */
+	struct slice receipt;    /* raw bytes (183) or empty */
+	struct slice signature;  /* base64 text (132) or empty */
+	struct slice transcript; /* H(all response hashes in order) as the worker saw them (32), or empty */
+	bool has_usage;          /* the clear usage member, for foreign nodes */
 	uint64_t prompt, completion;
-	bool key_unknown;	   /* the node said it does not have this key */
-	uint32_t chunks;	   /* objects relayed, for the record */
+	bool key_unknown; /* the node said it does not have this key */
+	uint32_t chunks;  /* objects relayed, for the record */
 	uint64_t bytes;
 };
 

@@ -14,21 +14,21 @@
 struct work {
 	uint8_t rid[RID_BYTES];
 	uint64_t epoch;
-	uint32_t attempt;	       /* from 1 */
-	uint64_t topic;		       /* where to publish */
+	uint32_t attempt; /* from 1 */
+	uint64_t topic;   /* where to publish */
 	enum endpoint endpoint;
 	bool stream;
-	uint64_t user;		       /* opaque number for X-User-Id */
+	uint64_t user; /* opaque number for X-User-Id */
 	uint64_t stack;
-	uint64_t units;		       /* reserved */
+	uint64_t units; /* reserved */
 	struct slice model;
-	uint64_t node;		       /* node_small_id */
-	struct slice address;	       /* URL without path */
-	uint8_t sign_key[KEY_BYTES];   /* the node's registered signing key */
-	uint8_t node_key[KEY_BYTES];   /* X25519 key the request was sealed to */
+	uint64_t node;               /* node_small_id */
+	struct slice address;        /* URL without path */
+	uint8_t sign_key[KEY_BYTES]; /* the node's registered signing key */
+	uint8_t node_key[KEY_BYTES]; /* X25519 key the request was sealed to */
 	uint8_t plain_hash[KEY_BYTES];
 	uint8_t body_hash[KEY_BYTES];
-	bool receipt_required;	       /* false: a foreign node whose unsigned usage is accepted */
+	bool receipt_required; /* false: a foreign node whose unsigned usage is accepted */
 };
 
 /* [v, POSTED, rid, epoch, attempt]: said before the first byte goes to the node. */

@@ -167,12 +167,54 @@ static void test_values(void **state)
 	buf_free(&b);
 }
 
+static void sticky_front(struct mp_reader *r, unsigned wrong)
+{
+	uint8_t fixed[4] = { 7, 7, 7, 7 };
+
+	if (wrong == 0)
+		assert_int_equal(mp_u64(r, 9), 0); /* over */
+	else if (wrong == 1)
+		assert_false(mp_bool(r));
+	else
+		assert_int_equal(mp_u64(r, 10), 10);
+	if (wrong == 2)
+		assert_int_equal(mp_text(r, 0, 3).n, 0);
+	else if (wrong == 3)
+		assert_int_equal(mp_text(r, 5, 9).n, 0);
+	else if (wrong == 4)
+		assert_int_equal(mp_bin(r, 0, 9).n, 0);
+	else
+		assert_int_equal(mp_text(r, 4, 4).n, wrong < 2 ? 0 : 4);
+	mp_fixed(r, fixed, wrong == 5 ? 3 : 4);
+	assert_int_equal(fixed[0], wrong <= 5 ? 0 : 'b');
+	if (wrong == 6)
+		assert_int_equal(mp_u64(r, 9), 0);
+	else
+		assert_int_equal(mp_bool(r), wrong > 6);
+}
+
+static void sticky_array(struct mp_reader *r, unsigned wrong)
+{
+	if (wrong == 7)
+		assert_int_equal(mp_array(r, 1), 0);
+	else
+		assert_int_equal(mp_array(r, 2), wrong > 7 ? 2 : 0);
+	mp_u64(r, 9);
+	if (wrong == 8)
+		mp_leave(r); /* one is left */
+	mp_u64(r, 9);
+	if (wrong == 9)
+		mp_u64(r, 9); /* one too many */
+	if (wrong == 10)
+		mp_fail(r);
+	mp_leave(r);
+}
+
 /* One mismatch each; after it everything is zero and the end is an error. */
 static void test_sticky(void **state)
 {
 	struct buf b = { .n = 0 };
 	struct mp_writer w;
-	uint8_t fixed[4];
 
 	(void)state;
 	mp_writer_init(&w, &b);
@@ -188,44 +230,8 @@ static void test_sticky(void **state)
 		struct mp_reader r;
 
 		assert_int_equal(mp_reader_init(&r, buf_slice(&b)), ERR_OK);
-		if (wrong == 0)
-			assert_int_equal(mp_u64(&r, 9), 0); /* over */
-		else if (wrong == 1)
-			assert_false(mp_bool(&r));
-		else
-			assert_int_equal(mp_u64(&r, 10), 10);
-		if (wrong == 2)
-			assert_int_equal(mp_text(&r, 0, 3).n, 0);
-		else if (wrong == 3)
-			assert_int_equal(mp_text(&r, 5, 9).n, 0);
-		else if (wrong == 4)
-			assert_int_equal(mp_bin(&r, 0, 9).n, 0);
-		else
-			assert_int_equal(mp_text(&r, 4, 4).n, wrong < 2 ? 0 : 4);
-		memset(fixed, 7, sizeof(fixed));
-		if (wrong == 5)
-			mp_fixed(&r, fixed, 3);
-		else
-			mp_fixed(&r, fixed, 4);
-		if (wrong == 5)
-			assert_int_equal(fixed[0], 0);
-		if (wrong == 6)
-			assert_int_equal(mp_u64(&r, 9), 0);
-		else
-			assert_int_equal(mp_bool(&r), wrong > 6);
-		if (wrong == 7)
-			assert_int_equal(mp_array(&r, 1), 0);
-		else
-			assert_int_equal(mp_array(&r, 2), wrong > 7 ? 2 : 0);
-		mp_u64(&r, 9);
-		if (wrong == 8)
-			mp_leave(&r); /* one is left */
-		mp_u64(&r, 9);
-		if (wrong == 9)
-			mp_u64(&r, 9); /* one too many */
-		if (wrong == 10)
-			mp_fail(&r);
-		mp_leave(&r);
+		sticky_front(&r, wrong);
+		sticky_array(&r, wrong);
 		if (wrong == 11)
 			assert_false(mp_nil(&r)); /* the end is no error of its own */
 		assert_int_equal(r.bad, wrong < 11);
