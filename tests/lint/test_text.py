@@ -37,7 +37,8 @@ def test_lines_are_readable():
 
 
 def test_source_files_stay_small():
-    assert not [f for f in tracked(".c") if len(read(f).splitlines()) > 700]
+    long = {f: len(read(f).splitlines()) for f in tracked(".c")}
+    assert not [f for f, n in long.items() if n > (1000 if f.startswith("tests/") else 700)]
 
 
 def test_no_test_skips_itself():
