@@ -39,8 +39,10 @@ struct broker *admin_broker(const struct admin_call *c)
 
 static void send_reply(struct admin_call *c, enum err e, json_t *body)
 {
-	char *text = json_dumps(body, JSON_COMPACT);
-	struct admin_reply m = { .error = e, .body = slice_str(text) };
+	char *text = json_dumps(body, JSON_COMPACT); /* NULL for texts that are not UTF-8 */
+	struct admin_reply m = { .error = text ? e : ERR_INTERNAL,
+				 .body = text ? slice_str(text)
+					      : SLICE_STR("{\"message\":\"something in it is not text\"}") };
 	struct buf msg = { 0 };
 	struct zmsg parts[2];
 

@@ -45,7 +45,7 @@ void judge(const struct judge_case *c, struct row_settlement *row)
 	if (c->outcome == SETTLE_FAILED)
 		return;
 	if (c->outcome == SETTLE_LOST) {
-		row->flags |= SETTLE_NODE_LOST;
+		row->flags |= c->original ? SETTLE_RELEASED : SETTLE_NODE_LOST;
 		return;
 	}
 	if (c->has_receipt && c->receipt_good) {

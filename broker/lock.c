@@ -93,6 +93,8 @@ static void row_of(const struct broker *b, const struct choice *c, const struct 
 				  .ready = true };
 	if (row->lock_units > b->conf.lock_max_units)
 		row->lock_units = b->conf.lock_max_units;
+	if (row->max_units && row->lock_units > row->max_units)
+		row->lock_units = row->max_units;
 }
 
 static enum err choose(const struct broker *b, const struct lock_ask *m, struct choice *c)

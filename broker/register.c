@@ -105,12 +105,16 @@ static void on_committed(void *arg, enum err result)
 	enrolment_free(e);
 }
 
-/* The original form: a sign of life from an address that is on record. */
+/* The original form: a sign of life from an address that is on record.  It can be
+ * replayed for ever, so it says nothing about a node that has the full form. */
 static enum err apply_original(struct broker *b, const struct registration_msg *m, struct node *n,
 			       struct store_op **op, const char **param)
 {
 	size_t bare;
 
+	*param = "registration";
+	if (!n->row.original)
+		return ERR_BODY;
 	*param = "public_address";
 	if (url_check(m->address, b->networks, &bare) != ERR_OK ||
 	    !slice_is(slice_of(m->address.p, bare), n->url))

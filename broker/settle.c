@@ -97,7 +97,7 @@ static void note_node(struct broker *b, struct task *t, const struct settle *m)
 {
 	struct breaker br = { b->conf.breaker_failures, b->conf.breaker_open_ms };
 	bool reached = m->error != ERR_UNAVAILABLE && m->error != ERR_TIMEOUT && m->error != ERR_NODE &&
-		       m->error != ERR_INTERNAL && m->outcome != SETTLE_LOST;
+		       m->outcome != SETTLE_LOST;
 
 	if (m->outcome != SETTLE_STOPPED || m->error == ERR_OK)
 		node_note(t->node, reached, &br, broker_ms(b));

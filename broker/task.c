@@ -184,12 +184,13 @@ void task_release(struct broker *b, struct task *t, enum err e, uint32_t retry_a
 
 void task_lose(struct broker *b, struct task *t)
 {
+	bool fault = t->posted && !t->node->row.original; /* the original network keeps no receipts */
 	struct row_settlement row = { .outcome = SETTLE_LOST,
 				      .error = ERR_INTERNAL,
-				      .flags = t->posted ? SETTLE_NODE_LOST : SETTLE_RELEASED };
+				      .flags = fault ? SETTLE_NODE_LOST : SETTLE_RELEASED };
 
 	tell(b, t, ERR_INTERNAL, 0);
-	if (t->posted) {
+	if (fault) {
 		t->node->row.faults++;
 		stat_inc(&metrics.node_faults, 1);
 		broker_keep(b, node_op(t->node));

@@ -443,6 +443,8 @@ enum err rig_register(struct rig *r, bool fresh,
 	sign_hash(r->node_key, h, sig);
 	m.signature = slice_of(sig, sizeof(sig));
 	m.registration_signature = slice_of(reg_sig, sizeof(reg_sig));
+	if (r->original_form)
+		m.registration = m.registration_signature = slice_of(NULL, 0);
 	new_rid(r, m.rid);
 	register_encode(&m, &msg);
 	actor_send(&r->gw, &msg, NULL);

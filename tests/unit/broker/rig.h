@@ -42,6 +42,7 @@ struct rig {
 	uint8_t token[KEY_BYTES];  /* hash of alice's token */
 	uint8_t x25519[KEY_BYTES]; /* the node's current public key */
 	uint64_t counter;          /* of its registrations */
+	bool original_form;        /* rig_register leaves the full form out */
 	uint8_t rid;               /* of the last request made here */
 };
 

@@ -123,17 +123,30 @@ static void statement_unsigned(struct registration *reg, struct registration_msg
 	reg->statement = slice_of(copy, sizeof(copy));
 }
 
+static void bytes_for_a_model(struct registration *reg, struct registration_msg *m)
+{
+	(void)m;
+	reg->models[0].name = SLICE_STR("de\xffmo");
+}
+
+static void control_in_version(struct registration *reg, struct registration_msg *m)
+{
+	(void)m;
+	reg->version = SLICE_STR("1\x1b[2J");
+}
+
 static void what_is_refused(void **state)
 {
 	static const struct {
 		void (*change)(struct registration *, struct registration_msg *);
 		enum err want;
 	} cases[] = {
-		{ replayed, ERR_BODY },          { other_node, ERR_BODY },
-		{ other_address, ERR_BODY },     { evidence_that_was_not_hashed, ERR_BODY },
-		{ without_end, ERR_BODY },       { one_model_twice, ERR_BODY },
-		{ data_that_differs, ERR_BODY }, { statement_of_another, ERR_BODY },
-		{ zero_key, ERR_BODY },          { statement_unsigned, ERR_AUTH },
+		{ replayed, ERR_BODY },           { other_node, ERR_BODY },
+		{ other_address, ERR_BODY },      { evidence_that_was_not_hashed, ERR_BODY },
+		{ without_end, ERR_BODY },        { one_model_twice, ERR_BODY },
+		{ data_that_differs, ERR_BODY },  { statement_of_another, ERR_BODY },
+		{ zero_key, ERR_BODY },           { bytes_for_a_model, ERR_BODY },
+		{ control_in_version, ERR_BODY }, { statement_unsigned, ERR_AUTH },
 	};
 	struct rig *r = *state;
 
@@ -173,6 +186,23 @@ static void newcomers(void **state)
 	assert_null(registry_node_by_key(r->b.registry, sign_key_public(r->node_key)));
 	sign_key_free(r->node_key);
 	r->node_key = known;
+}
+
+/* Anybody can replay the original form: it keeps no node of ours alive. */
+static void the_original_form_says_nothing_of_ours(void **state)
+{
+	struct rig *r = *state;
+
+	registry_node(r->b.registry, 1)->row.seen = 5;
+	r->original_form = true;
+	assert_int_equal(rig_register(r, false, NULL), ERR_BODY);
+	assert_true(node(r)->row.seen == 5);
+	registry_node(r->b.registry, 1)->row.original = true;
+	assert_int_equal(rig_register(r, false, NULL), ERR_OK);
+	assert_true(node(r)->row.seen > 5);
+	node_set_text(&registry_node(r->b.registry, 1)->url, SLICE_STR("http://127.0.0.1:10"));
+	assert_int_equal(rig_register(r, false, NULL), ERR_BODY); /* and it moves nobody */
+	assert_string_equal(node(r)->url, "http://127.0.0.1:10");
 }
 
 static void removed_nodes(void **state)
@@ -299,6 +329,7 @@ int main(void)
 		T(what_is_refused),
 		T(strangers),
 		cmocka_unit_test_setup_teardown(newcomers, setup_open, teardown),
+		T(the_original_form_says_nothing_of_ours),
 		T(removed_nodes),
 		T(what_it_changes),
 		T(model_lists),
