@@ -67,10 +67,12 @@ static enum err load_secrets(struct worker *w)
 		e = load_sign_key(w->conf.auth_key, "auth_key", &w->keys.auth);
 	if (!e)
 		e = load_curve(w);
-	if (!e)
-		e = networks_parse(w->conf.node_networks, &w->networks);
-	if (e == ERR_CONFIG && !w->networks)
-		log_error("config", L_S("do", "check node_networks (CIDR), request_key and auth_key"));
+	if (e)
+		return e;
+	e = networks_parse(w->conf.node_networks, &w->networks);
+	if (e)
+		log_error("config", L_S("setting", "node_networks"),
+			  L_S("do", "write networks as 10.0.0.0/8 fd00::/8"));
 	return e;
 }
 
