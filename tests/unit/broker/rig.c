@@ -12,7 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/b64.h"
 #include "common/hash.h"
+#include "common/keys.h"
 #include "proto/peer.h"
 
 /* --- actors --- */
@@ -116,6 +118,10 @@ void actor_open(struct rig *r, struct actor *a, enum role role, uint64_t instanc
 
 	a->role = role;
 	a->instance = instance;
+	if (r->curve[0].on) {
+		o.curve = r->curve[role];
+		memcpy(o.curve.server_key, r->curve[0].public_key, KEY_BYTES);
+	}
 	a->z = zsock_open(r->zctx, &r->loop, &o);
 	assert_int_equal(zsock_connect(a->z, r->bus, false), ERR_OK);
 	actor_hello(r, a);
@@ -161,6 +167,7 @@ void rig_introduce(struct rig *r, struct actor *gw, struct actor *wk)
 
 static void broker_up(struct rig *r, const char *extra)
 {
+	char curve[128], peers[128];
 	const char *argv[] = { "sealway-broker",
 			       "--bus",
 			       r->bus,
@@ -177,14 +184,24 @@ static void broker_up(struct rig *r, const char *extra)
 			       "--claim-ms",
 			       "200",
 			       "--lock-max-units=50000",
-			       extra,
+			       NULL,
+			       NULL,
 			       NULL };
-	int argc = extra ? 17 : 16;
+	int argc = 16;
 
+	snprintf(curve, sizeof(curve), "--curve-key=%s/broker.key", r->dir);
+	snprintf(peers, sizeof(peers), "--peers=%s/peers", r->dir);
+	if (extra)
+		argv[argc++] = extra;
+	if (r->curve[0].on) {
+		argv[argc++] = curve;
+		argv[argc++] = peers;
+	}
 	unsetenv("SEALWAY_CONFIG");
 	memset(&r->b, 0, sizeof(r->b));
 	assert_int_equal(conf_load(&broker_conf_spec, &r->b.conf, argc, (char **)argv), CONF_RUN);
 	assert_int_equal(broker_open(&r->b, &r->loop), ERR_OK);
+	snprintf(r->bus, sizeof(r->bus), "%s", zsock_endpoint(r->b.bus));
 	r->up = true;
 }
 
@@ -225,10 +242,9 @@ static void people(struct rig *r)
 	assert_int_equal(rig_register(r, true, NULL), ERR_OK);
 }
 
-struct rig *rig_new(const char *extra)
+static struct rig *rig_make(void)
 {
 	struct rig *r = mem_new(sizeof(*r));
-	uint8_t seed[32] = { 42 };
 
 	assert_true(sodium_init() >= 0);
 	strcpy(r->dir, "/tmp/sealway-test.XXXXXX");
@@ -237,6 +253,13 @@ struct rig *rig_new(const char *extra)
 	snprintf(r->admin, sizeof(r->admin), "ipc://%s/admin", r->dir);
 	snprintf(r->db, sizeof(r->db), "%s/ledger.db", r->dir);
 	assert_int_equal(uv_loop_init(&r->loop), 0);
+	return r;
+}
+
+static struct rig *rig_start(struct rig *r, const char *extra)
+{
+	uint8_t seed[32] = { 42 };
+
 	broker_up(r, extra);
 	r->zctx = zctx_new();
 	r->node_key = sign_key_new(seed);
@@ -247,6 +270,42 @@ struct rig *rig_new(const char *extra)
 	rig_introduce(r, &r->gw, &r->wk);
 	people(r);
 	return r;
+}
+
+struct rig *rig_new(const char *extra)
+{
+	return rig_start(rig_make(), extra);
+}
+
+void rig_allow(struct rig *r, bool worker)
+{
+	static const char *const roles[] = { "", "gateway", "worker" };
+	char path[96], key[B64_LEN(KEY_BYTES)];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/peers", r->dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	for (int role = ROLE_GATEWAY; role <= (worker ? ROLE_WORKER : ROLE_GATEWAY); role++) {
+		b64_put(key, r->curve[role].public_key, KEY_BYTES);
+		fprintf(f, "%s %.*s test\n", roles[role], (int)sizeof(key), key);
+	}
+	fclose(f);
+}
+
+struct rig *rig_new_curve(void)
+{
+	struct rig *r = rig_make();
+
+	for (int i = 0; i < 3; i++) {
+		zcurve_keypair(r->curve[i].public_key, r->curve[i].secret_key);
+		r->curve[i].on = true;
+	}
+	assert_int_equal(key_save_pair(r->dir, "broker", r->curve[0].secret_key, r->curve[0].public_key),
+			 ERR_OK);
+	rig_allow(r, true);
+	strcpy(r->bus, "tcp://127.0.0.1:*");
+	return rig_start(r, NULL);
 }
 
 void rig_restart(struct rig *r)

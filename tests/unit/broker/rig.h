@@ -42,6 +42,7 @@ struct rig {
 	uint8_t token[KEY_BYTES];  /* hash of alice's token */
 	uint8_t x25519[KEY_BYTES]; /* the node's current public key */
 	uint64_t counter;          /* of its registrations */
+	struct zcurve curve[3];    /* with CURVE: keys of broker, gateway, worker (enum role) */
 	bool original_form;        /* rig_register leaves the full form out */
 	uint8_t rid;               /* of the last request made here */
 };
@@ -50,6 +51,12 @@ struct rig {
  * and node 1 with model "demo" (1000 micro-USD per million units).  extra: one
  * more "--flag=value" for the broker, or NULL. */
 struct rig *rig_new(const char *extra);
+
+/* The same over tcp with CURVE keys and an allow-list; files in r->dir. */
+struct rig *rig_new_curve(void);
+
+/* Writes the allow-list anew, with or without the worker. */
+void rig_allow(struct rig *r, bool worker);
 
 /* Ends everything; fails the test when the ledger does not add up. */
 void rig_free(struct rig *r);

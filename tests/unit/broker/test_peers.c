@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Who may be on the bus and what they may say: introductions, new lives,
+ * strangers, roles, and keys that are taken off the list.
+ */
+#include "tests/unit/broker/test.h"
+
+#include <string.h>
+
+#include "broker/peers.h"
+#include "proto/peer.h"
+#include "tests/unit/broker/rig.h"
+
+static int setup(void **state)
+{
+	*state = rig_new(NULL);
+	return 0;
+}
+
+static int setup_curve(void **state)
+{
+	*state = rig_new_curve();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
+static void send_ping(struct actor *a)
+{
+	struct ping p = { .instance = a->instance };
+	struct buf msg = { 0 };
+
+	ping_encode(&p, &msg);
+	actor_send(a, &msg, NULL);
+}
+
+static void pings_are_answered(void **state)
+{
+	struct rig *r = *state;
+	struct ping pong;
+
+	send_ping(&r->wk);
+	assert_int_equal(pong_decode(actor_get(r, &r->wk, MSG_PONG), &pong), ERR_OK);
+	assert_true(pong.epoch == r->b.epoch && pong.instance == r->b.instance && !pong.draining);
+	r->b.draining = true;
+	send_ping(&r->wk);
+	assert_int_equal(pong_decode(actor_get(r, &r->wk, MSG_PONG), &pong), ERR_OK);
+	assert_true(pong.draining);
+	r->wk.instance++;
+	send_ping(&r->wk); /* not who said HELLO here: it has to say it again */
+	r->wk.instance--;
+	actor_none(r, &r->wk, MSG_PONG, 50);
+}
+
+static void strangers_hear_nothing(void **state)
+{
+	struct rig *r = *state;
+
+	actor_open(r, &r->wk2, ROLE_GATEWAY, 0); /* no instance: no WELCOME */
+	actor_none(r, &r->wk2, MSG_WELCOME, 50);
+	send_ping(&r->wk2);
+	actor_none(r, &r->wk2, MSG_PONG, 50);
+	assert_int_equal(r->b.peers->n, 2);
+}
+
+static void another_ones_instance(void **state)
+{
+	struct rig *r = *state;
+
+	actor_open(r, &r->wk2, ROLE_GATEWAY, 200); /* the worker's */
+	actor_none(r, &r->wk2, MSG_WELCOME, 50);
+	assert_non_null(peers_by_instance(&r->b, 200, ROLE_WORKER));
+}
+
+static void each_role_has_its_words(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+	struct work w;
+
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+	rig_job(r, l.stack, 0);
+	w = rig_work(r, &r->wk);
+	rig_settle(r, &r->gw, &w, SETTLE_COMPLETE, 1, 1, NULL); /* gateways settle nothing */
+	actor_none(r, &r->gw, MSG_SETTLED, 50);
+	assert_true(rig_stack(r)->reserved == 1000);
+	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 1, 1, NULL);
+	rig_settled(r, &r->wk);
+}
+
+static void the_same_peer_on_a_new_connection(void **state)
+{
+	struct rig *r = *state;
+	struct intro in;
+	struct locked l;
+	struct work w;
+
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+	rig_job(r, l.stack, 0);
+	w = rig_work(r, &r->wk);
+	actor_close(&r->wk);
+	actor_open(r, &r->wk, ROLE_WORKER, 200);
+	(void)actor_get(r, &r->wk, MSG_WELCOME);
+	rig_introduce(r, &r->gw, &r->wk);                       /* again, harmless */
+	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 1, 1, NULL); /* its work is still its own */
+	rig_settled(r, &r->wk);
+	actor_close(&r->gw);
+	actor_open(r, &r->gw, ROLE_GATEWAY, 100);
+	(void)actor_get(r, &r->gw, MSG_WELCOME);
+	{
+		struct buf msg = { 0 };
+
+		(void)actor_get(r, &r->wk, MSG_PEER);
+		peer_ok_encode(100, &msg);
+		actor_send(&r->wk, &msg, NULL);
+	}
+	assert_int_equal(intro_decode(actor_get(r, &r->gw, MSG_INTRO), &in), ERR_OK);
+	assert_true(in.worker == 200 && in.present);
+	assert_int_equal(r->b.peers->n, 2);
+}
+
+static void a_new_life_at_the_same_endpoint(void **state)
+{
+	struct rig *r = *state;
+	struct hello h = { .role = ROLE_WORKER,
+			   .instance = 300,
+			   .name = SLICE_STR("x"),
+			   .version = SLICE_STR("1"),
+			   .endpoint = SLICE_STR("ipc://worker-200"),
+			   .capacity = 4 };
+	struct buf msg = { 0 };
+	struct locked l;
+	struct intro in;
+	struct work w;
+
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+	rig_job(r, l.stack, 0);
+	w = rig_work(r, &r->wk);
+	rig_posted(&r->wk, &w);
+	rig_run(r, 10);
+	actor_open(r, &r->wk2, ROLE_WORKER, 201); /* a connection to say it on */
+	(void)actor_get(r, &r->wk2, MSG_WELCOME);
+	hello_encode(&h, &msg);
+	actor_send(&r->wk2, &msg, NULL);
+	(void)actor_get(r, &r->wk2, MSG_WELCOME);
+	assert_null(peers_by_instance(&r->b, 200, ROLE_WORKER)); /* at once, not after three intervals */
+	assert_null(peers_by_instance(&r->b, 201, ROLE_WORKER)); /* its life on that connection is over */
+	(void)actor_get(r, &r->wk2, MSG_RECEIPT_WANTED);
+	do {
+		assert_int_equal(intro_decode(actor_get(r, &r->gw, MSG_INTRO), &in), ERR_OK);
+	} while (in.worker != 200);
+	assert_false(in.present);
+}
+
+static void leaving(void **state)
+{
+	struct rig *r = *state;
+	struct bye bye = { .instance = 200 };
+	struct buf msg = { 0 };
+	struct intro in;
+
+	bye_encode(&bye, &msg);
+	actor_send(&r->wk, &msg, NULL);
+	assert_int_equal(intro_decode(actor_get(r, &r->gw, MSG_INTRO), &in), ERR_OK);
+	assert_true(in.worker == 200 && !in.present);
+	assert_int_equal(r->b.peers->n, 1);
+}
+
+static void garbage_is_dropped(void **state)
+{
+	static const char *const junk[] = { "", "x", "\x95\x01\x0a", "\x93\x01\x03\xc0",
+					    "\xdd\xff\xff\xff\xff" };
+	struct rig *r = *state;
+
+	for (size_t i = 0; i < sizeof(junk) / sizeof(junk[0]); i++) {
+		struct buf msg = { 0 };
+
+		buf_str(&msg, junk[i]);
+		actor_send(&r->gw, &msg, i % 2 ? "body" : NULL);
+	}
+	send_ping(&r->gw);
+	(void)actor_get(r, &r->gw, MSG_PONG);
+}
+
+/* --- with CURVE --- */
+
+static void a_request_over_curve(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+	struct work w;
+
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+	rig_job(r, l.stack, 0);
+	w = rig_work(r, &r->wk);
+	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 1, 1, NULL);
+	rig_settled(r, &r->wk);
+	assert_true(rig_stack(r)->spent == 2);
+}
+
+static void a_role_is_not_a_claim(void **state)
+{
+	struct rig *r = *state;
+	struct zcurve worker = r->curve[ROLE_WORKER];
+
+	r->curve[ROLE_WORKER] = r->curve[ROLE_GATEWAY]; /* a gateway's key that says it is a worker */
+	actor_open(r, &r->wk2, ROLE_WORKER, 201);
+	actor_none(r, &r->wk2, MSG_WELCOME, 100);
+	r->curve[ROLE_WORKER] = worker;
+	assert_int_equal(r->b.peers->n, 2);
+}
+
+static void a_key_taken_off_the_list(void **state)
+{
+	struct rig *r = *state;
+	char path[128];
+
+	rig_allow(r, false);
+	assert_true(strlen(r->dir) < 100);
+	strcpy(path, r->dir);
+	strcat(path, "/peers");
+	assert_int_equal(zauth_load(r->b.zauth, path), ERR_OK);
+	send_ping(&r->wk); /* still connected, no longer listened to */
+	actor_none(r, &r->wk, MSG_PONG, 60);
+	peers_recheck(&r->b);
+	assert_null(peers_by_instance(&r->b, 200, ROLE_WORKER));
+	assert_non_null(peers_by_instance(&r->b, 100, ROLE_GATEWAY));
+	actor_hello(r, &r->wk);
+	actor_none(r, &r->wk, MSG_WELCOME, 60);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define C(name) cmocka_unit_test_setup_teardown(name, setup_curve, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(pings_are_answered),
+		T(strangers_hear_nothing),
+		T(another_ones_instance),
+		T(each_role_has_its_words),
+		T(the_same_peer_on_a_new_connection),
+		T(a_new_life_at_the_same_endpoint),
+		T(leaving),
+		T(garbage_is_dropped),
+		C(a_request_over_curve),
+		C(a_role_is_not_a_claim),
+		C(a_key_taken_off_the_list),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
