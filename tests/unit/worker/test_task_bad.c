@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Answers that go wrong after the node's 200: cut, malformed, with a receipt that does
+ * not fit; and foreign nodes, of which less is asked.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/unit/worker/task_side.h"
+
+/* --- streams that go wrong --- */
+
+/* Cut, and the node has a receipt about it. */
+static void test_cut_with_receipt(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	side_begin_stream(s, &want);
+	node_side_count(&s->node); /* one more than ever came */
+	node_side_receipt(&s->node, &s->w, 1);
+	s->has_receipt = true;
+	fake_hang_up(s->conn);
+	side_assert_stream_error(s, &want);
+	side_assert_settled_by_receipt(s, SETTLE_STOPPED, false);
+	assert_int_equal(s->settle.error, ERR_NODE);
+	assert_int_equal(s->fetches, 1);
+}
+
+static void test_cut_without_receipt(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	side_begin_stream(s, &want);
+	fake_hang_up(s->conn);
+	side_assert_stream_error(s, &want);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_NODE);
+	assert_int_equal(s->fetches, 4); /* 503 each time: it may still come */
+}
+
+/* The receipt fetched is for another request: as good as none. */
+static void test_cut_with_foreign_receipt(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	side_begin_stream(s, &want);
+	node_side_receipt(&s->node, &s->w, 1);
+	s->node.receipt.plain_hash[0] ^= 1;
+	s->has_receipt = true;
+	fake_hang_up(s->conn);
+	side_assert_stream_error(s, &want);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_NODE);
+}
+
+/* Ends cleanly, but with no receipt. */
+static void test_no_receipt(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	side_begin_stream(s, &want);
+	fake_say(s->conn, LAST);
+	side_assert_stream_error(s, &want);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_NODE);
+}
+
+static void test_empty_stream(void **state)
+{
+	struct side *s = *state;
+
+	side_post(s);
+	fake_say(s->conn, SSE_HEAD LAST);
+	side_wait_end(s);
+	assert_int_equal(s->got.error, ERR_NODE);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_NODE);
+}
+
+static void bad_event(struct side *s, const char *text)
+{
+	struct buf want = { 0 };
+
+	node_side_receipt(&s->node, &s->w, 1);
+	side_begin_stream(s, &want);
+	s->has_receipt = true;
+	fake_chunk(s->conn, slice_str(text));
+	side_assert_stream_error(s, &want); /* not a byte of it goes on */
+	assert_true(fake_run(&s->uv, &s->conn_gone, PATIENCE_MS));
+	side_assert_settled_by_receipt(s, SETTLE_STOPPED, false);
+}
+
+static void test_bad_object(void **state)
+{
+	bad_event(*state, "data: {\"ciphertext\":\"x\"}\n\n");
+}
+
+static void test_error_event(void **state)
+{
+	bad_event(*state, "event: error\ndata: {\"error\":{}}\n\n");
+}
+
+static void test_done_from_ours(void **state)
+{
+	bad_event(*state, "data: [DONE]\n\n");
+}
+
+static void test_line_too_long(void **state)
+{
+	struct side *s = *state;
+	struct buf b = { 0 };
+
+	buf_str(&b, "data: ");
+	while (b.n < s->conf.max_event + 10)
+		buf_str(&b, "xxxxxxxxxxxxxxxx");
+	buf_add(&b, "", 1);
+	bad_event(s, (char *)b.p);
+	buf_free(&b);
+}
+
+static void test_half_event_at_end(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	side_begin_stream(s, &want);
+	fake_chunk(s->conn, SLICE_STR("data: {\"cip"));
+	fake_say(s->conn, LAST);
+	side_assert_stream_error(s, &want);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_NODE);
+}
+
+static void test_object_after_receipt(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	side_begin_stream(s, &want);
+	side_last_event(s, 0, &want);
+	side_pass(s);
+	side_event(s, "", false, NULL);
+	side_assert_stream_error(s, &want);
+	side_wait_settled(s);
+	assert_int_equal(s->settle.outcome, SETTLE_COMPLETE); /* the node did its work and has said so */
+	assert_int_equal(s->settle.error, ERR_NODE);
+}
+
+/* A receipt that does not fit: the client is told, the broker gets it to judge. */
+static void bad_receipt(struct side *s, void (*spoil)(struct receipt *r))
+{
+	struct buf want = { 0 };
+
+	side_begin_stream(s, &want);
+	node_side_count(&s->node);
+	node_side_receipt(&s->node, &s->w, 0);
+	spoil(&s->node.receipt);
+	side_event(s, "", true, NULL);
+	side_assert_stream_error(s, &want);
+	side_assert_settled_by_receipt(s, SETTLE_STOPPED, true);
+	assert_int_equal(s->settle.error, ERR_NODE);
+	assert_int_equal(s->fetches, 0);
+}
+
+#define BAD_RECEIPT(name, change)                                                                            \
+	static void spoil_##name(struct receipt *r)                                                          \
+	{                                                                                                    \
+		change;                                                                                      \
+	}                                                                                                    \
+	static void test_receipt_##name(void **state)                                                        \
+	{                                                                                                    \
+		bad_receipt(*state, spoil_##name);                                                           \
+	}
+BAD_RECEIPT(rid, r->rid[3] ^= 1)
+BAD_RECEIPT(stack, r->stack++)
+BAD_RECEIPT(endpoint, r->endpoint = 1)
+BAD_RECEIPT(node_key, r->node_key[9] ^= 1)
+BAD_RECEIPT(plain_hash, r->plain_hash[0] ^= 1)
+BAD_RECEIPT(model, r->model_hash[1] ^= 1)
+BAD_RECEIPT(transcript, r->transcript[2] ^= 1)
+BAD_RECEIPT(chunks, r->chunks--)
+
+/* The clear usage beside the receipt has to be there and to say the same. */
+static void bad_usage(struct side *s, const char *usage)
+{
+	struct buf want = { 0 };
+
+	side_begin_stream(s, &want);
+	node_side_count(&s->node);
+	node_side_receipt(&s->node, &s->w, 0);
+	side_event(s, usage, true, NULL);
+	side_assert_stream_error(s, &want);
+	side_assert_settled_by_receipt(s, SETTLE_STOPPED, true);
+}
+
+static void test_usage_missing(void **state)
+{
+	bad_usage(*state, ",\"usage\":null");
+}
+
+static void test_usage_prompt_differs(void **state)
+{
+	bad_usage(*state, ",\"usage\":{\"prompt_tokens\":8,\"completion_tokens\":16}");
+}
+
+static void test_usage_completion_differs(void **state)
+{
+	bad_usage(*state, ",\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":15}");
+}
+
+/* A chunk signed over another hash: the receipt would show it at the end, each
+ * chunk's signature at once, if asked for. */
+static void spoilt_chunk(struct side *s, bool verify)
+{
+	struct buf b = { 0 };
+	char *at;
+
+	s->conf.verify_chunks = verify;
+	side_post(s);
+	fake_say(s->conn, SSE_HEAD);
+	buf_str(&b, "data: ");
+	node_side_object(&s->node, "", false, NULL, &b);
+	buf_str(&b, "\n\n");
+	buf_add(&b, "", 1);
+	at = strstr((char *)b.p, "response_hash") + strlen("response_hash\":\"");
+	*at = *at == 'A' ? 'B' : 'A';
+	fake_chunk(s->conn, slice_of(b.p, b.n - 1));
+	side_pass(s);
+	assert_int_equal(s->got.ended, verify);
+	if (!verify)
+		side_last_event(s, 0, NULL);
+	side_wait_end(s);
+	assert_int_equal(s->got.error, ERR_NODE);
+	side_wait_settled(s);
+	buf_free(&b);
+}
+
+static void test_spoilt_chunk(void **state)
+{
+	spoilt_chunk(*state, false);
+}
+
+static void test_spoilt_chunk_verified(void **state)
+{
+	spoilt_chunk(*state, true);
+}
+
+static void test_verified_stream(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	s->conf.verify_chunks = true;
+	side_begin_stream(s, &want);
+	side_last_event(s, 0, &want);
+	fake_say(s->conn, LAST);
+	side_wait_end(s);
+	assert_int_equal(s->got.error, ERR_OK);
+	side_assert_settled_by_receipt(s, SETTLE_COMPLETE, true);
+	side_assert_got(s, &want);
+}
+
+/* All whole answers together have a budget; who does not fit is told to come again. */
+static void test_answer_budget(void **state)
+{
+	struct side *s = *state;
+	struct buf half = { 0 };
+	struct fake_conn *first;
+
+	while (half.n < 250000)
+		buf_str(&half, "0123456789");
+	s->w.stream = false;
+	s->w.receipt_required = false;
+	side_post(s);
+	first = s->conn;
+	fake_say(first, JSON_HEAD);
+	fake_chunk(first, buf_slice(&half));
+	side_pass(s);
+	assert_false(s->got.ended);
+	s->w.rid[0] ^= 1;
+	s->posts = 0;
+	s->has_conn = false;
+	side_post(s);
+	fake_say(s->conn, JSON_HEAD);
+	fake_chunk(s->conn, buf_slice(&half));
+	side_wait_end(s);
+	assert_int_equal(s->got.error, ERR_UNAVAILABLE);
+	side_assert_settled_without(s, SETTLE_STOPPED, ERR_UNAVAILABLE);
+	buf_free(&half);
+}
+
+/* --- foreign nodes --- */
+
+static void test_foreign(void **state)
+{
+	static const char object[] =
+		"data: {\"nonce\":\"AAECAwQFBgcICQoL\",\"ciphertext\":\"AAECAwQFBgcICQoLDA0ODw==\","
+		"\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\ndata: [DONE]\n\n";
+	struct side *s = *state;
+
+	s->w.receipt_required = false;
+	side_post(s);
+	fake_say(s->conn, SSE_HEAD);
+	fake_chunk(s->conn, slice_str(object));
+	fake_say(s->conn, LAST);
+	side_wait_end(s);
+	assert_int_equal(s->got.error, ERR_OK);
+	assert_null(memmem(s->got.body.p, s->got.body.n, "[DONE]", 6)); /* clients parse every data line */
+	side_assert_settled_without(s, SETTLE_COMPLETE, ERR_OK);
+	assert_true(s->settle.has_usage);
+	assert_int_equal(s->settle.prompt, 3);
+	assert_int_equal(s->settle.completion, 4);
+	assert_int_equal(s->fetches, 0);
+}
+
+static void test_foreign_goes_on_after_done(void **state)
+{
+	struct side *s = *state;
+
+	s->w.receipt_required = false;
+	side_post(s);
+	fake_say(s->conn, SSE_HEAD);
+	fake_chunk(s->conn, SLICE_STR("data: [DONE]\n\ndata: {\"nonce\":\"AAECAwQFBgcICQoL\","
+				      "\"ciphertext\":\"AAECAwQFBgcICQoLDA0ODw==\"}\n\n"));
+	side_wait_end(s);
+	assert_int_equal(s->got.error, ERR_NODE);
+	side_assert_settled_without(s, SETTLE_STOPPED, ERR_NODE);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, side_setup, side_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_cut_with_receipt),
+		T(test_cut_without_receipt),
+		T(test_cut_with_foreign_receipt),
+		T(test_no_receipt),
+		T(test_empty_stream),
+		T(test_bad_object),
+		T(test_error_event),
+		T(test_done_from_ours),
+		T(test_line_too_long),
+		T(test_half_event_at_end),
+		T(test_object_after_receipt),
+		T(test_usage_missing),
+		T(test_usage_prompt_differs),
+		T(test_usage_completion_differs),
+		T(test_spoilt_chunk),
+		T(test_spoilt_chunk_verified),
+		T(test_verified_stream),
+		T(test_answer_budget),
+		T(test_foreign),
+		T(test_foreign_goes_on_after_done),
+		T(test_receipt_rid),
+		T(test_receipt_stack),
+		T(test_receipt_endpoint),
+		T(test_receipt_node_key),
+		T(test_receipt_plain_hash),
+		T(test_receipt_model),
+		T(test_receipt_transcript),
+		T(test_receipt_chunks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A slow client holds its own node; a client that went away stops it.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/unit/worker/task_side.h"
+
+/* --- credits --- */
+
+static void test_credit(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+	size_t held;
+
+	s->auto_credit = false;
+	side_post(s);
+	fake_say(s->conn, SSE_HEAD);
+	while (want.n < 400000)
+		side_event(s, "", false, &want);
+	side_last_event(s, 0, &want);
+	fake_say(s->conn, LAST);
+	fake_run(&s->uv, NULL, 300);
+	assert_int_equal(s->got.body.n, CREDIT_INITIAL); /* not a byte more */
+	assert_false(s->is_settled);                     /* the node is not even read to its end */
+	held = s->got.datas;
+	fake_run(&s->uv, NULL, 100);
+	assert_int_equal(s->got.datas, held);
+	side_grant(s, 1);
+	side_pass(s);
+	assert_int_equal(s->got.body.n, CREDIT_INITIAL + 1);
+	side_grant(s, 100000);
+	side_pass(s);
+	assert_int_equal(s->got.body.n, CREDIT_INITIAL + 100001);
+	assert_false(s->got.ended);
+	side_grant(s, UINT32_MAX);
+	side_wait_end(s);
+	assert_int_equal(s->got.error, ERR_OK);
+	side_assert_settled_by_receipt(s, SETTLE_COMPLETE, true);
+	side_assert_got(s, &want);
+}
+
+/* An error does not overtake what was good before it. */
+static void test_error_waits_its_turn(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	s->auto_credit = false;
+	side_post(s);
+	fake_say(s->conn, SSE_HEAD);
+	while (want.n < CREDIT_INITIAL + 1000)
+		side_event(s, "", false, &want);
+	fake_hang_up(s->conn);
+	fake_run(&s->uv, NULL, 200);
+	assert_false(s->got.ended);
+	side_grant(s, 100000);
+	side_assert_stream_error(s, &want);
+}
+
+/* --- the client goes away --- */
+
+static void test_cancel(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	side_begin_stream(s, &want);
+	side_cancel_from_gateway(s);
+	assert_true(fake_run(&s->uv, &s->has_stop, PATIENCE_MS));
+	assert_true(slice_is(fake_header(buf_slice(&s->stop), "X-Request-Id"),
+			     "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"));
+	assert_true(fake_header(buf_slice(&s->stop), "X-Sealway-Auth").n > 0);
+	side_event(s, "", false, NULL);
+	side_last_event(s, 1, NULL);
+	fake_say(s->conn, LAST);
+	side_assert_settled_by_receipt(s, SETTLE_STOPPED, true);
+	assert_int_equal(s->settle.error, ERR_CLOSED);
+	assert_int_equal(s->settle.chunks, 3);
+	assert_false(s->got.ended);
+	side_assert_got(s, &want); /* nothing after the cancel */
+	assert_int_equal(tasks_count(s->tasks), 0);
+	assert_int_equal(s->stops, 1);
+}
+
+/* Cancelled while the client's slowness had stopped the node's stream. */
+static void test_cancel_when_paused(void **state)
+{
+	struct side *s = *state;
+
+	s->auto_credit = false;
+	side_post(s);
+	fake_say(s->conn, SSE_HEAD);
+	for (int i = 0; i < 600; i++)
+		side_event(s, "", false, NULL);
+	fake_run(&s->uv, NULL, 200);
+	assert_int_equal(s->got.body.n, CREDIT_INITIAL);
+	side_last_event(s, 1, NULL);
+	fake_say(s->conn, LAST);
+	side_cancel_from_gateway(s);
+	side_assert_settled_by_receipt(s, SETTLE_STOPPED, true);
+	assert_int_equal(s->settle.chunks, 601);
+}
+
+static void test_cancel_before_head(void **state)
+{
+	struct side *s = *state;
+	struct cancel c = { .attempt = 0 };
+
+	s->w.stream = false;
+	side_post(s);
+	memcpy(c.rid, s->w.rid, RID_BYTES);
+	tasks_cancel(s->tasks, &c);
+	tasks_cancel(s->tasks, &c);
+	assert_true(fake_run(&s->uv, &s->has_stop, PATIENCE_MS));
+	node_side_receipt(&s->node, &s->w, 1);
+	s->has_receipt = true;
+	/* The node does not end: after stop_s the receipt is fetched. */
+	side_assert_settled_by_receipt(s, SETTLE_STOPPED, false);
+	assert_int_equal(s->stops, 1);
+	assert_true(s->conn_gone);
+}
+
+static void test_cancel_stale(void **state)
+{
+	struct side *s = *state;
+	struct cancel c = { .attempt = 2 };
+	struct buf want = { 0 };
+
+	side_begin_stream(s, &want);
+	memcpy(c.rid, s->w.rid, RID_BYTES);
+	tasks_cancel(s->tasks, &c); /* of another attempt */
+	c.attempt = 1;
+	c.rid[0] ^= 1;
+	tasks_cancel(s->tasks, &c); /* of another request */
+	side_last_event(s, 0, &want);
+	fake_say(s->conn, LAST);
+	side_wait_end(s);
+	assert_int_equal(s->got.error, ERR_OK);
+	assert_int_equal(s->stops, 0);
+	side_assert_got(s, &want);
+}
+
+/* The gateway dies: after the grace time the node is stopped. */
+static void test_gateway_dies(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	side_begin_stream(s, &want);
+	zsock_close(s->gateway);
+	s->gateway = NULL;
+	assert_true(fake_run(&s->uv, &s->has_stop, PATIENCE_MS));
+	assert_false(s->heard);
+	side_last_event(s, 1, NULL);
+	fake_say(s->conn, LAST);
+	side_assert_settled_by_receipt(s, SETTLE_STOPPED, true);
+	assert_int_equal(tasks_count(s->tasks), 0);
+	buf_free(&want);
+}
+
+/* The broker takes the gateway thread back. */
+static void test_peer_gone(void **state)
+{
+	struct side *s = *state;
+	struct peer gone = { .topic = TOPIC, .present = false };
+	struct buf want = { 0 };
+
+	side_begin_stream(s, &want);
+	assert_int_equal(publish_peer(s->pub, 2, &gone), ERR_OK);
+	assert_true(fake_run(&s->uv, &s->has_stop, PATIENCE_MS));
+	side_last_event(s, 1, NULL);
+	fake_say(s->conn, LAST);
+	side_assert_settled_by_receipt(s, SETTLE_STOPPED, true);
+	buf_free(&want);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, side_setup, side_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_credit),
+		T(test_error_waits_its_turn),
+		T(test_cancel),
+		T(test_cancel_when_paused),
+		T(test_cancel_before_head),
+		T(test_cancel_stale),
+		T(test_gateway_dies),
+		T(test_peer_gone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
