@@ -145,12 +145,18 @@ static void tidy_out(struct task *t)
 		buf_reset(&t->out);
 }
 
+/* Whether the topic takes frames: while some wait, no more are made (but HEADs). */
+static bool flows(const struct task *t)
+{
+	return t->publishing && !publish_waiting(t->all->o.publish, t->w.topic);
+}
+
 static void flush(struct task *t)
 {
-	while (t->publishing && pending(t) && t->credit && !publish_waiting(t->all->o.publish, t->w.topic))
+	while (flows(t) && pending(t) && t->credit)
 		publish_data(t);
 	tidy_out(t);
-	if (t->publishing && t->ending && !pending(t))
+	if (flows(t) && t->ending && !pending(t))
 		publish_ending(t);
 	set_paused(t, t->publishing && pending(t));
 }
