@@ -34,6 +34,8 @@ static void unsubscribed(struct publish *p, struct topic *t, struct slice name)
 	publish_queue_drop(p, t); /* the pipe that ended took its share with it: what follows is a gap */
 	t->silent_since = loop_now(p->o.uv);
 	p->o.ev.heard(p->o.ev.arg, t->id, false);
+	p->o.ev.room(p->o.ev.arg,
+		     t->id); /* nothing waits any more: who tries now learns that nobody listens */
 }
 
 static void on_subscription(struct publish *p, struct slice frame)
