@@ -22,9 +22,13 @@ struct admin_reply {
 	struct slice body; /* JSON object text; on errors {"message": "..."} */
 };
 
+/* Appends the message to out. */
 void admin_encode(const struct admin *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err admin_decode(struct slice bytes, struct admin *out) MUST_USE;
+/* Appends the message to out. */
 void admin_reply_encode(const struct admin_reply *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err admin_reply_decode(struct slice bytes, struct admin_reply *out) MUST_USE;
 
 #endif

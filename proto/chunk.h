@@ -51,7 +51,9 @@ void chunk_encode(const struct chunk *m, struct buf *out);
 /* out->payload borrows from frame. */
 enum err chunk_decode(struct slice frame, struct chunk *out) MUST_USE;
 
+/* Appends the message to out. */
 void credit_encode(const struct credit *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err credit_decode(struct slice bytes, struct credit *out) MUST_USE;
 
 #endif

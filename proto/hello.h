@@ -44,15 +44,25 @@ struct bye {
 	uint64_t instance;
 };
 
+/* Appends the message to out. */
 void hello_encode(const struct hello *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err hello_decode(struct slice bytes, struct hello *out) MUST_USE;
+/* Appends the message to out. */
 void welcome_encode(const struct welcome *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err welcome_decode(struct slice bytes, struct welcome *out) MUST_USE;
+/* Appends the message to out. */
 void ping_encode(const struct ping *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err ping_decode(struct slice bytes, struct ping *out) MUST_USE;
+/* Appends the message to out. */
 void pong_encode(const struct ping *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err pong_decode(struct slice bytes, struct ping *out) MUST_USE;
+/* Appends the message to out. */
 void bye_encode(const struct bye *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err bye_decode(struct slice bytes, struct bye *out) MUST_USE;
 
 #endif

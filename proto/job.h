@@ -43,11 +43,17 @@ struct cancel {
 	uint32_t attempt;
 };
 
+/* Appends the message to out. */
 void job_encode(const struct job *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err job_decode(struct slice bytes, struct job *out) MUST_USE;
+/* Appends the message to out. */
 void refuse_encode(const struct refuse *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err refuse_decode(struct slice bytes, struct refuse *out) MUST_USE;
+/* Appends the message to out. */
 void cancel_encode(const struct cancel *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err cancel_decode(struct slice bytes, struct cancel *out) MUST_USE;
 
 #endif

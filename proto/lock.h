@@ -30,9 +30,13 @@ struct locked {
 	struct slice digest;         /* stack_entry_digest text, empty = null */
 };
 
+/* Appends the message to out. */
 void lock_ask_encode(const struct lock_ask *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err lock_ask_decode(struct slice bytes, struct lock_ask *out) MUST_USE;
+/* Appends the message to out. */
 void locked_encode(const struct locked *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err locked_decode(struct slice bytes, struct locked *out) MUST_USE;
 
 #endif

@@ -32,13 +32,21 @@ struct intro {
 	bool present;     /* false: gone; streams of it will not go on */
 };
 
+/* Appends the message to out. */
 void peer_encode(const struct peer *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err peer_decode(struct slice bytes, struct peer *out) MUST_USE;
+/* Appends the message to out. */
 void peer_ok_encode(uint64_t topic, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err peer_ok_decode(struct slice bytes, uint64_t *topic) MUST_USE;
+/* Appends the message to out. */
 void heard_encode(const struct heard *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err heard_decode(struct slice bytes, struct heard *out) MUST_USE;
+/* Appends the message to out. */
 void intro_encode(const struct intro *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err intro_decode(struct slice bytes, struct intro *out) MUST_USE;
 
 #endif

@@ -25,9 +25,13 @@ struct answer {
 	struct slice body; /* JSON text, may be empty */
 };
 
+/* Appends the message to out. */
 void query_encode(const struct query *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err query_decode(struct slice bytes, struct query *out) MUST_USE;
+/* Appends the message to out. */
 void answer_encode(const struct answer *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err answer_decode(struct slice bytes, struct answer *out) MUST_USE;
 
 #endif

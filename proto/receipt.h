@@ -45,12 +45,15 @@ struct authz {
 	uint64_t not_after; /* Unix seconds */
 };
 
+/* Writes the layout to out. */
 void receipt_encode(const struct receipt *m, uint8_t out[RECEIPT_BYTES]);
 /* ERR_FORMAT: length, version, outcome, endpoint or numbers over ID_MAX. */
 enum err receipt_decode(struct slice bytes, struct receipt *out) MUST_USE;
+/* Writes the layout to out. */
 void statement_encode(const struct statement *m, uint8_t out[STATEMENT_BYTES]);
 /* ERR_FORMAT: length, version, id over ID_MAX, not_after before not_before. */
 enum err statement_decode(struct slice bytes, struct statement *out) MUST_USE;
+/* Writes the layout to out. */
 void authz_encode(const struct authz *m, uint8_t out[AUTH_BYTES]);
 /* ERR_FORMAT: length, version, numbers over ID_MAX. */
 enum err authz_decode(struct slice bytes, struct authz *out) MUST_USE;

@@ -23,7 +23,9 @@ struct registration_msg {
 	struct slice evidence;               /* raw bytes <= EVIDENCE_BYTES_MAX, or empty */
 };
 
+/* Appends the message to out. */
 void register_encode(const struct registration_msg *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err register_decode(struct slice bytes, struct registration_msg *out) MUST_USE;
 
 #endif

@@ -32,6 +32,7 @@ struct registration {
 	uint8_t evidence_hash[KEY_BYTES]; /* H(evidence), H("") when there is none */
 };
 
+/* Appends the message to out. */
 void registration_encode(const struct registration *m, struct buf *out);
 /* Borrows from bytes. */
 enum err registration_decode(struct slice bytes, struct registration *out) MUST_USE;

@@ -42,9 +42,13 @@ struct settled {
 	uint32_t attempt;
 };
 
+/* Appends the message to out. */
 void settle_encode(const struct settle *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err settle_decode(struct slice bytes, struct settle *out) MUST_USE;
+/* Appends the message to out. */
 void settled_encode(const struct settled *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err settled_decode(struct slice bytes, struct settled *out) MUST_USE;
 
 #endif

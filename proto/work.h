@@ -61,15 +61,25 @@ struct receipt_wanted {
 	uint8_t sign_key[KEY_BYTES];
 };
 
+/* Appends the message to out. */
 void work_encode(const struct work *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err work_decode(struct slice bytes, struct work *out) MUST_USE;
+/* Appends the message to out. */
 void posted_encode(const struct work_ref *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err posted_decode(struct slice bytes, struct work_ref *out) MUST_USE;
+/* Appends the message to out. */
 void return_encode(const struct work_return *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err return_decode(struct slice bytes, struct work_return *out) MUST_USE;
+/* Appends the message to out. */
 void inflight_encode(const struct inflight *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err inflight_decode(struct slice bytes, struct inflight *out) MUST_USE;
+/* Appends the message to out. */
 void receipt_wanted_encode(const struct receipt_wanted *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err receipt_wanted_decode(struct slice bytes, struct receipt_wanted *out) MUST_USE;
 
 #endif
