@@ -65,11 +65,17 @@ static const struct conf_opt opts[] = {
 	    "Longest life of a request at a worker before its receipt is fetched by another."),
 };
 
+static enum err check(void *conf)
+{
+	return broker_conf_check(conf);
+}
+
 const struct conf_spec broker_conf_spec = {
 	.program = "sealway-broker",
 	.summary = "Keeps the ledger and the registry, and gives requests to workers.",
 	.opts = opts,
 	.n = sizeof(opts) / sizeof(opts[0]),
+	.check = check,
 };
 
 static enum err bad(const char *name, const char *why)

@@ -123,13 +123,10 @@ int main(int argc, char **argv)
 	enum conf_action action = conf_load(&broker_conf_spec, &b.conf, argc, argv);
 	int status = action == CONF_EXIT ? 0 : 2;
 
-	if (action == CONF_RUN) {
-		if (log_level_parse(b.conf.log_level, &level) == ERR_OK &&
-		    broker_conf_check(&b.conf) == ERR_OK) {
-			log_init("sealway-broker", level, b.conf.log_json);
-			loop_harden();
-			status = sodium_init() < 0 ? 1 : serve(&b);
-		}
+	if (action == CONF_RUN && log_level_parse(b.conf.log_level, &level) == ERR_OK) {
+		log_init("sealway-broker", level, b.conf.log_json);
+		loop_harden();
+		status = sodium_init() < 0 ? 1 : serve(&b);
 	}
 	conf_free(&broker_conf_spec, &b.conf);
 	return status;

@@ -90,6 +90,7 @@ static void on_hello(struct broker *b, struct zmsg *parts, struct slice msg)
 		return;
 	}
 	if (!zmsg_peer_key(&parts[1], key) || !key_allows(b, key, h.role)) {
+		stat_inc(&metrics.dropped, 1);
 		log_warn("peer_refused", L_S("why", "its key is not on the list for that role"));
 		return;
 	}

@@ -282,6 +282,20 @@ static enum err convert(struct load *l, void *out)
 
 /* --- the whole --- */
 
+/* Settings that are of their type and still unusable. */
+static enum err check(const struct load *l, void *out)
+{
+	int i = find(l->spec, "log_level", strlen("log_level"));
+	enum log_level level;
+
+	if (i >= 0 && log_level_parse(l->raw[i].text, &level) != ERR_OK) {
+		fprintf(l->err, "%s: log_level = \"%s\" is none of debug, info, warn, error\n",
+			*l->raw[i].from ? l->raw[i].from : "default", l->raw[i].text);
+		return ERR_CONFIG;
+	}
+	return l->spec->check ? l->spec->check(out) : ERR_OK;
+}
+
 static void help_option(const struct conf_opt *o, FILE *to)
 {
 	char flag[64];
@@ -344,7 +358,7 @@ static enum err collect(struct load *l, void *out, int argc, char **argv)
 	load_env(l);
 	if (load_flags(l, argc, argv) != ERR_OK)
 		return ERR_CONFIG;
-	return convert(l, out);
+	return convert(l, out) == ERR_OK ? check(l, out) : ERR_CONFIG;
 }
 
 static enum err load(const struct conf_spec *spec, void *out, int argc, char **argv)

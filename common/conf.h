@@ -30,7 +30,7 @@ enum conf_type {
 struct conf_opt {
 	const char *name; /* lower case, underscores */
 	enum conf_type type;
-	size_t offset;	 /* of the member in the process's struct */
+	size_t offset;   /* of the member in the process's struct */
 	const char *def; /* as it would stand in the file */
 	uint64_t min, max;
 	const char *unit; /* "ms", "s", "bytes", "units", "micro-USD" or "" */
@@ -43,6 +43,9 @@ struct conf_spec {
 	const char *summary; /* one line for --help */
 	const struct conf_opt *opts;
 	size_t n;
+	/* What no single setting shows, asked when each is in order: ERR_CONFIG after a log line that names
+	 * the setting.  May complete the struct.  NULL: nothing. */
+	enum err (*check)(void *conf);
 };
 
 enum conf_action {

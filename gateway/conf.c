@@ -73,11 +73,17 @@ static const struct conf_opt opts[] = {
 	    "Interval to the broker until it names its own; three silent ones are death."),
 };
 
+static enum err check(void *conf)
+{
+	return gw_conf_check(conf);
+}
+
 const struct conf_spec gw_conf_spec = {
 	.program = "sealway-gateway",
 	.summary = "Serves clients over HTTP and carries their sealed requests to the broker.",
 	.opts = opts,
 	.n = sizeof(opts) / sizeof(opts[0]),
+	.check = check,
 };
 
 static enum err bad(const char *setting, const char *why)

@@ -29,7 +29,8 @@ struct gw_conf {
 extern const struct conf_spec gw_conf_spec;
 
 /* Checks what no single setting shows: pairs that go together, endpoints, room
- * for a body in the budget; resolves threads = 0.  ERR_CONFIG with a log line. */
+ * for a body in the budget; resolves threads = 0.  ERR_CONFIG with a log line.
+ * conf_load has called it. */
 enum err gw_conf_check(struct gw_conf *c) MUST_USE;
 
 #endif

@@ -231,6 +231,14 @@ static bool only_one(const struct link *l)
 	return !p[strspn(p, " ")];
 }
 
+static void say_unusable(const struct link *l)
+{
+	log_error(
+		"link.endpoint", L_S("endpoint", l->current),
+		L_S("do",
+		    "set brokers to ipc paths of at most 107 bytes or tcp addresses; tcp needs CURVE keys"));
+}
+
 static void on_tick(uv_timer_t *t)
 {
 	struct link *l = t->data;
@@ -240,7 +248,7 @@ static void on_tick(uv_timer_t *t)
 	if (silent && l->up)
 		go_down(l, "silent");
 	if (silent && !only_one(l) && connect_next(l) != ERR_OK)
-		log_error("link.endpoint", L_S("endpoint", l->current));
+		say_unusable(l);
 	if (l->up && !say_ping(l))
 		go_down(l, "not connected");
 	if (!l->up || missing)
@@ -275,7 +283,7 @@ enum err link_open(struct link **out, struct zctx *zctx, uv_loop_t *uv, const st
 	l->tick.data = l;
 	l->z = open_socket(l, zctx);
 	if (connect_next(l) != ERR_OK) {
-		log_error("link.endpoint", L_S("endpoint", l->current));
+		say_unusable(l);
 		link_close(l);
 		return ERR_CONFIG;
 	}

@@ -201,14 +201,11 @@ int main(int argc, char **argv)
 	enum log_level level = LOG_INFO;
 	int status = action == CONF_EXIT ? 0 : 2;
 
-	if (action == CONF_RUN && log_level_parse(g.conf.log_level, &level) != ERR_OK)
-		log_error("conf.bad", L_S("setting", "log_level"));
-	else if (action == CONF_RUN) {
+	if (action == CONF_RUN && log_level_parse(g.conf.log_level, &level) == ERR_OK) {
 		log_init("sealway-gateway", level, g.conf.log_json);
 		loop_harden();
 		metrics_register();
-		if (gw_conf_check(&g.conf) == ERR_OK)
-			status = run(&g);
+		status = run(&g);
 	}
 	conf_free(&gw_conf_spec, &g.conf);
 	return status;

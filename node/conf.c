@@ -7,7 +7,9 @@
 #include "node/conf.h"
 
 #include <stddef.h>
+#include <string.h>
 
+#include "common/log.h"
 #include "proto/limits.h"
 
 #define AT(member) offsetof(struct node_conf, member)
@@ -25,6 +27,7 @@
 	}
 
 #define DAY 86400
+#define COUNTRY_BYTES_MAX 64
 #define GIB (UINT64_C(1) << 30)
 
 static const struct conf_opt opts[] = {
@@ -64,9 +67,28 @@ static const struct conf_opt opts[] = {
 	NUM(engine_total_s, "3600", 1, DAY, "s", "Longest answer of the engine."),
 };
 
+static enum err check(void *conf)
+{
+	const struct node_conf *c = conf;
+	const char *setting = NULL;
+
+	if (strlen(c->public_address) > URL_BYTES_MAX)
+		setting = "public_address";
+	else if (strlen(c->country) > COUNTRY_BYTES_MAX)
+		setting = "country";
+	if (setting)
+		log_error("configuration", L_S("setting", setting), L_S("what", "too long"));
+	if (c->validity_s > c->register_interval_s)
+		return setting ? ERR_CONFIG : ERR_OK;
+	log_error("configuration", L_S("setting", "validity_s"),
+		  L_S("what", "must be over register_interval_s"));
+	return ERR_CONFIG;
+}
+
 const struct conf_spec node_conf_spec = {
 	.program = "sealway-node",
 	.summary = "Opens sealed requests beside an inference engine and seals the answers.",
 	.opts = opts,
 	.n = sizeof(opts) / sizeof(opts[0]),
+	.check = check,
 };

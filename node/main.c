@@ -20,7 +20,7 @@
 #include "node/routes.h"
 
 #define UPKEEP_MS 500
-#define START_MS 20 /* the same until ready */
+#define START_MS 20                       /* the same until ready */
 #define OVERLAP_S (LOCK_SECONDS_MAX + 30) /* longest lock, and the dispatch deadline */
 #define RECEIPTS_MAX 262144               /* about 450 bytes each: below 120 MB */
 #define GUARD_MAX 4000000                 /* about 100 bytes each: below 400 MB per key */
@@ -185,28 +185,10 @@ static enum err open_registrar(struct node *n)
 	return e;
 }
 
-static enum err check_conf(const struct node *n)
-{
-	const char *what = NULL;
-
-	if (strlen(n->conf.public_address) > URL_BYTES_MAX)
-		what = "public_address is too long";
-	else if (strlen(n->conf.country) > 64)
-		what = "country is too long";
-	else if (n->conf.validity_s <= n->conf.register_interval_s)
-		what = "validity_s must be over register_interval_s";
-	if (!what)
-		return ERR_OK;
-	log_error("configuration", L_S("what", what));
-	return ERR_CONFIG;
-}
-
 static enum err open_parts(struct node *n)
 {
-	enum err e = check_conf(n);
+	enum err e = models_parse(n->conf.models, &n->models);
 
-	if (e == ERR_OK)
-		e = models_parse(n->conf.models, &n->models);
 	if (e == ERR_OK)
 		e = load_sign_key(n);
 	if (e == ERR_OK)

@@ -19,7 +19,7 @@ struct admission {
 	uint64_t id;
 	const char *url, *node_key, *model;
 	uint64_t price;
-	const char *readdress;
+	bool readdress;
 };
 
 /* The key itself, or a .pub file with it, as base64. */
@@ -61,11 +61,12 @@ static int node_admit(int argc, char **argv)
 {
 	static const struct command c = {
 		"node admit",
-		"KEY|FILE",
+		"KEY|FILE | --readdress",
 		"Admits a node by its signing key (base64, or its .pub file).",
 		"A node that registers itself needs only its key.  For a node of the original network give\n"
-		"--url, --node-key, --model and --price too: it is used as it was described.",
-		1,
+		"--url, --node-key, --model and --price too: it is used as it was described.\n"
+		"--readdress needs only --id and --url.",
+		0,
 		1,
 	};
 	struct admin_where w;
@@ -92,11 +93,11 @@ static int node_admit(int argc, char **argv)
 	case ARGS_RUN:
 		break;
 	}
-	if (m.readdress ? words.n || !m.id : !words.n)
+	if (m.readdress ? words.n || !m.id || !m.url : !words.n)
 		return args_wrong(&c);
 	if (m.readdress)
 		reply = admin_call(&w, "node.admit",
-				   json_pack("{sIss}", "node", (json_int_t)m.id, "readdress", m.readdress));
+				   json_pack("{sIss}", "node", (json_int_t)m.id, "readdress", m.url));
 	else
 		reply = admit(&w, words.v[0], &m);
 	if (reply)

@@ -19,8 +19,7 @@ static enum err load(struct gw_conf *c, int n, char **flags)
 	for (int i = 0; i < n; i++)
 		argv[1 + i] = flags[i];
 	*c = (struct gw_conf){ .threads = 0 };
-	assert_int_equal(conf_load(&gw_conf_spec, c, 1 + n, argv), CONF_RUN);
-	return gw_conf_check(c);
+	return conf_load(&gw_conf_spec, c, 1 + n, argv) == CONF_RUN ? ERR_OK : ERR_CONFIG;
 }
 
 #define LOAD(c, ...) load(c, sizeof((char *[]){ __VA_ARGS__ }) / sizeof(char *), (char *[]){ __VA_ARGS__ })

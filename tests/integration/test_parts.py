@@ -1,0 +1,509 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The four processes by themselves: the README's commands over tcp with CURVE, in any order, with wrong
+keys, with bad settings, with a broker that goes and comes."""
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from cluster import SLOW, binary, wait_for
+from parts import Parts, get, parse_metrics, plain_env
+from sealclient import Client, Refused, text_of
+
+ROLES = ("broker", "worker", "gateway", "node")
+
+
+@pytest.fixture(scope="module")
+def four():
+    """All four, serving, shared by the tests that do them no harm."""
+    with Parts() as p:
+        p.start_all()
+        p.operate()
+        p.ready()
+        yield p
+
+
+def client_of(p):
+    return Client(p.url, p.token)
+
+
+def complete(c, **plain):
+    e = c.seal({"model": c.model, "prompt": "a b", "max_tokens": 3, **plain}, stream=plain.get("stream"))
+    return text_of(c.post_stream("completions", e) if plain.get("stream") else [c.post("completions", e)])
+
+
+# --- the commands as they stand ---
+
+def test_completion_by_the_command(four):
+    for form in ([], ["--stream"]):
+        r = four.ask(*form)
+        assert (r.returncode, r.stdout) == (0, "a b a\n"), r.stderr
+    assert '"ok":true' in four.run("status").replace(" ", "")
+
+
+def test_completion_by_another_client(four):
+    c = client_of(four)
+    assert complete(c) == complete(c, stream=True) == "a b a"
+    before = sum(int(line.split()[-1]) for line in four.run("usage").splitlines()[1:])
+    complete(c)
+    wait_for("the bill", lambda: sum(int(x.split()[-1]) for x in four.run("usage").splitlines()[1:]) == before + 5)
+
+
+def test_ready_files_and_admin_listeners(four):
+    for role in ROLES:
+        part = getattr(four, role)
+        info = part.ready()
+        assert info["pid"] == part.p.pid
+        assert os.stat(part.ready_file).st_mode & 0o777 == 0o600
+        for path, text in (("/health", "ok\n"), ("/ready", "ready\n")):
+            assert get(info["admin"], path)[::2] == (200, text)
+        assert get(info["admin"], "/nothing")[0] == 404
+        assert info["admin"].startswith("127.0.0.1:")
+
+
+def test_metrics_rise_with_requests(four):
+    c = client_of(four)
+
+    def read():
+        m = {}
+        for role in ROLES:
+            for k, v in getattr(four, role).metrics().items():
+                assert k.startswith(f"sealway_{role}_"), k
+                m[k] = v
+        return m
+
+    done = 'outcome="complete"'
+    rising = {
+        'sealway_gateway_requests_total{endpoint="confidential_completions",outcome="ok"}': 4,
+        'sealway_gateway_requests_total{endpoint="confidential_completions",outcome="refused"}': 1,
+        'sealway_gateway_request_seconds_count{endpoint="confidential_completions"}': 5,
+        "sealway_gateway_first_byte_seconds_count": 4,
+        "sealway_broker_jobs_total": 4,
+        "sealway_broker_locks_total": 4,
+        "sealway_broker_units_billed_total": 20,
+        "sealway_broker_settled_total{%s}" % done: 4,
+        "sealway_worker_requests_total{%s}" % done: 4,
+        "sealway_worker_units_total": 20,
+        "sealway_worker_first_byte_seconds_count": 4,
+    }
+    before = read()
+    for i in range(4):
+        assert complete(c, stream=bool(i % 2)) == "a b a"
+    assert c.request("POST", "/v1/confidential/completions", {})[0] == 400
+    wait_for("all settled", lambda: read()["sealway_broker_settled_total{%s}" % done] ==
+             before["sealway_broker_settled_total{%s}" % done] + 4)
+    after = read()
+    wrong = {k: (before[k], after[k]) for k, n in rising.items() if after[k] - before[k] != n}
+    assert not wrong
+    counters = [k for k in before if "_total" in k or "_count" in k or "_bucket" in k]
+    assert not [k for k in counters if after[k] < before[k]]
+    assert after["sealway_gateway_chunks_total"] - before["sealway_gateway_chunks_total"] >= 4
+    assert after["sealway_gateway_bytes_out_total"] > before["sealway_gateway_bytes_out_total"]
+    node = 'sealway_node_answers_total{endpoint="confidential_completions",outcome="complete"}'
+    assert after[node] - before[node] == 4
+    for gauge in ("sealway_gateway_inflight", "sealway_gateway_streams_open", "sealway_broker_inflight",
+                  "sealway_broker_queued", "sealway_worker_tasks", "sealway_worker_settlements_open"):
+        assert after[gauge] == 0, gauge
+
+
+def test_metrics_parser_refuses():
+    good = "# HELP a_total x\n# TYPE a_total counter\na_total 1\n"
+    assert parse_metrics(good) == {"a_total": 1}
+    for bad in (good + "a_total 1\n", good + "b 1\n", good[:-1], good.replace(" 1", " x"), "a_total 1\n",
+                good.replace("counter", "thing")):
+        with pytest.raises(AssertionError):
+            parse_metrics(bad)
+
+
+def test_any_order_of_starting():
+    """Every process comes first once, every process comes last once; the broker often late."""
+    for order in (("node", "gateway", "worker", "broker"), ("worker", "broker", "node", "gateway"),
+                  ("gateway", "node", "broker", "worker"), ("gateway", "worker", "broker", "node")):
+        with Parts() as p:
+            for role in order:
+                p.start(role)
+                if role != "node":  # a node is ready when it is registered
+                    log = lambda: "event" in p.started[-1].log()
+                    wait_for(f"{role} to live", log)
+            p.operate()
+            wait_for(f"an answer after {order}", lambda: p.ask().stdout == "a b a\n", 20)
+
+
+def test_ports_chosen_by_the_system():
+    with Parts() as p:
+        bus = p.start("broker", "--bus", "tcp://127.0.0.1:*").ready()["listen"]
+        assert bus.startswith("tcp://127.0.0.1:") and int(bus.rsplit(":", 1)[1]) > 0
+        p.start("worker", "--brokers", bus)
+        listen = p.start("gateway", "--brokers", bus, "--listen", "127.0.0.1:0").ready()["listen"]
+        p.gateway_port = int(listen.rsplit(":", 1)[1])
+        p.start("node", "--gateway", p.url)
+        p.operate()
+        p.ready()
+        assert complete(client_of(p)) == "a b a"
+
+
+def test_each_from_a_file(tmp_path):
+    """The same settings in files, as deploy/config has them, with the program's own example as their base."""
+    with Parts() as p:
+        for role in ROLES:
+            words = p.command(role)
+            example = subprocess.run([binary(role), "--example-config"], capture_output=True, text=True,
+                                     env=plain_env(), check=True).stdout
+            settings = dict(zip((w[2:].replace("-", "_") for w in words[::2]), words[1::2]))
+            for name, value in settings.items():
+                line = next(x for x in example.splitlines() if x.startswith(f"#{name} ="))
+                example = example.replace(line + "\n", f"{name} = {value}\n", 1)
+            with open(os.path.join(p.dir, role + ".ini"), "w") as f:
+                f.write(example)
+            p.words[role] = ["--config", role + ".ini"]
+        node, p.command = p.command, lambda role, *flags: p.words[role] + list(flags)
+        p.start_all()
+        p.operate()
+        p.ready()
+        assert complete(client_of(p)) == "a b a"
+
+
+# --- strangers ---
+
+def strangers(p):
+    """Keys made in the same way by somebody else, with the right broker.pub."""
+    p.run("keys", "new", "--dir", "theirs")
+    shutil.copy(os.path.join(p.dir, "keys", "broker.pub"), os.path.join(p.dir, "theirs", "broker.pub"))
+
+
+def test_a_gateway_that_is_not_on_the_list(four):
+    strangers_dir = os.path.join(four.dir, "theirs")
+    if not os.path.exists(strangers_dir):
+        strangers(four)
+    g = four.start("gateway", "--curve-key", "theirs/gateway.key", "--listen", "127.0.0.1:0", name="stranger")
+    before = four.broker.metrics()["sealway_broker_gateways"]
+    info = g.ready()
+    denied = four.broker.log().count("zauth.denied")
+    wait_for("a refused handshake", lambda: "zauth.denied" in four.broker.log() and
+             four.broker.log().count("zauth.denied") >= denied)
+    assert get(info["admin"], "/ready")[0] == 503
+    status, headers, _ = get(info["listen"], "/health")
+    assert status == 503 and int(headers["retry-after"]) > 0
+    with pytest.raises(Refused) as r:
+        Client(f"http://{info['listen']}", four.token).lock()
+    assert r.value.status == 503 and r.value.error["code"] == "SERVICE_UNAVAILABLE"
+    assert g.metrics()["sealway_gateway_broker_links"] == 0
+    assert four.broker.metrics()["sealway_broker_gateways"] == before
+    assert four.ask().stdout == "a b a\n"  # and the others notice nothing
+    g.end()
+
+
+def test_the_key_of_a_worker_is_no_gateways(four):
+    """It is on the list, so it may connect; but what it says as a gateway is not heard."""
+    before = four.broker.metrics()
+    g = four.start("gateway", "--curve-key", "keys/worker.key", "--listen", "127.0.0.1:0", name="impostor")
+    info = g.ready()
+    wait_for("its word to be dropped", lambda: four.broker.metrics()["sealway_broker_dropped_total"] >
+             before["sealway_broker_dropped_total"])
+    assert get(info["listen"], "/health")[0] == 503 and get(info["admin"], "/ready")[0] == 503
+    with pytest.raises(Refused) as r:
+        Client(f"http://{info['listen']}", four.token).lock()
+    assert r.value.status == 503
+    assert four.broker.metrics()["sealway_broker_gateways"] == before["sealway_broker_gateways"]
+    assert "peer_refused" in four.broker.log()
+    g.end()
+
+
+def test_the_key_of_a_gateway_is_no_workers(four):
+    before = four.broker.metrics()
+    w = four.start("worker", "--curve-key", "keys/gateway.key", name="wolf")
+    info = w.ready()
+    wait_for("its word to be dropped", lambda: four.broker.metrics()["sealway_broker_dropped_total"] >
+             before["sealway_broker_dropped_total"])
+    assert get(info["admin"], "/ready")[0] == 503
+    for _ in range(5):
+        assert four.ask().returncode == 0
+    assert four.broker.metrics()["sealway_broker_workers"] == before["sealway_broker_workers"]
+    assert w.metrics()["sealway_worker_first_byte_seconds_count"] == 0
+    w.end()
+
+
+def test_a_worker_that_is_not_on_the_list_gets_no_job():
+    with Parts() as p:
+        strangers(p)
+        p.start("broker")
+        p.start("gateway", "--dispatch-ms", "1500")
+        p.start("worker", "--curve-key", "theirs/worker.key")
+        p.start("node")
+        p.operate()
+        p.node.ready()
+        wait_for("a refused handshake", lambda: "zauth.denied" in p.broker.log())
+        c = client_of(p)
+        with pytest.raises(Refused) as r:
+            complete(c)
+        assert r.value.status == 503 and int(r.value.headers["retry-after"]) > 0
+        info = p.worker.ready()
+        assert get(info["admin"], "/ready")[0] == 503
+        m = p.worker.metrics()
+        assert m["sealway_worker_brokers"] == m["sealway_worker_tasks"] == 0
+        assert m["sealway_worker_first_byte_seconds_count"] == 0
+        assert p.broker.metrics()["sealway_broker_dispatched_total"] == 0
+        p.start("worker", name="friend")  # the right key, and the same request goes through
+        wait_for("an answer", lambda: p.ask().stdout == "a b a\n")
+        assert p.worker.metrics()["sealway_worker_first_byte_seconds_count"] == 0
+        stacks = p.run("stack", "--json")
+        assert '"reserved": 0' in stacks
+
+
+def test_a_wrong_broker_key_is_no_broker(four):
+    """A gateway that was given another broker's public key does not talk to ours."""
+    if not os.path.exists(os.path.join(four.dir, "other")):
+        four.run("keys", "new", "--dir", "other")
+    g = four.start("gateway", "--broker-key", "other/broker.pub", "--listen", "127.0.0.1:0", name="lost")
+    info = g.ready()
+    time_of_three_hellos = 0.8 * SLOW
+    end = time.time() + time_of_three_hellos
+    while time.time() < end:  # it never links, at any moment
+        assert get(info["listen"], "/health")[0] == 503
+    g.end()
+
+
+def test_a_key_taken_off_the_list_is_out_at_once():
+    with Parts() as p:
+        p.start_all()
+        p.operate()
+        p.ready()
+        peers = os.path.join(p.dir, "keys", "peers")
+        text = open(peers).read()
+        with open(peers, "w") as f:
+            f.writelines(x + "\n" for x in text.splitlines() if not x.startswith("gateway"))
+        p.broker.p.send_signal(signal.SIGHUP)
+        wait_for("the gateway to be out", lambda: not p.healthy(), 10)
+        with pytest.raises(Refused) as r:
+            client_of(p).lock()
+        assert r.value.status == 503
+        with open(peers, "w") as f:
+            f.write(text)
+        p.broker.p.send_signal(signal.SIGHUP)
+        wait_for("the gateway to be back", p.healthy, 10)
+        wait_for("an answer", lambda: p.ask().stdout == "a b a\n", 10)
+
+
+# --- starts that are refused ---
+
+@pytest.fixture(scope="module")
+def keys():
+    with Parts() as p:
+        yield p
+
+
+def start_badly(p, role, *flags, **change):
+    """(exit code, what it said) of a process that must not start."""
+    words = p.command(role, *flags)
+    for name, value in change.items():
+        at = words.index("--" + name.replace("_", "-"))
+        words[at:at + 2] = [] if value is None else [words[at], value]
+    r = subprocess.run([binary(role), *words], cwd=p.dir, capture_output=True, text=True, timeout=20 * SLOW,
+                       stdin=subprocess.DEVNULL, env=plain_env())
+    assert "Sanitizer" not in r.stderr and "runtime error" not in r.stderr, r.stderr
+    assert r.stdout == ""
+    return r.returncode, r.stderr
+
+
+@pytest.mark.parametrize("role", ["broker", "worker", "gateway"])
+def test_tcp_without_curve_is_refused(keys, role):
+    gone = {"curve_key": None, **({"peers": None} if role == "broker" else {"broker_key": None})}
+    code, said = start_badly(keys, role, **gone)
+    assert code in (1, 2) and "CURVE" in said and "tcp://127.0.0.1:" in said, said
+
+
+@pytest.mark.parametrize("role, name", [("broker", "curve_key"), ("worker", "curve_key"), ("worker", "request_key"),
+                                        ("worker", "auth_key"), ("gateway", "curve_key"), ("node", "sign_key")])
+def test_secret_key_files(keys, role, name):
+    code, said = start_badly(keys, role, **{name: "keys/none.key"})
+    assert code in (1, 2) and "keys/none.key" in said and "No such file" in said, said
+    path = os.path.join(keys.dir, "keys", "open.key")
+    shutil.copy(os.path.join(keys.dir, "keys", "node.key"), path)
+    for mode in (0o644, 0o640, 0o604):
+        os.chmod(path, mode)
+        code, said = start_badly(keys, role, **{name: "keys/open.key"})
+        assert code in (1, 2) and "keys/open.key" in said and "chmod 600" in said, said
+        assert open(path).read().strip() not in said
+    os.chmod(path, 0o600)
+    with open(path, "w") as f:
+        f.write("c2VjcmV0IHNlY3JldCBzZWNyZXQ=\n")
+    code, said = start_badly(keys, role, **{name: "keys/open.key"})
+    assert code in (1, 2) and "base64 of 32 bytes" in said and "c2VjcmV0" not in said, said
+    os.unlink(path)
+
+
+@pytest.mark.parametrize("role, name", [("broker", "peers"), ("worker", "broker_key"), ("gateway", "broker_key"),
+                                        ("node", "proxy_auth_keys")])
+def test_public_files_that_are_missing(keys, role, name):
+    code, said = start_badly(keys, role, **{name: "keys/none.pub"})
+    assert code in (1, 2) and "keys/none.pub" in said, said
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_wrong_settings(keys, role, tmp_path):
+    number = {"broker": "queue-max", "worker": "capacity", "gateway": "max-inflight", "node": "max-conns"}[role]
+    setting = number.replace("-", "_")
+    for flags, words in ((["--no-such-thing", "1"], ["--no-such-thing", "unknown"]),
+                         ([f"--{number}", "many"], [setting, "many", "not a number from 1 to"]),
+                         ([f"--{number}", "0"], [setting, "not a number from 1 to"]),
+                         ([f"--{number}", "-1"], [setting]),
+                         ([f"--{number}"], [number, "needs a value"]),
+                         (["--log-json", "--log-json=perhaps"], ["log_json", "not true or false"]),
+                         (["--log-level", "loud"], ["log_level"]),
+                         (["word"], ["word", "unexpected argument"]),
+                         (["--config", "none.ini"], ["none.ini", "No such file"])):
+        code, said = start_badly(keys, role, *flags)
+        assert code == 2 and all(w in said for w in words), (flags, code, said)
+    ini = tmp_path / "x.ini"
+    for text, words in (("nosuch = 1\n", [f"{ini}:1", "nosuch"]), (f"\n{setting} = x\n", [f"{ini}:2", "not a number"]),
+                        (f"{setting} = 1\n{setting} = 2\n", ["twice", f"{ini}:1"]), ("rubbish\n", [f"{ini}:1"]),
+                        (f"{setting} = {'1' * 300}\n", [f"{ini}:1", "over 199 bytes"])):
+        ini.write_text(text)
+        code, said = start_badly(keys, role, "--config", str(ini))
+        assert code == 2 and all(w in said for w in words), (text, code, said)
+    r = subprocess.run([binary(role), "--check-config"], capture_output=True, text=True,
+                       env=plain_env(**{"SEALWAY_" + setting.upper(): "x"}))
+    assert r.returncode == 2 and "SEALWAY_" + setting.upper() in r.stderr
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_help_check_and_example(keys, role, tmp_path):
+    def run(*flags):
+        return subprocess.run([binary(role), *flags], cwd=keys.dir, capture_output=True, text=True, env=plain_env(),
+                              timeout=20 * SLOW)
+
+    r = run("--help")
+    assert (r.returncode, r.stderr) == (0, "") and f"Usage: sealway-{role}" in r.stdout
+    names = [x.split()[0][2:].replace("-", "_") for x in r.stdout.split("win):")[1].splitlines() if x.startswith("  --")]
+    assert {"log_level", "admin_listen", "ready_file", "drain_s"} <= set(names)
+    example = run("--example-config")
+    assert (example.returncode, example.stderr) == (0, "")
+    listed = [x[1:].split(" =")[0] for x in example.stdout.splitlines() if x.startswith("#") and not x.startswith("# ")]
+    assert listed == names
+    assert run("--version").stdout.startswith(f"sealway-{role} ")
+    r = run(*keys.command(role), "--check-config")
+    assert (r.returncode, r.stderr) == (0, "") and "is good" in r.stdout
+    ini = tmp_path / "all.ini"  # the example with every default taken at its word
+    ini.write_text("".join(x[1:] + "\n" for x in example.stdout.splitlines()
+                           if x.startswith("#") and not x.startswith("# ") and not x.startswith("#config =")))
+    r = run("--config", str(ini), *keys.command(role), "--check-config")
+    assert r.returncode == 0, r.stderr
+
+
+@pytest.mark.parametrize("role, flags, word", [
+    ("gateway", ["--tls-cert", "x.pem"], "tls_key"), ("gateway", ["--log-level", "loud"], "log_level"),
+    ("gateway", ["--body-budget", "2M"], "body_budget"), ("broker", ["--node-networks", "everything"], "node_networks"),
+    ("broker", ["--admin", "tcp://127.0.0.1:1"], "admin"), ("worker", ["--log-level", "loud"], "log_level"),
+    ("node", ["--validity-s", "10"], "validity_s"), ("node", ["--log-level", "loud"], "log_level"),
+])
+def test_check_config_finds_what_a_start_would_refuse(keys, role, flags, word):
+    """Settings that are each in order but do not go together."""
+    code, said = start_badly(keys, role, *flags)
+    assert code in (1, 2) and word in said, said
+    code, said = start_badly(keys, role, *flags, "--check-config")
+    assert code == 2 and word in said, said
+
+
+def test_two_brokers_on_one_ledger(four):
+    """The second neither takes the ledger nor harms the first."""
+    code, said = start_badly(four, "broker", "--bus", "tcp://127.0.0.1:*", "--admin", f"ipc://{four.dir}/second.sock")
+    assert code == 1 and "ledger.sqlite" in said, said
+    assert four.ask().stdout == "a b a\n"
+
+
+def test_a_bus_port_that_is_taken(four):
+    code, said = start_badly(four, "broker", "--database", "second.sqlite", "--admin", f"ipc://{four.dir}/second.sock")
+    assert code == 1 and f"tcp://127.0.0.1:{four.bus}" in said, said
+    assert four.ask().stdout == "a b a\n"
+
+
+# --- a broker that goes and comes ---
+
+def test_the_broker_goes_and_comes():
+    with Parts() as p:
+        p.start_all()
+        p.operate()
+        p.ready()
+        assert p.ask().stdout == "a b a\n"
+        c = client_of(p)
+        lock = c.lock(timeout=60)
+        others = [getattr(p, r).p.pid for r in ROLES[1:]]
+        for way in (signal.SIGTERM, signal.SIGKILL):
+            p.broker.end(way, 0 if way == signal.SIGTERM else -way)
+            wait_for("/health to say so", lambda: not p.healthy(), 5)
+            e = c.seal({"model": c.model, "prompt": "a b", "max_tokens": 3}, lock=lock)
+            status, headers, body = c.request("POST", "/v1/confidential/completions", e.body)
+            assert status == 503 and int(headers["retry-after"]) >= 1, body
+            status, headers, _ = c.request("POST", "/v1/nodes/lock", {"model": "demo"})
+            assert status == 503 and int(headers["retry-after"]) >= 1
+            assert c.request("GET", "/v1/models")[0] == 503
+            assert get(p.worker.ready()["admin"], "/health")[0] == 200
+            wait_for("the worker to say so", lambda: get(p.worker.ready()["admin"], "/ready")[0] == 503, 5)
+            p.start("broker")
+            p.broker.ready()
+            began = time.time()
+
+            def works():
+                try:
+                    return complete(c) == "a b a"
+                except Refused as x:
+                    assert x.status in (503, 425), x
+                    return False
+            wait_for("answers again", works, 5)
+            assert time.time() - began < 5 * SLOW
+            assert [getattr(p, r).p.poll() for r in ROLES[1:]] == [None] * 3
+        assert others == [getattr(p, r).p.pid for r in ROLES[1:]]
+        assert '"ok":true' in p.run("status").replace(" ", "")
+
+
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM])
+def test_streams_survive_a_broker_restart(way):
+    with Parts("echo:rate=20") as p:
+        p.start_all()
+        p.operate()
+        p.ready()
+        c = client_of(p)
+        began, done, bad = [], [], []
+
+        def one(i):
+            try:
+                e = c.seal({"model": c.model, "prompt": "a b c", "max_tokens": 60, "stream": True}, stream=True)
+                text = text_of(c.post_stream("completions", e, lambda *_: began.append(i)))
+                assert text.split() == ["a", "b", "c"] * 20
+                assert (e.prompt, e.completion, e.outcome) == (3, 60, 0)
+                done.append(i)
+            except Exception as x:  # noqa: BLE001 - shown below
+                bad.append(repr(x))
+
+        threads = [threading.Thread(target=one, args=(i,)) for i in range(5)]
+        for t in threads:
+            t.start()
+        wait_for("all streams to run", lambda: len(set(began)) == 5 or bad)
+        p.broker.p.send_signal(way)
+        if way == signal.SIGTERM:  # drains: refuses what is new while it waits for what runs
+            wait_for("the drain", lambda: "event=draining" in p.broker.log())
+            with pytest.raises(Refused) as r:
+                c.lock()
+            assert r.value.status == 503
+        else:
+            p.broker.p.wait()
+            assert not done and not bad
+            p.start("broker")
+        for t in threads:
+            t.join()
+        assert not bad and len(done) == 5, bad
+        if way == signal.SIGTERM:
+            p.broker.end()
+            p.start("broker")
+        p.broker.ready()
+
+        def billed():
+            rows = p.run("usage").splitlines()[1:]
+            return sum(int(x.split()[-1]) for x in rows)
+        wait_for("the bill", lambda: billed() == 5 * 63, 20)
+        assert '"ok":true' in p.run("status").replace(" ", "")
+        assert '"reserved": 0' in p.run("stack", "--json")
