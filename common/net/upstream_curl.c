@@ -82,6 +82,16 @@ static void take_type(struct upstream_req *r, struct slice v)
 	r->type[n] = '\0';
 }
 
+/* The one coding that was not asked for and has to be known.  curl would unpack
+ * others, also several in a row: a few KB could become terabytes. */
+static void take_coding(struct upstream_req *r, struct slice v)
+{
+	bool chunked = v.n == 7 && strncasecmp((const char *)v.p, "chunked", 7) == 0;
+
+	r->over |= !chunked || r->coded;
+	r->bounded = r->coded = true;
+}
+
 static void take_header(struct upstream_req *r, struct slice line)
 {
 	struct slice v;
@@ -90,9 +100,8 @@ static void take_header(struct upstream_req *r, struct slice line)
 		take_type(r, v);
 	else if (header_is(line, "content-length", &v))
 		r->bounded = true;
-	else if (header_is(line, "transfer-encoding", &v) && v.n >= 7 &&
-		 strncasecmp((const char *)v.p + v.n - 7, "chunked", 7) == 0)
-		r->bounded = true;
+	else if (header_is(line, "transfer-encoding", &v))
+		take_coding(r, v);
 }
 
 static void take_status(struct upstream_req *r)
@@ -102,6 +111,7 @@ static void take_status(struct upstream_req *r)
 	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
 	r->status = (int)status;
 	r->type[0] = '\0';
+	r->coded = false;
 	r->bounded = status == 204 || status == 304 || strcmp(r->c.method, "HEAD") == 0;
 }
 
@@ -130,7 +140,7 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 		head_ends(r);
 	else
 		take_header(r, line);
-	return r->dead ? 0 : n;
+	return r->dead || r->over ? 0 : n;
 }
 
 static size_t on_write(char *p, size_t size, size_t n, void *arg)
@@ -210,6 +220,7 @@ static void set_safety(CURL *e)
 	curl_easy_setopt(e, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	curl_easy_setopt(e, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* never wait for a name that is still looked up */
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(e, CURLOPT_HTTP09_ALLOWED, 0L);
 	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);

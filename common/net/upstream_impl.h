@@ -43,7 +43,8 @@ struct upstream_req {
 	bool paused;     /* asked for */
 	bool held;       /* curl stopped reading */
 	bool refused;    /* allow_address said no */
-	bool late, over; /* a deadline passed; over max_body */
+	bool late, over; /* a deadline passed; over max_body, or a coding nobody asked for */
+	bool coded;      /* Transfer-Encoding was there */
 	bool dead;       /* cancelled: no more callbacks */
 };
 
