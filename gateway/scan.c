@@ -11,35 +11,9 @@
 
 #include "common/b64.h"
 #include "common/jscan.h"
+#include "proto/envelope.h"
 
 #define TAG_BYTES 16
-
-enum member {
-	M_CIPHERTEXT,
-	M_NONCE,
-	M_SALT,
-	M_CLIENT_KEY,
-	M_NODE_KEY,
-	M_PLAIN_HASH,
-	M_MODEL,
-	M_STACK,
-	M_STREAM,
-	M_UNITS,
-	M_COUNT
-};
-
-static const char *const names[M_COUNT] = {
-	[M_CIPHERTEXT] = "ciphertext",
-	[M_NONCE] = "nonce",
-	[M_SALT] = "salt",
-	[M_CLIENT_KEY] = "client_dh_public_key",
-	[M_NODE_KEY] = "node_dh_public_key",
-	[M_PLAIN_HASH] = "plaintext_body_hash",
-	[M_MODEL] = "model_name",
-	[M_STACK] = "stack_small_id",
-	[M_STREAM] = "stream",
-	[M_UNITS] = "num_compute_units",
-};
 
 static const char *wrong_string(const struct jval *v)
 {
@@ -176,14 +150,14 @@ enum err scan_confidential(struct slice body, bool streams, struct scan *out, st
 	struct scan s = { .stack = 0 };
 
 	*fault = (struct scan_fault){ NULL, NULL };
-	if (jscan_object(body, names, M_COUNT, v, &jf) != ERR_OK) {
-		fault->param = jf.member >= 0 && jf.member < M_COUNT ? names[jf.member] : NULL;
+	if (jscan_object(body, member_names, M_COUNT, v, &jf) != ERR_OK) {
+		fault->param = jf.member >= 0 && jf.member < M_COUNT ? member_names[jf.member] : NULL;
 		fault->what = jf.what;
 		return ERR_BODY;
 	}
 	for (unsigned m = 0; m < M_COUNT && !fault->what; m++) {
 		fault->what = check((enum member)m, &v[m], streams, &tmp, &s);
-		fault->param = fault->what ? names[m] : NULL;
+		fault->param = fault->what ? member_names[m] : NULL;
 	}
 	buf_free(&tmp);
 	if (fault->what)

@@ -10,33 +10,7 @@
 #include "common/b64.h"
 #include "common/hash.h"
 #include "common/jscan.h"
-
-enum member {
-	M_CIPHERTEXT,
-	M_NONCE,
-	M_SALT,
-	M_CLIENT_KEY,
-	M_NODE_KEY,
-	M_PLAIN_HASH,
-	M_MODEL,
-	M_STACK,
-	M_STREAM,
-	M_UNITS,
-	MEMBERS
-};
-
-static const char *const names[MEMBERS] = {
-	[M_CIPHERTEXT] = "ciphertext",
-	[M_NONCE] = "nonce",
-	[M_SALT] = "salt",
-	[M_CLIENT_KEY] = "client_dh_public_key",
-	[M_NODE_KEY] = "node_dh_public_key",
-	[M_PLAIN_HASH] = "plaintext_body_hash",
-	[M_MODEL] = "model_name",
-	[M_STACK] = "stack_small_id",
-	[M_STREAM] = "stream",
-	[M_UNITS] = "num_compute_units",
-};
+#include "proto/envelope.h"
 
 /* The text of a string member; what had escapes ("\/" in base64) is put into
  * scratch, which was reserved before, so that no slice moves. */
@@ -50,16 +24,16 @@ static struct slice text_of(const struct jval *v, struct buf *scratch)
 	return slice_of(scratch->p + at, scratch->n - at);
 }
 
-static enum err fixed(const struct jval v[MEMBERS], enum member m, struct buf *scratch, void *out, size_t n,
+static enum err fixed(const struct jval v[M_COUNT], enum member m, struct buf *scratch, void *out, size_t n,
 		      const char **param)
 {
-	*param = names[m];
+	*param = member_names[m];
 	if (v[m].type != J_STRING)
 		return ERR_BODY;
 	return b64_decode_exact(text_of(&v[m], scratch), out, n) == ERR_OK ? ERR_OK : ERR_BODY;
 }
 
-static enum err public_key(const struct jval v[MEMBERS], enum member m, struct buf *scratch,
+static enum err public_key(const struct jval v[M_COUNT], enum member m, struct buf *scratch,
 			   uint8_t out[SEAL_KEY], const char **param)
 {
 	enum err e = fixed(v, m, scratch, out, SEAL_KEY, param);
@@ -67,35 +41,35 @@ static enum err public_key(const struct jval v[MEMBERS], enum member m, struct b
 	return e == ERR_OK && out[SEAL_KEY - 1] & 0x80 ? ERR_BODY : e;
 }
 
-static enum err ciphertext(const struct jval v[MEMBERS], struct envelope *out, const char **param)
+static enum err ciphertext(const struct jval v[M_COUNT], struct envelope *out, const char **param)
 {
 	size_t bytes;
 
-	*param = names[M_CIPHERTEXT];
+	*param = member_names[M_CIPHERTEXT];
 	if (v[M_CIPHERTEXT].type != J_STRING)
 		return ERR_BODY;
 	out->ciphertext = text_of(&v[M_CIPHERTEXT], &out->scratch);
 	return b64_check(out->ciphertext, &bytes) == ERR_OK && bytes >= SEAL_TAG ? ERR_OK : ERR_BODY;
 }
 
-static enum err plain_members(const struct jval v[MEMBERS], struct envelope *out, const char **param)
+static enum err plain_members(const struct jval v[M_COUNT], struct envelope *out, const char **param)
 {
 	uint64_t units;
 
-	*param = names[M_MODEL];
+	*param = member_names[M_MODEL];
 	if (v[M_MODEL].type != J_STRING)
 		return ERR_BODY;
 	jval_text(&v[M_MODEL], &out->model);
 	if (out->model.n == 0 || out->model.n > MODEL_BYTES_MAX)
 		return ERR_BODY;
-	*param = names[M_STACK];
+	*param = member_names[M_STACK];
 	if (v[M_STACK].type != J_NUMBER || jval_u64(&v[M_STACK], ID_MAX, &out->stack) != ERR_OK)
 		return ERR_BODY;
-	*param = names[M_STREAM];
+	*param = member_names[M_STREAM];
 	if (v[M_STREAM].type > J_TRUE)
 		return ERR_BODY;
 	out->stream = v[M_STREAM].type == J_TRUE;
-	*param = names[M_UNITS];
+	*param = member_names[M_UNITS];
 	if (v[M_UNITS].type > J_NULL &&
 	    (v[M_UNITS].type != J_NUMBER || jval_u64(&v[M_UNITS], ID_MAX, &units) != ERR_OK))
 		return ERR_BODY;
@@ -104,12 +78,12 @@ static enum err plain_members(const struct jval v[MEMBERS], struct envelope *out
 
 enum err envelope_parse(struct slice body, struct envelope *out, const char **param)
 {
-	struct jval v[MEMBERS];
+	struct jval v[M_COUNT];
 	struct jscan_fault fault = { .member = -1 };
 
 	*param = NULL;
-	if (jscan_object(body, names, MEMBERS, v, &fault) != ERR_OK) {
-		*param = fault.member >= 0 ? names[fault.member] : NULL;
+	if (jscan_object(body, member_names, M_COUNT, v, &fault) != ERR_OK) {
+		*param = fault.member >= 0 ? member_names[fault.member] : NULL;
 		return ERR_BODY;
 	}
 	buf_reserve(&out->scratch, body.n);
@@ -148,7 +122,7 @@ static enum err open_and_guard(const struct envelope *e, struct nodekey *n, cons
 	uint8_t h[HASH_BYTES];
 	enum err r;
 
-	*param = names[M_CIPHERTEXT];
+	*param = member_names[M_CIPHERTEXT];
 	if (decrypt(e, key, plain) != ERR_OK)
 		return ERR_BODY;
 	*param = NULL;
@@ -156,7 +130,7 @@ static enum err open_and_guard(const struct envelope *e, struct nodekey *n, cons
 	if (r != ERR_OK)
 		return r == ERR_ANSWERED ? ERR_ANSWERED : ERR_UNAVAILABLE;
 	hash(h, buf_slice(plain));
-	*param = names[M_PLAIN_HASH];
+	*param = member_names[M_PLAIN_HASH];
 	return mem_same(h, e->plain_hash, sizeof(h)) ? ERR_OK : ERR_BODY;
 }
 
@@ -165,7 +139,7 @@ enum err envelope_open(const struct envelope *e, struct nodekey *n, uint8_t key[
 {
 	enum err r;
 
-	*param = names[M_CLIENT_KEY];
+	*param = member_names[M_CLIENT_KEY];
 	r = nodekey_derive(n, e->client_key, e->salt, key);
 	r = r == ERR_OK ? open_and_guard(e, n, key, plain, param) : ERR_BODY;
 	if (r != ERR_OK) {

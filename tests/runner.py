@@ -36,6 +36,7 @@ def say(text):
 
 def tally(good, bad, what):
     global passed, failed
+    good, bad = int(good), int(bad)
     passed += good
     failed += bad
     say(f"  {what}: {good} passed, {bad} failed")
