@@ -74,6 +74,9 @@ struct up {
 /* up_paths.c: fills u->programs from where this program is.  False: said. */
 bool up_find_programs(struct up *u);
 
+/* up_paths.c: what to type to run this program: its name when it is on the PATH, else its path. */
+void up_command(char out[PATH_MAX]);
+
 /* up_setup.c: makes and locks D, makes it the working directory, makes keys,
  * writes known_nodes once the URL is known.  False: said. */
 bool up_setup(struct up *u);

@@ -80,11 +80,14 @@ bool up_write_ready(const struct up *u)
 
 void up_announce(const struct up *u)
 {
+	char command[PATH_MAX];
+
+	up_command(command);
 	printf("sealway is up: gateway, broker, worker and node (model %s)\n\n"
 	       "  URL    %s\n  token  %s\n  data   %s\n\nTry, in another terminal:\n\n"
 	       "  export SEALWAY_URL=%s SEALWAY_TOKEN=%s SEALWAY_KNOWN_NODES=%s/known_nodes\n"
-	       "  sealway complete --stream \"No machine in the middle can read this\"\n\nCtrl-C stops "
+	       "  %s complete --stream \"No machine in the middle can read this\"\n\nCtrl-C stops "
 	       "everything.\n",
-	       u->o.model, u->url, u->token, u->dir, u->url, u->token, u->dir);
+	       u->o.model, u->url, u->token, u->dir, u->url, u->token, u->dir, command);
 	fflush(stdout);
 }
