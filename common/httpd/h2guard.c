@@ -11,6 +11,7 @@
  * - A body over the limit gets REFUSED_STREAM, which asks for a retry; here the
  *   request is completed early so that the handler can answer 413.
  * - Resets, pings, settings and the like have no limit.
+ * - Nor has the number of fields: one byte of a block can stand for one.
  *
  * Frames h2o may see keep their order; the input is compacted in place, so the
  * work is linear in the bytes read.  Frames after which the streams' states
@@ -227,6 +228,8 @@ static bool let_read(struct conn *c)
 	if (h2_conn(c) == NULL)
 		return false;
 	body_count(c);
+	if (h2_too_many_fields(h2_conn(c)))
+		conn_cut(c);
 	return !c->cut;
 }
 

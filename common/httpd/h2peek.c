@@ -50,15 +50,37 @@ bool h2_uploads(const h2o_http2_conn_t *h2)
 	return h2->num_streams.pull.open > h2->num_streams.pull.half_closed;
 }
 
+/* At least what the request's fields take in memory; there are few of them (h2_too_many_fields). */
+static size_t field_bytes(const h2o_req_t *req)
+{
+	size_t n = req->input.path.len + req->input.authority.len;
+
+	for (size_t i = 0; i < req->headers.size; i++)
+		n += sizeof(req->headers.entries[i]) + req->headers.entries[i].value.len;
+	return n;
+}
+
 size_t h2_upload_bytes(const h2o_http2_conn_t *h2)
 {
 	const khash_t(h2o_http2_stream_t) *t = h2->streams;
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < t->n_buckets; i++)
-		if (kh_in_use(t, i) && is_receiving(t->vals[i]) && t->vals[i]->_req_body != NULL)
-			n += t->vals[i]->_req_body->size;
+		if (kh_in_use(t, i) && is_receiving(t->vals[i])) {
+			n += field_bytes(&t->vals[i]->req);
+			n += t->vals[i]->_req_body != NULL ? t->vals[i]->_req_body->size : 0;
+		}
 	return n;
+}
+
+bool h2_too_many_fields(const h2o_http2_conn_t *h2)
+{
+	const khash_t(h2o_http2_stream_t) *t = h2->streams;
+
+	for (uint32_t i = 0; h2_uploads(h2) && i < t->n_buckets; i++)
+		if (kh_in_use(t, i) && is_receiving(t->vals[i]) && t->vals[i]->req.headers.size > FIELDS_MAX)
+			return true;
+	return false;
 }
 
 h2o_http2_stream_t *h2_oldest_upload(const h2o_http2_conn_t *h2, uint64_t *age_ms)

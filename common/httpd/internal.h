@@ -21,6 +21,7 @@
 #define WATCH_AFTER_MS 50         /* a request this old gets the disconnect watch */
 #define RESET_LINGER_MS 50        /* between the last bytes of a cut HTTP/2 stream and its RST_STREAM */
 #define HEAD_MAX 65536            /* bytes of an HTTP/1 request head */
+#define FIELDS_MAX 100            /* header fields of a request, trailers included; as h2o on HTTP/1 */
 #define BODY_SLACK (1u << 20)     /* what h2o takes beyond twice the limit */
 #define RESETS_MAX 100            /* unfinished HTTP/2 requests reset by the client before it is cut */
 #define TICK_MAX_MS 1000          /* how often deadlines are looked at, at least */
@@ -166,9 +167,13 @@ h2o_http2_stream_t *h2_stream(const h2o_http2_conn_t *h2, uint32_t id);
 /* The same among those whose bytes are in a write under way, or NULL. */
 h2o_http2_stream_t *h2_in_flight(const h2o_http2_conn_t *h2, uint32_t id);
 
-/* Are there incomplete requests; what their bodies hold; the oldest, or NULL. */
+/* Are there incomplete requests; what their fields and bodies hold; the oldest, or NULL. */
 bool h2_uploads(const h2o_http2_conn_t *h2);
 size_t h2_upload_bytes(const h2o_http2_conn_t *h2);
+
+/* Has one of the incomplete requests more than FIELDS_MAX fields? */
+bool h2_too_many_fields(const h2o_http2_conn_t *h2);
+
 h2o_http2_stream_t *h2_oldest_upload(const h2o_http2_conn_t *h2, uint64_t *age_ms);
 
 /* Bytes waiting for the socket. */

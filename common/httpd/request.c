@@ -117,6 +117,8 @@ static int on_req(h2o_handler_t *self, h2o_req_t *req)
 		return 0;
 	}
 	body_arrived(r);
+	if (req->headers.size > FIELDS_MAX)
+		conn_cut(r->conn);
 	if (h->closing || r->conn->cut || h->held > h->o.body_budget) {
 		answer_refuse(r, ERR_UNAVAILABLE);
 		return 0;

@@ -304,6 +304,92 @@ static void header_blocks_are_watched(void **state)
 }
 
 /* Frames split at every byte are put together again. */
+/* One byte of a header block can name a field of the dynamic table: a few KB on
+ * the wire would be hundreds of thousands of fields in memory, unseen by the
+ * budget for bodies. */
+static void too_many_fields(uint8_t flags)
+{
+	static const uint8_t field[] = "\x40\x03x-f\x01v"; /* into the dynamic table, number 62 */
+	struct rig g = { 0 };
+	struct buf block = { 0 }, out = { 0 };
+	struct h2 c;
+
+	rig_open(&g);
+	h2_open(&c, &g, 0);
+	h2_add_request(&block, 1, "/hold", flags);
+	buf_consume(&block, 9);
+	buf_add(&block, field, sizeof(field) - 1);
+	while (block.n < 8000)
+		buf_add(&block, "\xbe", 1);
+	h2_add(&out, HEADERS, flags | END_HEADERS, 1, block.p, block.n);
+	rig_send(&g, c.fd, out.p, out.n);
+	assert_true(rig_closed(&g, c.fd, &c.in, 2000));
+	assert_int_equal(g.seen, 0);
+	alive(&g);
+	buf_free(&block);
+	buf_free(&out);
+	h2_close(&c);
+	rig_close(&g);
+}
+
+static void fields_are_counted(void **state)
+{
+	(void)state;
+	too_many_fields(0);
+	too_many_fields(END_STREAM);
+}
+
+/* Heads that wait for their bodies count as much as bodies do. */
+static void long_fields_count(void **state)
+{
+	struct rig g = { .o = { .body_budget = 256 << 10 } };
+	struct buf block = { 0 }, out = { 0 };
+	struct h2 c;
+
+	(void)state;
+	rig_open(&g);
+	h2_open(&c, &g, 65535);
+	h2_add_request(&block, 1, "/hold", 0);
+	buf_consume(&block, 9);
+	buf_add(&block, "\x00\x03x-f\x7f\xe1\x5d", 8); /* a value of 127 + 97 + (93 << 7) bytes */
+	for (int i = 0; i < 127 + 97 + (93 << 7); i++)
+		buf_add(&block, "v", 1);
+	for (uint32_t id = 1; id < 61; id += 2)
+		h2_add(&out, HEADERS, END_HEADERS, id, block.p, block.n);
+	rig_send(&g, c.fd, out.p, out.n);
+	assert_true(rig_closed(&g, c.fd, &c.in, 2000));
+	alive(&g);
+	buf_free(&block);
+	buf_free(&out);
+	h2_close(&c);
+	rig_close(&g);
+}
+
+/* The same behind a body. */
+static void fields_of_trailers_are_counted(void **state)
+{
+	static const uint8_t field[] = "\x40\x03x-f\x01v";
+	struct rig g = { 0 };
+	struct buf block = { 0 };
+	struct h2 c;
+
+	(void)state;
+	rig_open(&g);
+	h2_open(&c, &g, 65535);
+	h2_request(&c, 1, "/hold", 0);
+	h2_send(&c, DATA, 0, 1, "x", 1);
+	buf_add(&block, field, sizeof(field) - 1);
+	while (block.n < 8000)
+		buf_add(&block, "\xbe", 1);
+	h2_send(&c, HEADERS, END_STREAM | END_HEADERS, 1, block.p, block.n);
+	assert_true(rig_closed(&g, c.fd, &c.in, 2000));
+	assert_int_equal(g.seen, 0);
+	alive(&g);
+	buf_free(&block);
+	h2_close(&c);
+	rig_close(&g);
+}
+
 static void split_reads(void **state)
 {
 	struct rig g = { 0 };
@@ -451,6 +537,9 @@ int main(void)
 		cmocka_unit_test(cancelling_now_and_then_is_fine),
 		cmocka_unit_test(floods_end_the_connection),
 		cmocka_unit_test(header_blocks_are_watched),
+		cmocka_unit_test(fields_are_counted),
+		cmocka_unit_test(long_fields_count),
+		cmocka_unit_test(fields_of_trailers_are_counted),
 		cmocka_unit_test(split_reads),
 		cmocka_unit_test(random_frames),
 	};
