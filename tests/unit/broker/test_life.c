@@ -449,6 +449,25 @@ static void a_topic_belongs_to_its_gateway(void **state)
 	assert_true(rig_stack(r)->reserved == 1000 && rig_stack(r)->locks);
 }
 
+static void another_gateway_cancels_nothing(void **state)
+{
+	struct rig *r = *state;
+	uint64_t st = locked(r, 1000);
+	struct cancel c = { .attempt = 0 };
+	struct buf msg = { 0 };
+	struct work w;
+
+	actor_open(r, &r->wk2, ROLE_GATEWAY, 101);
+	(void)actor_get(r, &r->wk2, MSG_WELCOME);
+	rig_job(r, st, 0);
+	w = rig_work(r, &r->wk);
+	memcpy(c.rid, w.rid, RID_BYTES);
+	cancel_encode(&c, &msg);
+	actor_send(&r->wk2, &msg, NULL);
+	actor_none(r, &r->wk, MSG_CANCEL, 50);
+	assert_true(rig_stack(r)->reserved == 1000);
+}
+
 /* --- dispatch --- */
 
 static void without_a_worker_until_the_deadline(void **state)
@@ -716,6 +735,7 @@ int main(void)
 		T(excess_is_the_nodes_loss),
 		T(only_its_worker_settles),
 		T(a_topic_belongs_to_its_gateway),
+		T(another_gateway_cancels_nothing),
 		T(without_a_worker_until_the_deadline),
 		T(waits_for_a_worker_that_comes),
 		T(capacity_is_respected),
