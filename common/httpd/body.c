@@ -53,10 +53,11 @@ void body_count(struct conn *c)
 
 void body_arrived(struct hreq *r)
 {
-	if (r->conn->state != CONN_HTTP2) {
-		r->h->held -= r->conn->held;
-		r->conn->held = 0;
-	}
+	struct conn *c = r->conn;
+	size_t others = c->state == CONN_HTTP2 ? held_by(c) : 0; /* this one is not incomplete any more */
+
+	r->h->held += others - c->held;
+	c->held = others;
 	r->held = r->req->entity.len;
 	r->h->held += r->held;
 }
