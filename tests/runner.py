@@ -28,6 +28,7 @@ SANITIZERS = {
 }
 
 passed = failed = 0
+report = []
 
 
 def say(text):
@@ -39,6 +40,7 @@ def tally(good, bad, what):
     good, bad = int(good), int(bad)
     passed += good
     failed += bad
+    report.append((what, good, bad))
     say(f"  {what}: {good} passed, {bad} failed")
 
 
@@ -119,7 +121,7 @@ def client(args):
 
 
 def fuzz(args):
-    seconds = 600 if args.long else 10
+    seconds = args.fuzz_seconds or (60 if args.long else 10)
     where = os.path.join(OUT, "clang", "tests", "fuzz")
     targets = sorted(f for f in os.listdir(where) if f.startswith("fuzz_") and "." not in f) if os.path.isdir(where) else []
     if not targets:
@@ -146,12 +148,25 @@ def fuzz(args):
                                                 env=env_with()), log))
 
 
+def write_report(seconds):
+    """The summary of a long run, for the repository."""
+    commit = run(["git", "-c", "safe.directory=*", "rev-parse", "--short", "HEAD"], 10).stdout.strip()
+    lines = ["# The last long run", "", "Written by `./tests/run --long`; each row is one test program or target.", "",
+             f"{time.strftime('%Y-%m-%d', time.gmtime())}, commit {commit}, {os.cpu_count()} processors, {seconds:.0f} s: "
+             f"**{passed} passed, {failed} failed**.", "", "| what | passed | failed |", "|---|---|---|"]
+    lines += [f"| {what} | {good} | {bad} |" for what, good, bad in report]
+    with open(os.path.join(ROOT, "docs", "LONG-RUN.md"), "w") as f:
+        f.write("\n".join(lines) + "\n")
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--long", action="store_true")
+    p.add_argument("--long", action="store_true", help="more rounds, more fuzzing; writes docs/LONG-RUN.md")
+    p.add_argument("--fuzz-seconds", type=int, help="per target; default 10, with --long 60")
     p.add_argument("steps", nargs="*", choices=STEPS + [[]])
     args = p.parse_args()
     os.makedirs(OUT, exist_ok=True)
+    start = time.time()
     for step in args.steps or STEPS:
         began = time.time()
         say(f"== {step}")
@@ -160,6 +175,8 @@ def main():
         except OSError as e:
             tally(0, 1, f"{step}: {e}")
         say(f"   ({time.time() - began:.0f} s)")
+    if args.long and not args.steps:
+        write_report(time.time() - start)
     say(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 
