@@ -35,6 +35,16 @@ static enum settle_outcome outcome(const struct task *t)
 	return t->w.receipt_required && !t->stopped ? SETTLE_LOST : SETTLE_STOPPED;
 }
 
+/* The gateway grants no more, though it would have cancelled if its client had
+ * gone: its words were lost with a connection. */
+static void on_unheard_deadline(uv_timer_t *timer)
+{
+	struct task *t = timer->data;
+
+	log_info("task.not_taken", L_RID(t->w.rid), L_U("bytes", t->out.n - t->out_at));
+	flow_close(t);
+}
+
 static void settle(struct task *t)
 {
 	uint8_t transcript[HASH_BYTES];
@@ -67,6 +77,8 @@ static void settle(struct task *t)
 		 L_U("chunks", m.chunks), L_U("bytes", m.bytes));
 	settle_put(t->all->o.settles, t->broker, &m);
 	task_enter(t, TASK_OVER);
+	if (t->publishing) /* what is left goes out as the client takes it, but not for ever */
+		uv_timer_start(&t->timer, on_unheard_deadline, t->all->o.conf->stream_s * MS, 0);
 	flow_mark(t);
 }
 

@@ -38,7 +38,7 @@ struct task {
 
 	/* the node's side */
 	enum task_state state;
-	uv_timer_t timer; /* end of stopping */
+	uv_timer_t timer; /* end of stopping, later of publishing what is left */
 	struct upstream_req *up, *stop_call;
 	struct receipt_fetch *fetch;
 	uint64_t posted_us;

@@ -166,6 +166,25 @@ static void test_gateway_dies(void **state)
 	buf_free(&want);
 }
 
+/* The gateway's CANCEL was lost with a connection that came back: its answer is not kept for ever. */
+static void test_lost_cancel(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	s->conf.stream_s = 1;
+	s->auto_credit = false;
+	side_post(s);
+	fake_say(s->conn, SSE_HEAD);
+	while (want.n < CREDIT_INITIAL + 5000)
+		side_event(s, "", false, &want);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_TIMEOUT);
+	fake_run(&s->uv, NULL, 2000); /* the node's time was up, and now the client's */
+	assert_false(s->got.ended);
+	assert_int_equal(tasks_count(s->tasks), 0);
+	buf_free(&want);
+}
+
 /* The broker takes the gateway thread back. */
 static void test_peer_gone(void **state)
 {
@@ -193,6 +212,7 @@ int main(void)
 		T(test_cancel_before_head),
 		T(test_cancel_stale),
 		T(test_gateway_dies),
+		T(test_lost_cancel),
 		T(test_peer_gone),
 	};
 
