@@ -45,6 +45,7 @@ static void on_drain_turn(uv_timer_t *t)
 	struct httpd *h = t->data;
 
 	retire_idle(h);
+	watch_lost_writes(h);
 	if (h->nconns == 0)
 		on_drained(t);
 }

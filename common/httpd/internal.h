@@ -64,6 +64,7 @@ struct conn {
 	bool cut;            /* shut down by us; what it still sends is thrown away */
 	bool watched;        /* in the epoll set of the disconnect watch */
 	bool headed;         /* recv_since: the head is there, the body is missing */
+	bool unwritable;     /* a write looked lost at the last look */
 	enum conn_state state;
 };
 
@@ -228,6 +229,10 @@ void watch_soon(struct hreq *r, h2o_linklist_t *list);
 
 /* Out of the epoll set. */
 void watch_stop(struct conn *c);
+
+/* Ends connections whose last write libuv refused.  To be called more than once:
+ * what looks so twice is so. */
+void watch_lost_writes(struct httpd *h);
 
 /* --- body.c: one budget --- */
 

@@ -191,6 +191,34 @@ static void check_stalls(struct httpd *h, uint64_t now)
 	}
 }
 
+/* After a read error libuv refuses to write, and h2o, which writes TLS's close_notify, does not look: the
+ * callback that would close the socket never comes.  A write that libuv has done, and will tell, has the
+ * same looks for a moment only. */
+static bool write_lost(struct conn *c)
+{
+	bool before = c->unwritable;
+
+	c->unwritable = c->sock->_cb.write != NULL && !uv_is_writable(c->stream) &&
+			uv_stream_get_write_queue_size(c->stream) == 0;
+	return c->unwritable && before;
+}
+
+void watch_lost_writes(struct httpd *h)
+{
+	h2o_linklist_t *l, *next;
+
+	for (l = h->conns.next; l != &h->conns; l = next) {
+		struct conn *c = H2O_STRUCT_FROM_MEMBER(struct conn, all, l);
+		h2o_socket_cb cb = c->sock->_cb.write;
+
+		next = l->next;
+		if (!write_lost(c))
+			continue;
+		c->sock->_cb.write = NULL;
+		cb(c->sock, h2o_socket_error_io); /* as the callback would have done */
+	}
+}
+
 static void check_deadlines(struct httpd *h, uint64_t now)
 {
 	h2o_linklist_t *l, *next;
@@ -234,6 +262,7 @@ static void on_tick(uv_timer_t *t)
 	if (now - h->checked_at >= h->tick_ms) {
 		h->checked_at = now;
 		check_deadlines(h, now);
+		watch_lost_writes(h);
 	}
 	uv_timer_start(t, on_tick, next_tick(h), 0);
 }
