@@ -42,7 +42,7 @@ static void on_expired(void *arg, struct alarm *a)
 	struct lock *k = (struct lock *)((char *)a - offsetof(struct lock, alarm));
 	struct broker *b = arg;
 	struct node *n = registry_node(b->registry, k->stack->node);
-	struct sub *s = n ? node_sub(n, k->stack->model) : NULL;
+	struct sub *s = n ? node_sub_ever(n, k->stack->model) : NULL;
 
 	if (s && s->locks)
 		s->locks--;
@@ -54,7 +54,7 @@ void lock_watch(struct broker *b, struct lock *k)
 {
 	int64_t left = k->expires_ms - clock_unix_ms();
 	struct node *n = registry_node(b->registry, k->stack->node);
-	struct sub *s = n ? node_sub(n, k->stack->model) : NULL;
+	struct sub *s = n ? node_sub_ever(n, k->stack->model) : NULL;
 
 	/* a clock set back meanwhile must not keep units for longer than any lock may last */
 	if (left > LOCK_SECONDS_MAX * 1000)
@@ -218,6 +218,7 @@ static void give(struct broker *b, const struct party *from, const struct lock_a
 	if (c->buy) {
 		entry_digest(c->stack, w->digest);
 		store_submit(b->store, c->buy);
+		op->durable = true; /* the answer promises the stack as well */
 	}
 	stat_inc(&metrics.locks, 1);
 	log_debug("locked", L_RID(m->rid), L_U("node", c->sub->node->row.id), L_U("stack", c->stack->id),

@@ -97,13 +97,20 @@ struct model *registry_next_model(const struct registry *r, size_t *pos)
 	return map_next(r->models, pos);
 }
 
+struct sub *node_sub_ever(const struct node *n, uint64_t model)
+{
+	struct sub *s = n->subs;
+
+	while (s && s->model->id != model)
+		s = s->next_of_node;
+	return s;
+}
+
 struct sub *node_sub(const struct node *n, uint64_t model)
 {
-	for (struct sub *s = n->subs; s; s = s->next_of_node) {
-		if (s->model->id == model)
-			return s->active ? s : NULL;
-	}
-	return NULL;
+	struct sub *s = node_sub_ever(n, model);
+
+	return s && s->active ? s : NULL;
 }
 
 const struct node_key *node_current_key(const struct node *n, int64_t now)

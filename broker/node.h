@@ -84,6 +84,8 @@ struct node *registry_node_by_key(const struct registry *r, const uint8_t sign_k
 struct model *registry_model(const struct registry *r, struct slice name);
 struct model *registry_model_by_id(const struct registry *r, uint64_t id);
 struct sub *node_sub(const struct node *n, uint64_t model);
+/* The same, of offers that were withdrawn, too: for what was given before. */
+struct sub *node_sub_ever(const struct node *n, uint64_t model);
 
 /* Walks all (map_next's rules). */
 struct node *registry_next_node(const struct registry *r, size_t *pos);

@@ -61,6 +61,16 @@ static void on_turn(void *arg, struct alarm *a)
 	next(arg, (struct task *)((char *)a - offsetof(struct task, alarm)));
 }
 
+void task_disown(struct broker *b, struct task *t)
+{
+	log_warn("answered_to_an_earlier_attempt", L_RID(t->rid), L_U("attempt", t->attempt));
+	task_unattach(t);
+	t->attempt = ANY_ATTEMPT;
+	t->posted = false; /* as far as is known: the client may have sent it twice, too */
+	t->answered = true;
+	task_orphan(b, t);
+}
+
 void task_orphan(struct broker *b, struct task *t)
 {
 	stat_inc(&metrics.orphaned, 1);

@@ -31,7 +31,7 @@ static void recover(struct broker *b, struct reservation *r)
 	t->endpoint = (enum endpoint)r->endpoint;
 	BUG_ON(!t->node || !m); /* foreign keys of the store hold */
 	memcpy(t->model_hash, m->hash, KEY_BYTES);
-	t->sub = node_sub(t->node, m->id);
+	t->sub = node_sub_ever(t->node, m->id);
 	if (t->sub)
 		t->sub->running++;
 	t->answered = true;

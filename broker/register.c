@@ -135,6 +135,8 @@ static enum err apply(struct enrolment *e, struct store_op **op, const char **pa
 	if (err != ERR_OK)
 		return ERR_BODY;
 	n = registry_node_by_key(b->registry, e->sign_key);
+	if (n && (n->row.id != m.node || n->row.state == NODE_REMOVED))
+		return ERR_NOT_FOUND; /* it came or went while the signatures were verified */
 	if (!m.registration.n)
 		return n ? apply_original(b, &m, n, op, param) : ERR_NOT_FOUND;
 	err = enrol_check(b, &m, &r, n, param);

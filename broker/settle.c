@@ -148,12 +148,20 @@ static bool may_settle(const struct task *t, const struct party *from, const str
 	case TASK_POSTED:
 		return t->worker == from && t->attempt == m->attempt;
 	case TASK_ORPHANED:
-		return t->attempt == m->attempt || t->attempt == 0;
+		return t->attempt == m->attempt || t->attempt == ANY_ATTEMPT;
 	case TASK_UNCLAIMED:
 		return true;
 	default:
 		return false;
 	}
+}
+
+/* The node has answered it, but not to this attempt: the worker before, which was
+ * taken for dead, had posted it after all. */
+static bool first_attempt_lives(const struct task *t, const struct settle *m)
+{
+	return t->state != TASK_UNCLAIMED && t->state != TASK_ORPHANED && t->attempt > 1 &&
+	       m->outcome == SETTLE_FAILED && m->error == ERR_ANSWERED;
 }
 
 void task_settle(struct broker *b, struct party *from, struct slice msg)
@@ -177,6 +185,11 @@ void task_settle(struct broker *b, struct party *from, struct slice msg)
 	if (!may_settle(t, from, &m)) {
 		log_info("settle_stale", L_RID(m.rid), L_U("attempt", m.attempt), L_U("current", t->attempt));
 		say_settled(b, from, &m);
+		return;
+	}
+	if (first_attempt_lives(t, &m)) {
+		say_settled(b, from, &m);
+		task_disown(b, t);
 		return;
 	}
 	t->settle_to = from->instance;

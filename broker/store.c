@@ -103,6 +103,8 @@ void store_op_free(struct store_op *op)
 
 bool store_op_durable(const struct store_op *op)
 {
+	if (op->durable)
+		return true;
 	switch (op->kind) {
 	case OP_TOKEN_USED:
 	case OP_LOCK:

@@ -173,6 +173,7 @@ struct row_purge {
 struct store_op {
 	enum store_kind kind;
 	enum err result;
+	bool durable; /* its callback waits for the disk whatever its kind: set before submitting */
 	void (*done)(void *arg, enum err result); /* on the loop, after the commit; NULL if not wanted */
 	void *arg;
 	struct store_op *next;   /* the store's */
@@ -205,8 +206,8 @@ struct store_op *store_op_new(enum store_kind kind) MUST_USE;
 /* Frees an op that was not submitted; NULL is fine. */
 void store_op_free(struct store_op *op);
 
-/* Whether its callback waits for the disk (settlements and whatever moves
- * money), or only for the commit, which outlives the process. */
+/* Whether its callback waits for the disk (settlements, whatever moves money, and
+ * ops that say so), or only for the commit, which outlives the process. */
 bool store_op_durable(const struct store_op *op);
 
 struct store;

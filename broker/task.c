@@ -344,11 +344,12 @@ void task_inflight(struct broker *b, struct party *from, struct slice msg)
 		return;
 	t = task_find(b, m.ref.rid);
 	if (!t || !t->res || t->res->epoch != m.ref.epoch ||
-	    (t->state != TASK_UNCLAIMED && (t->state != TASK_ORPHANED || t->attempt != m.ref.attempt))) {
+	    (t->state != TASK_UNCLAIMED && t->state != TASK_ORPHANED) ||
+	    (t->attempt != m.ref.attempt && t->attempt != ANY_ATTEMPT)) {
 		log_debug("inflight_not_claimed", L_RID(m.ref.rid));
 		return;
 	}
-	if (t->state == TASK_UNCLAIMED) {
+	if (t->attempt == ANY_ATTEMPT) {
 		t->attempt = m.ref.attempt;
 		t->topic = m.topic;
 	}

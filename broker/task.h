@@ -12,6 +12,8 @@
 #include "proto/msg.h"
 #include "proto/settle.h"
 
+#define ANY_ATTEMPT 0 /* given to somebody, and not known which attempt it was */
+
 #define B(state) (1u << (state))
 
 #define TASK_STATES(X) /* state, name in logs, states it may enter next */                                   \
@@ -49,7 +51,7 @@ struct task {
 	uint8_t plain_hash[KEY_BYTES], body_hash[KEY_BYTES];
 	bool has_body;
 	struct zmsg body; /* kept until posted */
-	uint32_t attempt; /* from 1; 0 = not given to anybody */
+	uint32_t attempt; /* from 1; ANY_ATTEMPT before it was given to anybody, and when unclaimed */
 	struct party *worker;
 	uint64_t avoid; /* instance that gave it back */
 	bool returned_once;
@@ -103,6 +105,10 @@ void task_worker_gone(struct broker *b, struct task *t);
 
 /* Its gateway is gone. */
 void task_gateway_gone(struct broker *b, struct task *t);
+
+/* An earlier attempt has it at the node: its worker may claim or settle it, else
+ * its receipt is fetched (orphan.c). */
+void task_disown(struct broker *b, struct task *t);
 
 /* Starts fetching the receipt through any worker (orphan.c). */
 void task_orphan(struct broker *b, struct task *t);
