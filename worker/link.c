@@ -30,6 +30,7 @@ struct link {
 	char name[NAME_MAX_BYTES];
 	uint64_t instance, epoch; /* the broker's */
 	uint64_t heard;           /* ms */
+	uint64_t ticked;          /* ms: when we last said anything by ourselves */
 	bool up, resync, draining;
 };
 
@@ -109,10 +110,21 @@ static void say_ping(struct link *l)
 	send_buf(l, &b);
 }
 
+/* We have been stopped for so long that the broker takes us for dead: what it had
+ * given us and we have not looked at yet is another worker's by now. */
+static bool overslept(const struct link *l)
+{
+	return loop_now(l->o.uv) - l->ticked > (uint64_t)SILENT_INTERVALS * l->o.interval_ms;
+}
+
 static void on_tick(uv_timer_t *t)
 {
 	struct link *l = t->data;
 	uint64_t next = l->o.interval_ms;
+
+	if (overslept(l))
+		set_up(l, false);
+	l->ticked = loop_now(l->o.uv);
 
 	if (l->up && loop_now(l->o.uv) - l->heard > (uint64_t)SILENT_INTERVALS * l->o.interval_ms)
 		set_up(l, false);
@@ -139,6 +151,8 @@ static enum err take_welcome(struct link *l, struct slice bytes)
 	l->instance = m.instance;
 	if (m.interval_ms >= INTERVAL_MIN_MS && m.interval_ms <= INTERVAL_MAX_MS)
 		l->o.interval_ms = m.interval_ms;
+	l->ticked = loop_now(l->o.uv);
+	uv_timer_start(&l->timer, on_tick, l->o.interval_ms, 0); /* the interval may be another now */
 	set_up(l, true);
 	l->o.ev.welcome(l->o.ev.arg, l->o.number);
 	if (l->draining)
@@ -160,6 +174,21 @@ static enum err take_pong(struct link *l, struct slice bytes)
 	return ERR_OK;
 }
 
+/* Should the broker think otherwise, it gives it to us or another again. */
+static void give_back(struct link *l, const struct work *m)
+{
+	struct work_return r = { .ref = { .epoch = m->epoch, .attempt = m->attempt },
+				 .error = ERR_NO_WORKER };
+	struct buf b = { 0 };
+
+	memcpy(r.ref.rid, m->rid, RID_BYTES);
+	return_encode(&r, &b);
+	link_send(l, buf_slice(&b));
+	buf_free(&b);
+	stat_inc(&metrics.returned, 1);
+	log_warn("work.late", L_RID(m->rid));
+}
+
 static enum err take_work(struct link *l, struct slice bytes, struct zmsg *parts, size_t n)
 {
 	struct work m;
@@ -169,6 +198,10 @@ static enum err take_work(struct link *l, struct slice bytes, struct zmsg *parts
 		return e ? e : ERR_FORMAT;
 	if (m.epoch != l->epoch) {
 		log_warn("work.stale", L_RID(m.rid), L_U("epoch", m.epoch));
+		return ERR_OK;
+	}
+	if (!l->up || overslept(l)) {
+		give_back(l, &m);
 		return ERR_OK;
 	}
 	l->o.ev.work(l->o.ev.arg, l->o.number, &m, &parts[1]);

@@ -115,6 +115,11 @@ static void on_data(void *arg, struct slice data)
 	buf_add(&f->answer, data.p, data.n); /* at most ANSWER_MAX: max_body */
 }
 
+bool receipts_running(const struct receipt_fetch *f)
+{
+	return f->status == 503;
+}
+
 /* The receipt in the answer, decoded; false when it is none. */
 static bool read_answer(struct receipt_fetch *f, uint8_t raw[RECEIPT_BYTES], struct slice *signature)
 {

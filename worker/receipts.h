@@ -55,4 +55,7 @@ struct receipt_fetch *receipts_get(struct receipts *r, struct slice address, con
 /* Ends a fetch; fn is not called. */
 void receipts_cancel(struct receipt_fetch *f);
 
+/* In the callback: whether the node said last that the answer still runs. */
+bool receipts_running(const struct receipt_fetch *f);
+
 #endif

@@ -70,6 +70,12 @@ static void on_receipt(void *arg, struct slice raw, struct slice signature)
 	};
 
 	memcpy(m.rid, a->ref.rid, RID_BYTES);
+	if (!raw.n && receipts_running(a->fetch)) { /* not lost: the broker asks again in its time */
+		log_info("receipt.not_yet", L_RID(m.rid), L_U("node", m.node));
+		map_del(a->all->asks, a->ref.rid);
+		free(a);
+		return;
+	}
 	if (raw.n && receipt_check(&f, raw, signature, &said) == ERR_OK) {
 		m.outcome = said.outcome == 0 ? SETTLE_COMPLETE : SETTLE_STOPPED;
 		m.error = ERR_CLOSED;

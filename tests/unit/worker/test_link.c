@@ -392,6 +392,24 @@ static void test_work(void **state)
 	assert_int_equal(s->works, 1);
 }
 
+/* Stopped for longer than the broker waits: the work in the queue is another's by now. */
+static void test_late_work(void **state)
+{
+	struct side *s = *state;
+
+	until_up(s);
+	fake_run(&s->uv, NULL, 2 * INTERVAL_MS);
+	send_work(s, 3, "late");
+	usleep(5 * INTERVAL_MS * 1000);
+	s->has_welcome = false;
+	until_up(s);
+	assert_int_equal(s->works, 0);
+	assert_int_equal(s->others, 1); /* RETURN, should the broker have waited */
+	send_work(s, 3, "in time");
+	assert_true(fake_run(&s->uv, &s->has_work, PATIENCE_MS));
+	assert_string_equal(s->body, "in time");
+}
+
 static void test_other_messages(void **state)
 {
 	struct side *s = *state;
@@ -455,9 +473,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_greeting),          T(test_repeats_hello), T(test_silence), T(test_other_life),
-		T(test_broker_comes_back), T(test_drain_and_bye), T(test_work),    T(test_other_messages),
-		T(test_nonsense),          T(test_bad_endpoint),
+		T(test_greeting),          T(test_repeats_hello), T(test_silence),   T(test_other_life),
+		T(test_broker_comes_back), T(test_drain_and_bye), T(test_work),      T(test_other_messages),
+		T(test_nonsense),          T(test_bad_endpoint),  T(test_late_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -200,13 +200,19 @@ static void test_later(void **state)
 	assert_int_equal(s->asked, 3);
 }
 
-static void test_never(void **state)
+static void test_not_yet(void **state)
 {
 	struct side *s = *state;
 
 	s->not_before = 100;
-	assert_lost(s);
+	wanted_get(s->wanted, 1, &s->ask);
+	while (wanted_count(s->wanted))
+		fake_run(&s->uv, NULL, 20);
 	assert_int_equal(s->asked, 4);
+	assert_int_equal(s->settled,
+			 0); /* it runs still: its units are not given back, the broker asks again */
+	s->not_before = 0;
+	assert_receipt(s, SETTLE_STOPPED);
 }
 
 /* A node that knows nothing of it will not know more later. */
@@ -315,7 +321,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_stopped),       T(test_complete),    T(test_later),         T(test_never),
+		T(test_stopped),       T(test_complete),    T(test_later),         T(test_not_yet),
 		T(test_unknown),       T(test_node_gone),   T(test_node_hangs_up), T(test_bad_address),
 		T(test_wrong_request), T(test_wrong_stack), T(test_wrong_key),     T(test_nonsense),
 		T(test_asked_again),   T(test_bounded),
