@@ -34,7 +34,7 @@ static enum err openai_measure(struct engine *e, enum endpoint ep, const json_t 
 	if (t)
 		json_append(&tools, t, 17);
 	if (r == ERR_OK) {
-		out->low = p.text.n / BYTES_LOW + p.tokens;
+		out->low = (p.text.n + BYTES_LOW - 1) / BYTES_LOW + p.tokens; /* a short text is not free */
 		out->high = (p.text.n + tools.n) / BYTES_HIGH + 1 + p.tokens + p.messages * MESSAGE_HIGH +
 			    p.others * OTHER_HIGH;
 	}

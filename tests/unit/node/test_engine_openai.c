@@ -5,6 +5,7 @@
 #include "tests/unit/node/unit.h"
 
 #include "node/json.h"
+#include "node/limit.h"
 #include "tests/unit/node/script.h"
 #include "tests/unit/node/sink.h"
 
@@ -46,6 +47,28 @@ static void ask(struct test *t, enum endpoint ep, const char *body, bool stream,
 {
 	script_set(&t->script, pieces);
 	assert_int_equal(sink_start(&t->sink, ep, body, stream, 1000), ERR_OK);
+}
+
+/* A reservation of nothing must not buy a prompt, however short. */
+static void test_no_prompt_is_free(void **state)
+{
+	struct prompt_size size = { 0 };
+	json_t *short_one = json_of("{'model':'m','input':'hi'}"),
+	       *none = json_of("{'model':'m','input':''}");
+	struct bounds bounds;
+	struct test t;
+
+	(void)state;
+	begin(&t);
+	assert_int_equal(engine_measure(t.sink.engine, EP_EMBEDDINGS, short_one, &size), ERR_OK);
+	assert_int_equal(size.low, 1);
+	assert_int_equal(limit_apply(short_one, EP_EMBEDDINGS, t.sink.engine, 0, 1000, &bounds), ERR_BODY);
+	assert_int_equal(limit_apply(short_one, EP_EMBEDDINGS, t.sink.engine, 1, 1000, &bounds), ERR_OK);
+	assert_int_equal(engine_measure(t.sink.engine, EP_EMBEDDINGS, none, &size), ERR_OK);
+	assert_int_equal(size.low, 0);
+	json_decref(short_one);
+	json_decref(none);
+	end(&t);
 }
 
 static void test_ordinary_stream(void **state)
@@ -392,7 +415,8 @@ static void test_prompt_bounds(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_ordinary_stream),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_no_prompt_is_free),
+					    cmocka_unit_test(test_ordinary_stream),
 					    cmocka_unit_test(test_awkward_packets),
 					    cmocka_unit_test(test_tool_calls),
 					    cmocka_unit_test(test_broken_streams),
