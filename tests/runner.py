@@ -141,7 +141,8 @@ def fuzz(args):
             grown = os.path.join(OUT, "corpus", t)
             os.makedirs(grown, exist_ok=True)
             seeds = os.path.join(ROOT, "tests", "fuzz", "corpus", t[len("fuzz_"):])
-            cmd = [os.path.join(where, t), grown] + ([seeds] if os.path.isdir(seeds) else []) + [
+            words = os.path.join(ROOT, "tests", "fuzz", t[len("fuzz_"):] + ".dict")
+            cmd = [os.path.join(where, t)] + ([f"-dict={words}"] if os.path.exists(words) else []) + [grown] + ([seeds] if os.path.isdir(seeds) else []) + [
                 f"-max_total_time={seconds}", "-print_final_stats=1", "-timeout=10", "-rss_limit_mb=2048",
                 "-artifact_prefix=" + os.path.join(OUT, t + "-")]
             running.append((t, subprocess.Popen(cmd, stdout=open(log, "w"), stderr=subprocess.STDOUT, cwd=OUT,
