@@ -21,6 +21,8 @@ struct worker {
 	char *endpoint;
 	struct zsock *z;
 	bool introduced; /* since the last workers_mark */
+	bool has_key;
+	uint8_t key[KEY_BYTES]; /* its server key */
 };
 
 struct workers {
@@ -117,6 +119,9 @@ static void meet(struct workers *w, const struct intro *m)
 	k->set = w;
 	k->instance = m->worker;
 	k->introduced = true;
+	k->has_key = m->key.n == KEY_BYTES;
+	if (k->has_key)
+		memcpy(k->key, m->key.p, KEY_BYTES);
 	k->endpoint = mem_strndup(m->endpoint.p, m->endpoint.n);
 	k->z = open_socket(w, k, m->key);
 	stat_inc(&metrics.workers, 1);
@@ -129,13 +134,20 @@ static void meet(struct workers *w, const struct intro *m)
 	map_put(w->map, &k->instance, k);
 }
 
-static struct worker *at_endpoint(struct workers *w, struct slice endpoint)
+static bool same_key(const struct worker *k, struct slice key)
+{
+	return k->has_key ? slice_eq(slice_of(k->key, sizeof(k->key)), key) : key.n == 0;
+}
+
+/* The worker whose place m takes.  Only its own key can do that: anybody may say
+ * any endpoint. */
+static struct worker *life_before(struct workers *w, const struct intro *m)
 {
 	struct worker *k;
 	size_t pos = 0;
 
 	while ((k = map_next(w->map, &pos)))
-		if (slice_is(endpoint, k->endpoint))
+		if (slice_is(m->endpoint, k->endpoint) && same_key(k, m->key))
 			return k;
 	return NULL;
 }
@@ -155,7 +167,7 @@ void workers_intro(struct workers *w, const struct intro *m)
 	}
 	if (k)
 		forget(w, k, "moved");
-	k = at_endpoint(w, m->endpoint);
+	k = life_before(w, m);
 	if (k)
 		forget(w, k, "replaced by its next life");
 	if (map_count(w->map) >= WORKERS_MAX)

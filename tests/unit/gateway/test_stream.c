@@ -4,10 +4,12 @@
  * and cancels, everything that a worker may do wrong, and what happens when
  * one of the four parties goes away.
  */
+#include "proto/peer.h"
 #include "live.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define CC "/v1/confidential/completions"
 #define EVENT "data: {\"ciphertext\":\"x\"}\n\n"
@@ -446,6 +448,26 @@ static void a_second_life_of_the_worker(void **state)
 	live_hang_up(&c);
 }
 
+/* A worker with a key of its own that says it lives where another does. */
+static void an_endpoint_is_no_proof(void **state)
+{
+	static const uint8_t key[KEY_BYTES] = { 1 };
+	struct intro m = { .worker = 78, .present = true, .key = slice_of(key, sizeof(key)) };
+	struct live_client c;
+	struct buf b = { .p = NULL };
+	struct job job;
+	char more;
+
+	(void)state;
+	opened(&c, &job);
+	m.endpoint = slice_str(zsock_endpoint(l.pub));
+	intro_encode(&m, &b);
+	live_say(&l, &b);
+	live_for(&l, 200);
+	assert_true(recv(c.fd, &more, 1, MSG_DONTWAIT | MSG_PEEK) < 0); /* no error event, no cut */
+	live_hang_up(&c);
+}
+
 static void quick(struct gw_conf *c)
 {
 	c->keepalive_ms = 200;
@@ -552,6 +574,7 @@ int main(void)
 		T(jobs_the_broker_has_read_outlive_it),
 		T(the_same_broker_comes_back),
 		T(a_second_life_of_the_worker),
+		T(an_endpoint_is_no_proof),
 		T(keep_alives),
 		T(the_net_below_the_deadlines),
 		T(a_cut_cancels_everything),
