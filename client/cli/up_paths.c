@@ -70,10 +70,12 @@ static bool on_path(const struct stat *self)
 
 void up_command(char out[PATH_MAX])
 {
-	ssize_t n = readlink("/proc/self/exe", out, PATH_MAX - 1);
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	struct stat st;
 
-	out[n > 0 ? n : 0] = '\0';
-	if (n <= 0 || (!stat("/proc/self/exe", &st) && on_path(&st)))
-		strcpy(out, "sealway");
+	if (n <= 0 || stat("/proc/self/exe", &st) || on_path(&st))
+		n = snprintf(self, sizeof(self), "sealway");
+	self[n] = '\0';
+	memcpy(out, self, (size_t)n + 1);
 }
