@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <sys/resource.h>
 
 #include "gateway/conf.h"
 
@@ -87,6 +88,25 @@ static void room_for_a_body(void **state)
 	conf_free(&gw_conf_spec, &c);
 }
 
+/* The last test: the limit cannot be raised again. */
+static void descriptors_for_others(void **state)
+{
+	struct rlimit files = { 800, 800 };
+	struct gw_conf c;
+
+	(void)state;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	assert_int_equal(LOAD(&c, "--max-conns", "10000", "--threads", "2"), ERR_OK);
+	assert_int_equal(c.max_conns, 300);
+	conf_free(&gw_conf_spec, &c);
+	assert_int_equal(LOAD(&c, "--max-conns", "300", "--threads", "2"), ERR_OK);
+	assert_int_equal(c.max_conns, 300);
+	conf_free(&gw_conf_spec, &c);
+	assert_int_equal(LOAD(&c, "--max-conns", "20", "--threads", "2"), ERR_OK);
+	assert_int_equal(c.max_conns, 20);
+	conf_free(&gw_conf_spec, &c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -94,6 +114,7 @@ int main(void)
 		cmocka_unit_test(endpoints),
 		cmocka_unit_test(pairs),
 		cmocka_unit_test(room_for_a_body),
+		cmocka_unit_test(descriptors_for_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
