@@ -18,8 +18,9 @@ struct wanted *wanted_new(struct receipts *receipts, struct settle_book *settles
 /* Drops what runs (before receipts_free); NULL is fine. */
 void wanted_free(struct wanted *w);
 
-/* Asks the node; broker number `from` gets a SETTLE in any case.  A request
- * already asked for or settled here is not asked for twice. */
+/* Asks the node; broker number `from` gets a SETTLE, unless the node says that the
+ * answer runs still: the broker asks again then.  A request already asked for or
+ * settled here is not asked for twice. */
 void wanted_get(struct wanted *w, unsigned from, const struct receipt_wanted *m);
 
 /* How many run. */
