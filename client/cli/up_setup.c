@@ -19,6 +19,8 @@
 #include "common/b64.h"
 #include "common/keys.h"
 
+#define DIR_BYTES_MAX 480 /* SQLite takes paths of 512 bytes with all that it appends */
+
 static bool said(const char *what, const char *path)
 {
 	fprintf(stderr, "sealway up: cannot %s %s: %s\n", what, path, strerror(errno));
@@ -34,6 +36,12 @@ static bool enter(struct up *u)
 		return false;
 	if (!realpath(u->o.dir, u->dir) || stat(u->dir, &st) || chdir(u->dir))
 		return said("use", u->o.dir);
+	if (strlen(u->dir) > DIR_BYTES_MAX) {
+		fprintf(stderr,
+			"sealway up: the path %s is too long: a data directory's has at most %d bytes\n",
+			u->dir, DIR_BYTES_MAX);
+		return false;
+	}
 	if (st.st_uid != geteuid() || (st.st_mode & 022)) {
 		fprintf(stderr, "sealway up: %s must belong to you and be writable by nobody else\n", u->dir);
 		return false;
