@@ -106,6 +106,8 @@ static void on_head(void *arg, int status, const char *type)
 		return;
 	if (t->state == TASK_POSTED)
 		task_enter(t, TASK_RELAYING);
+	if (upstream_sent(t->up)) /* a stream may last; its request need not stay */
+		zmsg_close(&t->body);
 	if (strcmp(type, t->w.stream ? "text/event-stream" : "application/json") != 0) {
 		log_warn("node.content_type", L_RID(t->w.rid), L_U("node", t->w.node));
 		end(t, ERR_NODE);

@@ -238,6 +238,12 @@ void upstream_resume(struct upstream_req *r)
 		uv_timer_start(&r->timer, on_req_timer, 0, 0);
 }
 
+/* curl cannot send it again either: on_begin stops that. */
+bool upstream_sent(const struct upstream_req *r)
+{
+	return r->sent > 0 && r->sent == r->c.body.n;
+}
+
 void upstream_cancel(struct upstream_req *r)
 {
 	if (r->dead)

@@ -46,7 +46,7 @@ struct upstream_call {
 	const char *url;    /* http:// or https://; copied */
 	const struct upstream_header *headers; /* copied */
 	size_t n_headers;
-	struct slice body;     /* borrowed until done */
+	struct slice body;     /* borrowed until done, or until upstream_sent */
 	uint64_t connect_ms, first_byte_ms, gap_ms, total_ms; /* 0 = none */
 	uint64_t max_body;     /* response bytes; 0 = none */
 	/* Status line and headers have come; content_type without parameters, lower case. */
@@ -77,6 +77,9 @@ void upstream_resume(struct upstream_req *r);
 /* Ends the exchange now and closes its connection; on_done is not called, the
  * borrowed body is free again when this returns. */
 void upstream_cancel(struct upstream_req *r);
+
+/* The body is on its way and not needed any more: the caller may free it. */
+bool upstream_sent(const struct upstream_req *r);
 
 /* Name of a result, for logs. */
 const char *upstream_result_name(enum upstream_result r);

@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/map.h"
 #include "tests/unit/worker/task_side.h"
+#include "worker/task_impl.h"
 
 /* --- credits --- */
 
@@ -185,6 +187,27 @@ static void test_lost_cancel(void **state)
 	buf_free(&want);
 }
 
+/* A stream may last an hour; its request, of many MB perhaps, is not kept that long. */
+static void test_body_is_let_go(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+	struct task *t;
+
+	side_post(s);
+	t = map_get(s->tasks->map, s->w.rid);
+	assert_non_null(t);
+	assert_true(zmsg_slice(&t->body).n > 0);
+	fake_say(s->conn, SSE_HEAD);
+	side_event(s, "", false, &want);
+	side_pass(s);
+	assert_int_equal(zmsg_slice(&t->body).n, 0);
+	side_last_event(s, 0, &want);
+	fake_say(s->conn, LAST);
+	side_wait_end(s);
+	side_assert_got(s, &want);
+}
+
 /* The broker takes the gateway thread back. */
 static void test_peer_gone(void **state)
 {
@@ -213,6 +236,7 @@ int main(void)
 		T(test_cancel_stale),
 		T(test_gateway_dies),
 		T(test_lost_cancel),
+		T(test_body_is_let_go),
 		T(test_peer_gone),
 	};
 
