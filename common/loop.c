@@ -133,6 +133,7 @@ struct loop *loop_new(const struct loop_events *ev)
 	l->ev = *ev;
 	BUG_ON(uv_loop_init(&l->uv) != 0);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit on files is a full disk: the write fails */
 	add_signal(l, &l->term, on_stop_signal, SIGTERM);
 	add_signal(l, &l->intr, on_stop_signal, SIGINT);
 	add_signal(l, &l->hup, on_hup, SIGHUP);

@@ -2,6 +2,7 @@
 """Units for free, a second answer, a lost reservation: tried against the real processes, while they die."""
 import json
 import os
+import resource
 import signal
 import threading
 import time
@@ -202,3 +203,27 @@ def test_a_client_that_leaves_pays_for_what_it_had():
             c.sock.close()
             spent = settled(up) - before
             assert 2 < spent < 202, spent
+
+
+def test_a_full_disk():
+    """Streams go on, nothing new is sold or promised, and once there is room again everything is booked."""
+    with Up("--engine", "echo:rate=20") as up:
+        client, broker = Client(up.url, up.token, up.model), up.pids["broker"][0]
+        client.post("completions", prompt(client, 3, stream=False))
+        wal = next(os.path.join(d, f) for d, _, files in os.walk(up.dir) for f in files if f.endswith("-wal"))
+        s = Stream(client, 40)
+        soft, hard = resource.prlimit(broker, resource.RLIMIT_FSIZE)
+        resource.prlimit(broker, resource.RLIMIT_FSIZE, (os.path.getsize(wal), hard))
+        with pytest.raises(Refused) as r:
+            client.lock(timeout=1)
+        assert r.value.status == 503
+        s.join(40 * SLOW)
+        assert s.error is None and len(s.objects) == 41
+        with pytest.raises(Refused) as r:
+            client.lock(timeout=1)
+        assert r.value.status == 503
+        resource.prlimit(broker, resource.RLIMIT_FSIZE, (soft, hard))
+        wait_for("locks again", lambda: client.request("POST", "/v1/nodes/lock",
+                                                       {"model": client.model, "timeout": 1})[0] == 200)
+        assert settled(up) == 5 + 42
+        assert os.path.exists(f"/proc/{broker}")  # it never had to start again
