@@ -22,8 +22,8 @@
 struct waiting {
 	struct broker *broker;
 	uint64_t gateway;
-	uint64_t lock;
-	uint8_t rid[RID_BYTES];
+	uint64_t node, stack;
+	uint8_t rid[RID_BYTES], node_key[KEY_BYTES];
 	char digest[65]; /* of the purchase, or "" */
 };
 
@@ -157,18 +157,19 @@ static void entry_digest(const struct stack *st, char out[65])
 	hex_put(out, h, sizeof(h));
 }
 
-static enum err fill(const struct broker *b, const struct waiting *w, const struct lock *k,
-		     struct locked *out)
+/* Not from the lock: another request of the user may have used it up while the disk wrote, and its own
+ * lock, if it had one, serves this client as well. */
+static enum err fill(const struct broker *b, const struct waiting *w, struct locked *out)
 {
-	const struct node *n = registry_node(b->registry, k->stack->node);
-	const struct node_key *key = n ? node_find_key(n, k->node_key) : NULL;
+	const struct node *n = registry_node(b->registry, w->node);
+	const struct node_key *key = n ? node_find_key(n, w->node_key) : NULL;
 
 	if (!key)
 		return ERR_NO_NODE;
 	memcpy(out->rid, w->rid, RID_BYTES);
 	out->node = n->row.id;
-	out->stack = k->stack->id;
-	memcpy(out->node_key, k->node_key, KEY_BYTES);
+	out->stack = w->stack;
+	memcpy(out->node_key, w->node_key, KEY_BYTES);
 	out->sign_key = slice_of(n->row.sign_key, KEY_BYTES);
 	if (key->has_statement) {
 		out->statement = slice_of(key->statement, STATEMENT_BYTES);
@@ -183,14 +184,13 @@ static void on_committed(void *arg, enum err result)
 	struct waiting *w = arg;
 	struct broker *b = w->broker;
 	const struct party *p = peers_by_instance(b, w->gateway, ROLE_GATEWAY);
-	const struct lock *k = ledger_lock_by_id(b->ledger, w->lock);
 	struct locked m = { 0 };
 	struct buf msg = { 0 };
 
 	(void)result;
 	if (!p) {
 		; /* nobody to tell: the lock ends by the clock */
-	} else if (!k || fill(b, w, k, &m) != ERR_OK) {
+	} else if (fill(b, w, &m) != ERR_OK) {
 		router_refuse(b, w->gateway, w->rid, ERR_UNAVAILABLE, NULL, 1);
 	} else {
 		locked_encode(&m, &msg);
@@ -213,7 +213,9 @@ static void give(struct broker *b, const struct party *from, const struct lock_a
 	lock_watch(b, k);
 	w->broker = b;
 	w->gateway = from->instance;
-	w->lock = k->id;
+	w->node = c->stack->node;
+	w->stack = c->stack->id;
+	memcpy(w->node_key, key->key, KEY_BYTES);
 	memcpy(w->rid, m->rid, RID_BYTES);
 	if (c->buy) {
 		entry_digest(c->stack, w->digest);
