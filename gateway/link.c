@@ -20,6 +20,7 @@
 #define SILENT_INTERVALS 3
 #define INTERVAL_MIN_MS 20
 #define INTERVAL_MAX_MS 60000
+#define WINDOW_ASK 8 /* a PING goes out early when this part of the window is unconfirmed */
 #define HELLO_MS 100 /* between HELLOs while down, when that is shorter than the interval */
 
 struct link {
@@ -37,7 +38,9 @@ struct link {
 	uint64_t order;  /* messages sent */
 	uint64_t marked; /* order when the PING went out whose PONG is awaited */
 	bool awaiting;
+	uint64_t asked;     /* loop time of that PING */
 	uint64_t confirmed; /* the broker has read everything up to this one */
+	uint64_t sent_bytes, marked_bytes, confirmed_bytes; /* of bodies, as order, marked and confirmed */
 };
 
 bool link_up(const struct link *l)
@@ -64,18 +67,6 @@ static enum err send_now(struct link *l, struct buf *head, const struct slice *b
 		for (size_t i = 0; i < n; i++)
 			zmsg_close(&parts[i]);
 	return e;
-}
-
-enum err link_send(struct link *l, struct buf *head, const struct slice *body)
-{
-	if (!l->up) {
-		buf_free(head);
-		return ERR_NO_BROKER;
-	}
-	if (send_now(l, head, body) != ERR_OK)
-		return ERR_NO_BROKER;
-	l->order++;
-	return ERR_OK;
 }
 
 static void say_hello(struct link *l)
@@ -110,8 +101,35 @@ static bool say_ping(struct link *l)
 	if (l->awaiting)
 		return true;
 	l->awaiting = true;
+	l->asked = uv_now(l->uv);
 	l->marked = l->order;
+	l->marked_bytes = l->sent_bytes;
 	return true;
+}
+
+/* Bytes of bodies that left the gateway's budget and wait in ZeroMQ, as far as we know. */
+static uint64_t unconfirmed(const struct link *l)
+{
+	return l->sent_bytes - l->confirmed_bytes;
+}
+
+enum err link_send(struct link *l, struct buf *head, const struct slice *body)
+{
+	if (!l->up) {
+		buf_free(head);
+		return ERR_NO_BROKER;
+	}
+	if (body && body->n > l->o.window - unconfirmed(l)) {
+		buf_free(head);
+		return ERR_NO_BROKER;
+	}
+	if (send_now(l, head, body) != ERR_OK)
+		return ERR_NO_BROKER;
+	l->order++;
+	l->sent_bytes += body ? body->n : 0;
+	if (unconfirmed(l) > l->o.window / WINDOW_ASK && !l->awaiting && !say_ping(l))
+		log_debug("link.not_connected"); /* the next tick draws the conclusion */
+	return ERR_OK;
 }
 
 static void go_down(struct link *l, const char *why)
@@ -160,6 +178,7 @@ static void on_welcome(struct link *l, struct slice bytes)
 	l->broker = m.instance;
 	l->up = true;
 	l->confirmed = l->order;
+	l->confirmed_bytes = l->sent_bytes;
 	set_interval(l, m.interval_ms);
 	stat_inc(&metrics.links, 1);
 	log_info("link.up", L_U("epoch", m.epoch), L_U("interval_ms", l->interval_ms));
@@ -180,6 +199,7 @@ static void on_pong(struct link *l, struct slice bytes)
 	} else if (l->up && l->awaiting) {
 		l->awaiting = false;
 		l->confirmed = l->marked;
+		l->confirmed_bytes = l->marked_bytes;
 	}
 }
 
@@ -243,7 +263,7 @@ static void on_tick(uv_timer_t *t)
 {
 	struct link *l = t->data;
 	bool silent = uv_now(l->uv) - l->heard >= SILENT_INTERVALS * l->interval_ms;
-	bool missing = l->awaiting;
+	bool missing = l->awaiting && uv_now(l->uv) - l->asked >= l->interval_ms - INTERVAL_MIN_MS / 2;
 
 	if (silent && l->up)
 		go_down(l, "silent");

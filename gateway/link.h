@@ -25,6 +25,7 @@ struct link_opts {
 	const char *name;            /* for people, at most 64 bytes */
 	uint64_t topic;              /* our instance */
 	uint64_t heartbeat_ms;       /* until a WELCOME names another */
+	uint64_t window;             /* bytes of bodies that the broker has not confirmed to have read */
 	uint32_t (*load)(void *arg); /* requests in flight, for the PING */
 	/* Welcomed.  again: by the same life of the broker as before, which has perhaps taken us for
 	 * dead meanwhile and given up what was ours. */
@@ -48,8 +49,8 @@ bool link_up(const struct link *l);
 uint64_t link_order(const struct link *l);
 
 /* Sends one encoded message, whose memory is taken, and a copy of body when
- * body is not NULL.  ERR_NO_BROKER when not up or the line is full; head is
- * freed in any case. */
+ * body is not NULL.  ERR_NO_BROKER when not up, when the line is full or the
+ * window is used up; head is freed in any case. */
 enum err link_send(struct link *l, struct buf *head, const struct slice *body) MUST_USE;
 
 /* Says from now on that we take no new requests. */

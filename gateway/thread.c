@@ -144,6 +144,7 @@ static enum err open_link(struct thread *t)
 		.name = name,
 		.topic = t->gw.topic,
 		.heartbeat_ms = t->o.conf->heartbeat_ms,
+		.window = t->o.conf->body_budget,
 		.load = on_load,
 		.up = on_up,
 		.down = stream_broker_gone,

@@ -59,9 +59,11 @@ void live_say(struct live *l, struct buf *head)
 	assert_int_equal(zsock_send(l->bus, m, 2), ERR_OK);
 }
 
+uint32_t live_interval_ms = 50;
+
 static void on_hello(struct live *l, struct slice bytes)
 {
-	struct welcome w = { .epoch = l->epoch, .instance = l->instance, .interval_ms = 50 };
+	struct welcome w = { .epoch = l->epoch, .instance = l->instance, .interval_ms = live_interval_ms };
 	struct buf b = { .p = NULL };
 
 	assert_int_equal(hello_decode(bytes, &l->hello), ERR_OK);

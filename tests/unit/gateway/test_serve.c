@@ -399,6 +399,50 @@ static bool pinged(void *arg)
 	return x->pings > 3;
 }
 
+static void small_window(struct gw_conf *c)
+{
+	c->max_body = 70 << 10;
+	c->body_budget = 150 << 10;
+}
+
+/* A broker that is there but does not read must not make us queue without end. */
+static void a_broker_that_does_not_read(void **state)
+{
+	struct buf text = { .p = NULL }, body = { .p = NULL }, b = { .p = NULL };
+	struct live_client c[3];
+
+	(void)state;
+	live_stop(&l);
+	live_interval_ms = 20000; /* no PING and no verdict of its own within this test */
+	live_start(&l, small_window, false);
+	live_interval_ms = 50;
+	buf_str(&text, "\"");
+	for (int i = 0; i < 15000; i++)
+		buf_str(&text, "AAAA");
+	buf_add(&text, "\"", 2); /* and a NUL */
+	body_with(&body, "ciphertext", (const char *)text.p);
+	buf_add(&body, "", 1);
+	l.mute = true;
+	for (int i = 0; i < 2; i++) {
+		c[i] = ask("POST", CC, TOKEN JSON, (const char *)body.p);
+		live_message(&l, (size_t)i, MSG_JOB);
+	}
+	refused("POST", CC, TOKEN JSON, (const char *)body.p, "HTTP/1.1 503 ", "\r\nretry-after: 1\r\n");
+	assert_true(thread_up(l.gw));
+	assert_true(l.pings >= 1); /* asked early, because so much is open */
+	pong_encode(&(struct ping){ .instance = l.instance, .epoch = l.epoch }, &b);
+	live_say(&l, &b);
+	c[2] = ask("GET", "/v1/models", TOKEN, NULL); /* behind the PONG */
+	live_message(&l, 2, MSG_QUERY);
+	live_hang_up(&c[2]);
+	c[2] = ask("POST", CC, TOKEN JSON, (const char *)body.p);
+	live_message(&l, 3, MSG_JOB);
+	for (int i = 0; i < 3; i++)
+		live_hang_up(&c[i]);
+	buf_free(&text);
+	buf_free(&body);
+}
+
 static void health_follows_the_broker(void **state)
 {
 	struct live_client c = ask("GET", "/health", "", NULL);
@@ -511,6 +555,7 @@ int main(void)
 		T(queries),
 		T(wrong_replies),
 		T(limits_of_requests),
+		T(a_broker_that_does_not_read),
 		T(health_follows_the_broker),
 		T(a_quick_restart),
 		T(the_next_endpoint),
