@@ -164,7 +164,7 @@ static bool learn_listen(struct up *u)
 
 	for (size_t i = 0; !*u->url && i < u->n_children; i++) {
 		if (u->children[i].role != UP_GATEWAY ||
-		    !up_child_ready(&u->children[i], listen, sizeof(listen)))
+		    !up_child_ready(&u->children[i], "listen", listen, sizeof(listen)))
 			continue;
 		snprintf(u->listen, sizeof(u->listen), "%s", listen);
 		up_url(listen, u->url, sizeof(u->url));
@@ -179,7 +179,7 @@ static bool all_ready(const struct up *u)
 	char listen[300];
 
 	for (size_t i = 0; i < u->n_children; i++)
-		if (!up_child_ready(&u->children[i], listen, sizeof(listen)))
+		if (!up_child_ready(&u->children[i], "listen", listen, sizeof(listen)))
 			return false;
 	return true;
 }
@@ -214,7 +214,7 @@ static bool broker_ready(struct up *u)
 {
 	char listen[300];
 
-	return up_child_ready(&u->children[0], listen, sizeof(listen));
+	return up_child_ready(&u->children[0], "listen", listen, sizeof(listen));
 }
 
 /* What can go on now, goes on.  The broker comes first, for 20 ms, because a peer that finds no broker

@@ -100,8 +100,9 @@ void up_reap(struct up *u, struct up_child *c);
 /* The last lines of a child's log on stderr. */
 void up_show_log(const struct up_child *c);
 
-/* The "listen" member of a child's ready file into out; false when it is not there yet. */
-bool up_child_ready(const struct up_child *c, char *out, size_t n);
+/* A text member ("listen", "admin") of a child's ready file into out; false when the file is not there yet.
+ */
+bool up_child_ready(const struct up_child *c, const char *member, char *out, size_t n);
 
 /* up_admin.c: demo user, token and nodes over the admin socket; sets
  * u->prepared, or ends with up_fail. */

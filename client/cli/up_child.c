@@ -151,18 +151,18 @@ void up_show_log(const struct up_child *c)
 	close(fd);
 }
 
-bool up_child_ready(const struct up_child *c, char *out, size_t n)
+bool up_child_ready(const struct up_child *c, const char *member, char *out, size_t n)
 {
 	char path[64];
 	json_t *o;
-	const char *listen;
+	const char *text;
 
 	ready_path(c, path);
 	if (!c->pid || access(path, R_OK))
 		return false;
 	o = json_load_file(path, 0, NULL);
-	listen = json_string_value(json_object_get(o, "listen"));
-	snprintf(out, n, "%s", listen ? listen : "");
+	text = json_string_value(json_object_get(o, member));
+	snprintf(out, n, "%s", text ? text : "");
 	json_decref(o);
 	return o != NULL;
 }
