@@ -2,7 +2,7 @@
  *
  * One request as the user of the server sees it.  The struct lives in h2o's
  * request pool; its dispose hook is the one sign that fires however a request
- * ends, before or after an answer began (LESSONS: "the only reliable hook").
+ * ends, before or after an answer began.
  */
 #define _GNU_SOURCE
 #include <string.h>
