@@ -80,10 +80,13 @@ static void a_stack_is_promised_when_the_disk_has_it(void **state)
 	struct rig *r = *state;
 	struct locked l;
 
-	rig_run(r, 50);
+	alive(r, 40, &r->wk);
 	atomic_store(&disk_hangs, true);
 	ask_lock(r);
-	actor_none(r, &r->gw, MSG_LOCKED, 100);
+	for (int i = 0; i < 3; i++) {
+		ping(&r->gw);
+		actor_none(r, &r->gw, MSG_LOCKED, 30);
+	}
 	atomic_store(&disk_hangs, false);
 	assert_int_equal(locked_decode(actor_get(r, &r->gw, MSG_LOCKED), &l), ERR_OK);
 	assert_int_equal(l.digest.n, 64);
@@ -124,7 +127,8 @@ static void a_late_claim_after_a_restart(void **state)
 	actor_hello(r, &r->wk);
 	(void)actor_get(r, &r->wk, MSG_WELCOME);
 	say_inflight(&r->wk, &w);
-	rig_run(r, 20);
+	ping(&r->wk);
+	alive(r, 40, &r->wk2);
 	rig_settle(r, &r->wk2, &w, SETTLE_LOST, 0, 0, NULL);
 	rig_settled(r, &r->wk2);
 	assert_int_equal(rig_stack(r)->reserved, 1000);

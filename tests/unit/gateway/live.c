@@ -59,7 +59,7 @@ void live_say(struct live *l, struct buf *head)
 	assert_int_equal(zsock_send(l->bus, m, 2), ERR_OK);
 }
 
-uint32_t live_interval_ms = 50;
+uint32_t live_interval_ms = 150;
 
 static void on_hello(struct live *l, struct slice bytes)
 {

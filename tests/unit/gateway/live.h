@@ -24,7 +24,7 @@
 
 #define LIVE_MS 5000
 
-/* The interval that the broker names in its WELCOME; 50 unless a test sets it before live_start. */
+/* The interval that the broker names in its WELCOME; 150 unless a test sets it before live_start. */
 extern uint32_t live_interval_ms;
 
 struct live_got { /* one message at the broker */

@@ -415,7 +415,7 @@ static void a_broker_that_does_not_read(void **state)
 	live_stop(&l);
 	live_interval_ms = 20000; /* no PING and no verdict of its own within this test */
 	live_start(&l, small_window, false);
-	live_interval_ms = 50;
+	live_interval_ms = 150;
 	buf_str(&text, "\"");
 	for (int i = 0; i < 15000; i++)
 		buf_str(&text, "AAAA");
