@@ -7,6 +7,7 @@
  * compared.
  */
 #include <jansson.h>
+#include <math.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +124,17 @@ static bool cannot_judge(const uint8_t *data, size_t size, const json_error_t *w
 	       code == json_error_stack_overflow || (size && memchr(data, 0, size));
 }
 
+/* "-0": an integer 0 to jansson; no integer of digits only, so refused.  Only as a real it keeps its sign. */
+static bool minus_zero(const uint8_t *data, size_t size)
+{
+	json_t *j = json_loadb((const char *)data, size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+	bool yes = signbit(json_real_value(json_object_get(j, "stack_small_id"))) ||
+		   signbit(json_real_value(json_object_get(j, "num_compute_units")));
+
+	json_decref(j);
+	return yes;
+}
+
 static void compare(const uint8_t *data, size_t size, bool accepted, const struct scan *got)
 {
 	json_error_t why = { .text = "" };
@@ -135,7 +147,7 @@ static void compare(const uint8_t *data, size_t size, bool accepted, const struc
 		return;
 	}
 	once = json_loadb((const char *)data, size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
-	expected = accepts(j, &want);
+	expected = accepts(j, &want) && !minus_zero(data, size);
 	BUG_ON(accepted && !expected);
 	BUG_ON(!accepted && expected && once && !memchr(data, 0, size));
 	if (accepted)
