@@ -53,18 +53,44 @@ static void put_openai(const struct sub *s, struct buf *out)
 		(long long)s->node->row.admitted);
 }
 
+/* ,"member":n, or null for a limit that the node does not declare. */
+static void add_limit(struct buf *out, const char *member, uint64_t n)
+{
+	if (n)
+		buf_fmt(out, "\"%s\":%llu", member, (unsigned long long)n);
+	else
+		buf_fmt(out, "\"%s\":null", member);
+}
+
+static void add_pricing(struct buf *out, uint64_t price)
+{
+	buf_str(out, ",\"pricing\":{\"prompt\":\"");
+	models_price_text(price, out);
+	buf_str(out, "\",\"completion\":\"");
+	models_price_text(price, out);
+	buf_str(out, "\",\"request\":\"0\",\"image\":\"0\",\"web_search\":\"0\",\"internal_reasoning\":\"0\","
+		     "\"input_cache_read\":\"0\",\"input_cache_write\":\"0\"}");
+}
+
+/* The Models API's object.  What a registration does not say is null or empty:
+ * nothing here is a guess about a model. */
 static void put_open_router(const struct sub *s, struct buf *out)
 {
 	buf_str(out, "{");
 	add_name(out, "id", s->model->name);
 	buf_str(out, ",");
+	add_name(out, "canonical_slug", s->model->name);
+	buf_str(out, ",");
 	add_name(out, "name", s->model->name);
-	buf_fmt(out, ",\"created\":%lld,\"context_length\":%llu,\"pricing\":{\"prompt\":\"",
-		(long long)s->node->row.admitted, (unsigned long long)s->max_units);
-	models_price_text(s->price, out);
-	buf_str(out, "\",\"completion\":\"");
-	models_price_text(s->price, out);
-	buf_str(out, "\",\"image\":\"0\",\"request\":\"0\"}}");
+	buf_fmt(out, ",\"created\":%lld,\"description\":\"\",", (long long)s->node->row.admitted);
+	add_limit(out, "context_length", s->max_units);
+	buf_str(out, ",\"architecture\":{\"modality\":null,\"input_modalities\":[\"text\"],"
+		     "\"output_modalities\":[],\"tokenizer\":\"Other\",\"instruct_type\":null}");
+	add_pricing(out, s->price);
+	buf_str(out, ",\"top_provider\":{");
+	add_limit(out, "context_length", s->max_units);
+	buf_str(out, ",\"max_completion_tokens\":null,\"is_moderated\":false},"
+		     "\"per_request_limits\":null,\"supported_parameters\":[]}");
 }
 
 static void put_list(const struct broker *b, void (*put)(const struct sub *s, struct buf *out),
@@ -113,7 +139,10 @@ static enum err put_attestation(const struct broker *b, uint64_t id, struct buf 
 	else
 		buf_str(out, ",\"key_signature\":null");
 	add_b64(out, "evidence", buf_slice(&n->evidence));
-	buf_fmt(out, ",\"evidence_time\":%lld}", (long long)n->evidence_at);
+	if (n->evidence.n)
+		buf_fmt(out, ",\"evidence_time\":%lld}", (long long)n->evidence_at);
+	else
+		buf_str(out, ",\"evidence_time\":null}");
 	return ERR_OK;
 }
 

@@ -28,6 +28,13 @@ void serve_models(struct call *c)
 		ask(c, &m);
 }
 
+void serve_open_router(struct call *c)
+{
+	struct query m = { .kind = QUERY_OPEN_ROUTER };
+
+	ask(c, &m);
+}
+
 void serve_attestation(struct call *c)
 {
 	struct query m = { .kind = QUERY_ATTESTATION, .number = c->route.node };

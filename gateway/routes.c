@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Paths to routes.  Nine fixed paths and one pattern: a linear search over
+ * Paths to routes.  Few fixed paths and one pattern: a linear search over
  * lengths and bytes is cheaper than hashing the path would be.
  */
 #include "gateway/routes.h"

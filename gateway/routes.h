@@ -22,6 +22,7 @@
 	X(ROUTE_REGISTER, "POST", "/v1/nodes", "register", EP_NONE)                                          \
 	X(ROUTE_ATTESTATION, "GET", "", "attestation", EP_NONE)                                              \
 	X(ROUTE_MODELS, "GET", "/v1/models", "models", EP_NONE)                                              \
+	X(ROUTE_OPEN_ROUTER, "GET", "/v1/open_router/models", "open_router_models", EP_NONE)                 \
 	X(ROUTE_HEALTH, "GET", "/health", "health", EP_NONE)
 
 enum route_id {

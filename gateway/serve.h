@@ -28,6 +28,9 @@ void serve_register(struct call *c);
 /* GET /v1/models (query.c). */
 void serve_models(struct call *c);
 
+/* GET /v1/open_router/models (query.c). */
+void serve_open_router(struct call *c);
+
 /* GET /v1/nodes/{node_small_id}/attestation (query.c). */
 void serve_attestation(struct call *c);
 

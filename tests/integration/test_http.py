@@ -189,10 +189,11 @@ def test_media_type_parameters(send, content_type):
     refused(send("POST", COMPLETIONS, b"{}", content_type=content_type), 400, "ciphertext")
 
 
-@pytest.mark.parametrize("path", SEALED + ["/v1/nodes/lock", "/v1/nodes", "/v1/models", "/health"])
+@pytest.mark.parametrize("path", SEALED + ["/v1/nodes/lock", "/v1/nodes", "/v1/models", "/v1/open_router/models",
+                                           "/health"])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "POST"])
 def test_methods(send, path, method):
-    allowed = "GET" if path in ("/v1/models", "/health") else "POST"
+    allowed = "GET" if path in ("/v1/models", "/v1/open_router/models", "/health") else "POST"
     if method == allowed:
         return
     answer = send(method, path, b"{}" if method != "GET" else None)
@@ -277,6 +278,26 @@ def test_models_and_attestation(send, client):
     status, _, _, body = send("GET", f"/v1/nodes/{lock['node_small_id']}/attestation", token="")
     answer = json.loads(body)
     assert status == 200 and answer["key_statement"] and answer["node_signing_key"] == lock["node_signing_key"]
+    for unknown in ("2", "0", str(2**53 - 1), str(2**53), "01", "-1", "1e0"):
+        refused(send("GET", f"/v1/nodes/{unknown}/attestation", token=""), 404)
+
+
+def test_open_router_models(send, client):
+    """The shape of OpenRouter's Models API; anyone may read it, a wrong token included."""
+    for token in ("", "not-a-token"):
+        status, head, _, body = send("GET", "/v1/open_router/models", token=token)
+        assert status == 200 and head["content-type"].startswith("application/json")
+        answer = json.loads(body)
+        assert set(answer) == {"data"}
+        m = next(m for m in answer["data"] if m["id"] == client.model)
+        assert m["name"] == m["canonical_slug"] == client.model and isinstance(m["created"], int)
+        assert isinstance(m["description"], str) and m["context_length"] == m["top_provider"]["context_length"] > 0
+        assert set(m["architecture"]) == {"modality", "input_modalities", "output_modalities", "tokenizer",
+                                          "instruct_type"}
+        assert all(isinstance(p, str) and float(p) >= 0 for p in m["pricing"].values())
+        assert float(m["pricing"]["prompt"]) == float(m["pricing"]["completion"]) > 0
+        assert m["top_provider"]["is_moderated"] is False and m["per_request_limits"] is None
+        assert m["supported_parameters"] == []
 
 
 def test_http_1_0(client):

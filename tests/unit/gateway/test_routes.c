@@ -30,6 +30,7 @@ static void every_route(void **state)
 		{ "POST", "/v1/nodes", ROUTE_REGISTER, EP_NONE },
 		{ "GET", "/v1/nodes/7/attestation", ROUTE_ATTESTATION, EP_NONE },
 		{ "GET", "/v1/models", ROUTE_MODELS, EP_NONE },
+		{ "GET", "/v1/open_router/models", ROUTE_OPEN_ROUTER, EP_NONE },
 		{ "GET", "/health", ROUTE_HEALTH, EP_NONE },
 	};
 	struct route r;

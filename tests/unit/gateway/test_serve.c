@@ -308,10 +308,13 @@ static void queries(void **state)
 	} rows[] = {
 		{ "/v1/models", TOKEN, QUERY_MODELS, 0 },
 		{ "/v1/nodes/4711/attestation", "", QUERY_ATTESTATION, 4711 },
+		{ "/v1/open_router/models", "", QUERY_OPEN_ROUTER, 0 },
+		{ "/v1/open_router/models", TOKEN, QUERY_OPEN_ROUTER,
+		  0 }, /* it asks for none and passes none on */
 	};
 
 	(void)state;
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct live_client c = ask("GET", rows[i].path, rows[i].headers, NULL);
 		const struct live_got *g = live_message(&l, l.n_got, MSG_QUERY);
 		struct answer a = { .body = SLICE_STR("{\"data\":[]}") };
