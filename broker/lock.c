@@ -8,15 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/choose.h"
 #include "broker/metrics.h"
-#include "broker/pick.h"
 #include "broker/router.h"
 #include "common/b64.h"
 #include "common/hash.h"
 #include "common/log.h"
 #include "proto/lock.h"
-
-#define VISIT_MAX 256 /* of the index, to find PICK_LOOK_MAX that are ready: 256 x ~50 ns */
 
 /* An answer that waits for its commit. */
 struct waiting {
@@ -25,16 +23,6 @@ struct waiting {
 	uint64_t node, stack;
 	uint8_t rid[RID_BYTES], node_key[KEY_BYTES];
 	char digest[65]; /* of the purchase, or "" */
-};
-
-struct choice {
-	struct user *user;
-	struct model *model;
-	struct sub *sub;
-	struct stack *stack;
-	uint64_t units, price;
-	int64_t now;          /* one clock reading for the whole choice */
-	struct store_op *buy; /* NULL when nothing was bought */
 };
 
 static void on_expired(void *arg, struct alarm *a)
@@ -75,71 +63,6 @@ void lock_drop_key(struct broker *b, uint64_t node, const uint8_t key[KEY_BYTES]
 		alarm_off(b->alarms, &k->alarm);
 		on_expired(b, &k->alarm);
 	}
-}
-
-/* --- choosing --- */
-
-static void row_of(const struct broker *b, const struct choice *c, const struct sub *s, struct pick_row *row)
-{
-	const struct stack *most = ledger_room(b->ledger, c->user, s->node->row.id, c->model->id, UINT64_MAX);
-
-	*row = (struct pick_row){ .price = ledger_price(c->user, s->node->row.id, c->model->id, s->price),
-				  .lock_units = s->lock_units ? s->lock_units : UNITS_DEFAULT,
-				  .max_units = s->max_units,
-				  .room = most ? stack_free(most) : 0,
-				  .outstanding = s->running + s->locks,
-				  .running = s->running,
-				  .max_concurrent = s->max_concurrent,
-				  .ready = true };
-	if (row->lock_units > b->conf.lock_max_units)
-		row->lock_units = b->conf.lock_max_units;
-	if (row->max_units && row->lock_units > row->max_units)
-		row->lock_units = row->max_units;
-}
-
-static enum err choose(const struct broker *b, const struct lock_ask *m, struct choice *c)
-{
-	struct pick_ask ask = { .has_units = m->has_units, .units = m->units };
-	struct pick_row rows[PICK_LOOK_MAX];
-	struct sub *subs[PICK_LOOK_MAX];
-	size_t n = 0, best;
-	enum err e;
-
-	for (unsigned i = 0; i < c->model->n && i < VISIT_MAX && n < PICK_LOOK_MAX; i++) {
-		struct sub *s = c->model->subs[i];
-
-		if (!node_ready(s->node, c->now, broker_ms(b)) ||
-		    (s->node->row.original && !b->conf.accept_unsigned_usage))
-			continue;
-		subs[n] = s;
-		row_of(b, c, s, &rows[n++]);
-	}
-	e = pick(&ask, rows, n, &best);
-	if (e != ERR_OK)
-		return e;
-	c->sub = subs[best];
-	c->units = pick_units(&ask, &rows[best]);
-	c->price = rows[best].price;
-	return ERR_OK;
-}
-
-/* An existing stack with room, or a new one. */
-static enum err take_stack(struct broker *b, struct choice *c)
-{
-	uint64_t node = c->sub->node->row.id;
-	uint64_t buy = c->units > b->conf.stack_units ? c->units : b->conf.stack_units;
-	enum err e;
-
-	c->stack = ledger_room(b->ledger, c->user, node, c->model->id, c->units);
-	if (c->stack)
-		return ERR_OK;
-	e = ledger_buy(b->ledger, c->user, node, c->model->id, buy, c->price, c->now, &c->stack, &c->buy);
-	if (e == ERR_OK) {
-		stat_inc(&metrics.purchases, 1);
-		log_info("stack_bought", L_U("user", c->user->id), L_U("stack", c->stack->id),
-			 L_U("node", node), L_U("units", buy), L_U("micro_usd", c->stack->paid));
-	}
-	return e;
 }
 
 /* --- answering --- */
@@ -207,7 +130,7 @@ static void give(struct broker *b, const struct party *from, const struct lock_a
 	struct store_op *op;
 	struct lock *k;
 
-	/* choose and take_stack have made sure of both in this turn */
+	/* choose_node and choose_stack have made sure of both in this turn */
 	BUG_ON(!key || ledger_lock(b->ledger, c->stack, key->key, c->units, now,
 				   now + (int64_t)m->timeout_s * 1000, &k, &op) != ERR_OK);
 	lock_watch(b, k);
@@ -230,6 +153,7 @@ static void give(struct broker *b, const struct party *from, const struct lock_a
 
 static enum err check(struct broker *b, const struct lock_ask *m, struct choice *c)
 {
+	struct pick_ask ask = { .has_units = m->has_units, .units = m->units };
 	struct token *t = ledger_token(b->ledger, m->token_hash);
 	enum err e;
 
@@ -245,10 +169,10 @@ static enum err check(struct broker *b, const struct lock_ask *m, struct choice 
 	if (!c->model)
 		return ERR_NO_NODE;
 	broker_keep(b, ledger_token_used(t, broker_now()));
-	e = choose(b, m, c);
+	e = choose_node(b, &ask, c);
 	if (e == ERR_RANGE) /* more than any node takes in one request */
 		return ERR_BODY;
-	return e == ERR_OK ? take_stack(b, c) : e;
+	return e == ERR_OK ? choose_stack(b, c) : e;
 }
 
 void lock_ask(struct broker *b, struct party *from, struct slice msg)
