@@ -12,7 +12,7 @@ void job_encode(const struct job *m, struct buf *out)
 {
 	struct mp_writer w;
 
-	wire_begin(&w, out, MSG_JOB, m->rid, 13);
+	wire_begin(&w, out, MSG_JOB, m->rid, 14);
 	mp_put_u64(&w, m->topic);
 	wire_put_key(&w, m->token_hash);
 	mp_put_u64(&w, m->endpoint);
@@ -26,6 +26,7 @@ void job_encode(const struct job *m, struct buf *out)
 	mp_put_u64(&w, m->deadline_ms);
 	mp_put_u64(&w, m->input_units);
 	wire_put_opt_u64(&w, m->has_max_units, m->max_units);
+	mp_put_bool(&w, m->show_usage);
 }
 
 enum err job_decode(struct slice bytes, struct job *out)
@@ -49,6 +50,7 @@ enum err job_decode(struct slice bytes, struct job *out)
 	m.deadline_ms = wire_u32(&r);
 	m.input_units = mp_u64(&r, ID_MAX);
 	m.max_units = wire_opt_u64(&r, ID_MAX, &m.has_max_units);
+	m.show_usage = mp_bool(&r);
 	if (m.stream && !endpoint_streams(m.endpoint))
 		mp_fail(&r);
 	e = wire_close(&r);

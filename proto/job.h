@@ -9,7 +9,7 @@
 #include "proto/msg.h"
 
 /* [v, JOB, rid, topic, token_hash, endpoint, stack, node_key, model, units | nil,
- *  stream, plain_hash, body_hash, deadline_ms, input_units, max_units | nil] + body */
+ *  stream, plain_hash, body_hash, deadline_ms, input_units, max_units | nil, show_usage] + body */
 struct job {
 	uint8_t rid[RID_BYTES];
 	uint64_t topic;                /* gateway thread that wants the answer */
@@ -27,6 +27,7 @@ struct job {
 	uint64_t input_units;          /* plain endpoints: estimate of the input; else 0 */
 	bool has_max_units;            /* plain endpoints: max_tokens given */
 	uint64_t max_units;
+	bool show_usage; /* plain streams: the client itself asked for the usage object */
 };
 
 /* [v, REFUSE, rid, error, param | nil, retry_after_s]: the request ends here. */

@@ -73,6 +73,13 @@ const char *endpoint_name(enum endpoint e)
 	return row(e)->name;
 }
 
+uint8_t endpoint_kind(enum endpoint e)
+{
+	if ((unsigned)e >= EP_COUNT)
+		return 0;
+	return (uint8_t)(e > EP_IMAGES ? e - EP_IMAGES : e);
+}
+
 bool endpoint_confidential(enum endpoint e)
 {
 	return row(e)->confidential;

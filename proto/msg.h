@@ -42,7 +42,8 @@
 	X(MSG_ADMIN, 26, "admin")       /* operator -> broker (admin.h) */                                   \
 	X(MSG_ADMIN_REPLY, 27, "admin_reply") /* broker -> operator (admin.h) */                             \
 	X(MSG_RECEIPT_WANTED, 28,                                                                            \
-	  "receipt_wanted") /* broker -> worker: fetch a receipt at the node (work.h) */
+	  "receipt_wanted")               /* broker -> worker: fetch a receipt at the node (work.h) */       \
+	X(MSG_ANSWERING, 29, "answering") /* worker -> broker: the node said 200 (work.h) */
 
 enum msg_type {
 #define X(name, number, text) name = number,
@@ -84,6 +85,9 @@ const char *endpoint_name(enum endpoint e);
 
 /* The endpoint of a path, EP_NONE when it is none of them. */
 enum endpoint endpoint_of(struct slice path);
+
+/* Its number in a receipt, 1-4: a plain endpoint has that of its sealed kind. */
+uint8_t endpoint_kind(enum endpoint e);
 
 /* Whether its bodies are sealed; whether it may stream. */
 bool endpoint_confidential(enum endpoint e);

@@ -11,7 +11,7 @@ void settle_encode(const struct settle *m, struct buf *out)
 {
 	struct mp_writer w;
 
-	wire_begin(&w, out, MSG_SETTLE, m->rid, 14);
+	wire_begin(&w, out, MSG_SETTLE, m->rid, 15);
 	mp_put_u64(&w, m->epoch);
 	mp_put_u64(&w, m->attempt);
 	mp_put_u64(&w, m->node);
@@ -26,6 +26,7 @@ void settle_encode(const struct settle *m, struct buf *out)
 	mp_put_bool(&w, m->key_unknown);
 	mp_put_u64(&w, m->chunks);
 	mp_put_u64(&w, m->bytes);
+	mp_put_bool(&w, m->untold);
 }
 
 enum err settle_decode(struct slice bytes, struct settle *out)
@@ -50,6 +51,9 @@ enum err settle_decode(struct slice bytes, struct settle *out)
 	m.key_unknown = mp_bool(&r);
 	m.chunks = wire_u32(&r);
 	m.bytes = mp_u64(&r, ID_MAX);
+	m.untold = mp_bool(&r);
+	if (m.untold && m.outcome != SETTLE_FAILED)
+		mp_fail(&r);
 	e = wire_close(&r);
 	if (e == ERR_OK)
 		*out = m;

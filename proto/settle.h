@@ -18,7 +18,7 @@ enum settle_outcome {
 };
 
 /* [v, SETTLE, rid, epoch, attempt, node, outcome, error, receipt | nil, receipt_signature | nil,
- *  transcript | nil, has_usage, prompt, completion, key_unknown, chunks, bytes] */
+ *  transcript | nil, has_usage, prompt, completion, key_unknown, chunks, bytes, untold] */
 struct settle {
 	uint8_t rid[RID_BYTES];
 	uint64_t epoch;
@@ -34,6 +34,7 @@ struct settle {
 	bool key_unknown; /* the node said it does not have this key */
 	uint32_t chunks;  /* objects relayed, for the record */
 	uint64_t bytes;
+	bool untold; /* WORK had hold, and nobody has told the client: another node may answer */
 };
 
 /* [v, SETTLED, rid, attempt]: committed (or known before); stop repeating. */

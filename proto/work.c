@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * WORK, POSTED, RETURN, INFLIGHT and RECEIPT_WANTED (work.h).
+ * WORK, POSTED, ANSWERING, RETURN, INFLIGHT and RECEIPT_WANTED (work.h).
  */
 #include "proto/work.h"
 
@@ -22,7 +22,7 @@ void work_encode(const struct work *m, struct buf *out)
 {
 	struct mp_writer w;
 
-	wire_begin(&w, out, MSG_WORK, m->rid, 16);
+	wire_begin(&w, out, MSG_WORK, m->rid, 18);
 	mp_put_u64(&w, m->epoch);
 	mp_put_u64(&w, m->attempt);
 	mp_put_u64(&w, m->topic);
@@ -39,6 +39,8 @@ void work_encode(const struct work *m, struct buf *out)
 	wire_put_key(&w, m->plain_hash);
 	wire_put_key(&w, m->body_hash);
 	mp_put_bool(&w, m->receipt_required);
+	mp_put_bool(&w, m->show_usage);
+	mp_put_bool(&w, m->hold);
 }
 
 enum err work_decode(struct slice bytes, struct work *out)
@@ -65,7 +67,10 @@ enum err work_decode(struct slice bytes, struct work *out)
 	mp_fixed(&r, m.plain_hash, KEY_BYTES);
 	mp_fixed(&r, m.body_hash, KEY_BYTES);
 	m.receipt_required = mp_bool(&r);
-	if (m.attempt == 0 || (m.stream && !endpoint_streams(m.endpoint)))
+	m.show_usage = mp_bool(&r);
+	m.hold = mp_bool(&r);
+	if (m.attempt == 0 || (m.hold && endpoint_confidential(m.endpoint)) ||
+	    (m.stream && !endpoint_streams(m.endpoint)))
 		mp_fail(&r);
 	e = wire_close(&r);
 	if (e == ERR_OK)
@@ -73,19 +78,20 @@ enum err work_decode(struct slice bytes, struct work *out)
 	return e;
 }
 
-void posted_encode(const struct work_ref *m, struct buf *out)
+/* POSTED and ANSWERING say nothing but whom they mean. */
+static void ref_encode(enum msg_type type, const struct work_ref *m, struct buf *out)
 {
 	struct mp_writer w;
 
-	wire_begin(&w, out, MSG_POSTED, m->rid, 2);
+	wire_begin(&w, out, type, m->rid, 2);
 	put_ref(&w, m);
 }
 
-enum err posted_decode(struct slice bytes, struct work_ref *out)
+static enum err ref_decode(enum msg_type type, struct slice bytes, struct work_ref *out)
 {
 	struct mp_reader r;
 	struct work_ref m;
-	enum err e = wire_open(&r, bytes, MSG_POSTED, m.rid);
+	enum err e = wire_open(&r, bytes, type, m.rid);
 
 	if (e != ERR_OK)
 		return e;
@@ -94,6 +100,26 @@ enum err posted_decode(struct slice bytes, struct work_ref *out)
 	if (e == ERR_OK)
 		*out = m;
 	return e;
+}
+
+void posted_encode(const struct work_ref *m, struct buf *out)
+{
+	ref_encode(MSG_POSTED, m, out);
+}
+
+enum err posted_decode(struct slice bytes, struct work_ref *out)
+{
+	return ref_decode(MSG_POSTED, bytes, out);
+}
+
+void answering_encode(const struct work_ref *m, struct buf *out)
+{
+	ref_encode(MSG_ANSWERING, m, out);
+}
+
+enum err answering_decode(struct slice bytes, struct work_ref *out)
+{
+	return ref_decode(MSG_ANSWERING, bytes, out);
 }
 
 void return_encode(const struct work_return *m, struct buf *out)

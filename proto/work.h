@@ -10,7 +10,8 @@
 #include "proto/msg.h"
 
 /* [v, WORK, rid, epoch, attempt, topic, endpoint, stream, user, stack, units, model,
- *  node, address, sign_key, node_key, plain_hash, body_hash, receipt_required] + body */
+ *  node, address, sign_key, node_key, plain_hash, body_hash, receipt_required,
+ *  show_usage, hold] + body */
 struct work {
 	uint8_t rid[RID_BYTES];
 	uint64_t epoch;
@@ -29,9 +30,12 @@ struct work {
 	uint8_t plain_hash[KEY_BYTES];
 	uint8_t body_hash[KEY_BYTES];
 	bool receipt_required; /* false: a foreign node whose unsigned usage is accepted */
+	bool show_usage;       /* plain streams: the client gets the usage object */
+	bool hold;             /* plain: what another node may still answer is told to the broker alone */
 };
 
 /* [v, POSTED, rid, epoch, attempt]: said before the first byte goes to the node. */
+/* [v, ANSWERING, rid, epoch, attempt]: to a WORK with hold: the node has said 200, the body may go. */
 /* [v, RETURN, rid, epoch, attempt, error]: never posted; the broker may give it to another worker. */
 /* [v, INFLIGHT, rid, epoch, attempt, node, stack, user, units, topic, posted]: re-announced after a
  * WELCOME with another epoch or instance; epoch and attempt are those of the WORK. */
@@ -70,6 +74,10 @@ enum err work_decode(struct slice bytes, struct work *out) MUST_USE;
 void posted_encode(const struct work_ref *m, struct buf *out);
 /* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err posted_decode(struct slice bytes, struct work_ref *out) MUST_USE;
+/* Appends the message to out. */
+void answering_encode(const struct work_ref *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
+enum err answering_decode(struct slice bytes, struct work_ref *out) MUST_USE;
 /* Appends the message to out. */
 void return_encode(const struct work_return *m, struct buf *out);
 /* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */

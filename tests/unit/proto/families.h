@@ -72,6 +72,7 @@ SIMPLE(refuse, refuse)
 SIMPLE(cancel, cancel)
 SIMPLE(work, work)
 SIMPLE(posted, work_ref)
+SIMPLE(answering, work_ref)
 SIMPLE(return, work_return)
 SIMPLE(inflight, inflight)
 SIMPLE(receipt_wanted, receipt_wanted)
@@ -175,7 +176,8 @@ static inline void job_sample(bool full, struct buf *out)
 				  .deadline_ms = 30000,
 				  .input_units = full ? ID_MAX : 0,
 				  .has_max_units = full,
-				  .max_units = full ? 16 : 0 },
+				  .max_units = full ? 16 : 0,
+				  .show_usage = full },
 		   out);
 }
 
@@ -211,7 +213,8 @@ static inline void work_sample(bool full, struct buf *out)
 				    .node_key = FILL_KEY,
 				    .plain_hash = FILL_KEY,
 				    .body_hash = FILL_KEY,
-				    .receipt_required = full },
+				    .receipt_required = full,
+				    .show_usage = full },
 		    out);
 }
 
@@ -219,6 +222,12 @@ static inline void posted_sample(bool full, struct buf *out)
 {
 	posted_encode(&(struct work_ref){ .rid = FILL_RID, .epoch = 1, .attempt = full ? UINT32_MAX : 1 },
 		      out);
+}
+
+static inline void answering_sample(bool full, struct buf *out)
+{
+	answering_encode(&(struct work_ref){ .rid = FILL_RID, .epoch = 1, .attempt = full ? UINT32_MAX : 1 },
+			 out);
 }
 
 static inline void return_sample(bool full, struct buf *out)
@@ -296,7 +305,8 @@ static inline void settle_sample(bool full, struct buf *out)
 					.completion = full ? 4 : 0,
 					.key_unknown = full,
 					.chunks = full ? UINT32_MAX : 0,
-					.bytes = full ? ID_MAX : 0 },
+					.bytes = full ? ID_MAX : 0,
+					.untold = false },
 		      out);
 }
 
@@ -417,6 +427,7 @@ static const struct family FAMILIES[] = {
 	FAMILY(cancel, MSG_CANCEL, true),
 	FAMILY(work, MSG_WORK, true),
 	FAMILY(posted, MSG_POSTED, true),
+	FAMILY(answering, MSG_ANSWERING, true),
 	FAMILY(return, MSG_RETURN, true),
 	FAMILY(inflight, MSG_INFLIGHT, true),
 	FAMILY(receipt_wanted, MSG_RECEIPT_WANTED, true),

@@ -77,7 +77,7 @@ static void test_job(void **state)
 	assert_int_equal(j.endpoint, EP_CHAT);
 	assert_true(j.stack == ID_MAX);
 	assert_int_equal(j.model.n, 144);
-	assert_true(j.has_units && j.units == ID_MAX && j.stream && j.has_max_units);
+	assert_true(j.has_units && j.units == ID_MAX && j.stream && j.has_max_units && j.show_usage);
 	assert_int_equal(j.max_units, 16);
 	assert_int_equal(j.deadline_ms, 30000);
 	buf_reset(&wire);
@@ -164,7 +164,9 @@ static void test_work(void **state)
 	assert_int_equal(w.stack, 2);
 	assert_int_equal(w.node, 3);
 	assert_int_equal(w.attempt, 2);
-	assert_true(w.receipt_required);
+	assert_true(w.receipt_required && w.show_usage && !w.hold);
+	WORK(m->hold = true, ERR_FORMAT); /* sealed */
+	WORK((m->hold = true, m->endpoint = EP_PLAIN_CHAT), ERR_OK);
 	WORK(m->attempt = 0, ERR_FORMAT);
 	WORK(m->endpoint = EP_IMAGES, ERR_FORMAT); /* does not stream */
 	WORK(m->user = ID_MAX + 1, ERR_FORMAT);
@@ -243,6 +245,8 @@ static void test_settle(void **state)
 	SETTLE(m->bytes = ID_MAX + 1, ERR_FORMAT);
 	SETTLE(m->node = ID_MAX + 1, ERR_FORMAT);
 	SETTLE(m->epoch = UINT64_MAX, ERR_OK);
+	SETTLE(m->untold = true, ERR_FORMAT); /* a complete answer */
+	SETTLE((m->untold = true, m->outcome = SETTLE_FAILED), ERR_OK);
 }
 
 #define LOCK_ASK(change, want) EXPECT(lock_ask, lock_ask, lock_ask_sample, change, want)

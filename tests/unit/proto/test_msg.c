@@ -29,7 +29,7 @@ static void test_peek(void **state)
 	assert_int_equal(peek("\x94\x02\x01\xc0", 4, &t), ERR_VERSION);
 	assert_int_equal(peek("\x94\x00\x01\xc0", 4, &t), ERR_VERSION);
 	assert_int_equal(peek("\x94\x01\x00\xc0", 4, &t), ERR_FORMAT);
-	assert_int_equal(peek("\x94\x01\x1d\xc0", 4, &t), ERR_FORMAT); /* after the last type */
+	assert_int_equal(peek("\x94\x01\x1e\xc0", 4, &t), ERR_FORMAT); /* after the last type */
 	assert_int_equal(peek("\x94\x01\x7f\xc0", 4, &t), ERR_FORMAT);
 	assert_int_equal(peek("\x94\xcc\x01\x01", 4, &t), ERR_FORMAT);
 	assert_int_equal(peek("\x94\x01\xcc\x80", 4, &t), ERR_FORMAT);
@@ -46,6 +46,7 @@ static void test_names(void **state)
 	(void)state;
 	assert_string_equal(msg_name(MSG_HELLO), "hello");
 	assert_string_equal(msg_name(MSG_RECEIPT_WANTED), "receipt_wanted");
+	assert_string_equal(msg_name(MSG_ANSWERING), "answering");
 	assert_string_equal(msg_name((enum msg_type)0), "?");
 	assert_string_equal(msg_name((enum msg_type)200), "?");
 }
@@ -60,6 +61,11 @@ static void test_endpoints(void **state)
 				 strncmp(endpoint_path((enum endpoint)e), "/v1/confidential/", 17) == 0);
 		assert_true(strlen(endpoint_name((enum endpoint)e)) > 0);
 	}
+	for (unsigned e = EP_COMPLETIONS; e <= EP_IMAGES; e++) {
+		assert_int_equal(endpoint_kind((enum endpoint)e), e);
+		assert_int_equal(endpoint_kind((enum endpoint)(e + EP_IMAGES)), e);
+	}
+	assert_int_equal(endpoint_kind(EP_NONE), 0);
 	assert_true(endpoint_streams(EP_CHAT));
 	assert_true(endpoint_streams(EP_PLAIN_COMPLETIONS));
 	assert_false(endpoint_streams(EP_EMBEDDINGS));
@@ -72,6 +78,7 @@ static void test_endpoints(void **state)
 		assert_string_equal(endpoint_path((enum endpoint)e), "");
 		assert_false(endpoint_confidential((enum endpoint)e));
 		assert_false(endpoint_streams((enum endpoint)e));
+		assert_int_equal(endpoint_kind((enum endpoint)e), 0);
 	}
 	assert_string_equal(endpoint_path(EP_NONE), "");
 }
