@@ -66,6 +66,7 @@ struct node *arg_node(struct admin_call *c, const json_t *args);
 	X("model.list", admin_model_list)                                                                    \
 	X("stack.list", admin_stack_list)                                                                    \
 	X("stack.show", admin_stack_show)                                                                    \
+	X("stack.unlock", admin_stack_unlock)                                                                \
 	X("request.list", admin_request_list)                                                                \
 	X("usage.list", admin_usage_list)                                                                    \
 	X("ledger.check", admin_ledger_check)                                                                \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * stack.list {user?}, stack.show {stack}, request.list {}: what is bought, what
- * is in flight; no contents.
+ * stack.list {user?}, stack.show {stack}, stack.unlock {stack}, request.list {}:
+ * what is bought, what is in flight; no contents.
  */
 #include "broker/admin.h"
 #include "broker/task.h"
@@ -11,9 +11,10 @@ static json_t *stack_json(const struct broker *b, const struct stack *st)
 {
 	const struct model *m = registry_model_by_id(b->registry, st->model);
 
-	return json_pack("{s:I, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "stack", (json_int_t)st->id,
-			 "user", st->user->name, "node", (json_int_t)st->node, "model", m ? m->name : "",
-			 "bought", (json_int_t)st->bought, "free", (json_int_t)stack_free(st), "reserved",
+	return json_pack("{s:I, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "stack",
+			 (json_int_t)st->id, "user", st->user->name, "node", (json_int_t)st->node, "model",
+			 m ? m->name : "", "state", st->state == STACK_LOCKED ? "locked" : "open", "bought",
+			 (json_int_t)st->bought, "free", (json_int_t)stack_free(st), "reserved",
 			 (json_int_t)st->reserved, "spent", (json_int_t)st->spent, "price",
 			 (json_int_t)st->price, "paid_micro_usd", (json_int_t)st->paid);
 }
@@ -39,19 +40,45 @@ void admin_stack_list(struct admin_call *c, const json_t *args)
 	admin_ok(c, json_pack("{s:o}", "stacks", list));
 }
 
-void admin_stack_show(struct admin_call *c, const json_t *args)
+/* The stack numbered by member "stack"; answers the call itself when there is none. */
+static struct stack *arg_stack(struct admin_call *c, const json_t *args)
 {
-	const struct broker *b = admin_broker(c);
-	const struct stack *st = NULL;
-	json_t *body, *locks;
+	struct stack *st = NULL;
 	uint64_t id;
 
 	if (arg_u64(args, "stack", ID_MAX, &id))
-		st = ledger_stack(b->ledger, id);
-	if (!st) {
+		st = ledger_stack(admin_broker(c)->ledger, id);
+	if (!st)
 		admin_fail(c, ERR_NOT_FOUND, "no such stack (argument \"stack\": its number)");
+	return st;
+}
+
+void admin_stack_unlock(struct admin_call *c, const json_t *args)
+{
+	struct stack *st = arg_stack(c, args);
+	struct store_op *op;
+	json_t *body;
+
+	if (!st)
+		return;
+	op = ledger_stack_state(st, STACK_OPEN);
+	body = stack_json(admin_broker(c), st);
+	if (!op) {
+		admin_ok(c, body); /* it was open: asking twice is no error */
 		return;
 	}
+	log_info("stack_unlocked", L_U("stack", st->id), L_S("by", "operator"));
+	admin_commit(c, op, body);
+}
+
+void admin_stack_show(struct admin_call *c, const json_t *args)
+{
+	const struct broker *b = admin_broker(c);
+	const struct stack *st = arg_stack(c, args);
+	json_t *body, *locks;
+
+	if (!st)
+		return;
 	body = stack_json(b, st);
 	locks = json_array();
 	for (const struct lock *k = st->locks; k; k = k->next)

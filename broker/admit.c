@@ -86,6 +86,8 @@ static enum err check(const struct broker *b, const struct job *m, struct admiss
 
 	if (e != ERR_OK)
 		return e;
+	if (a->stack->state == STACK_LOCKED)
+		return ERR_LOCKED;
 	a->node = registry_node(b->registry, a->stack->node);
 	a->sub = a->node ? node_sub(a->node, a->model->id) : NULL;
 	if (!a->sub || a->node->row.state == NODE_REMOVED ||

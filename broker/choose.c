@@ -11,6 +11,9 @@
 
 #define VISIT_MAX 256 /* of the index, to find PICK_LOOK_MAX that are ready: 256 x ~50 ns */
 
+/* A node that locks one stack of a user after the other must not sell it more of them. */
+#define LOCKED_STACKS_MAX 3
+
 /* What a node reserves when nothing is asked: its default, and the input on top. */
 static uint64_t default_units(const struct broker *b, const struct choice *c, const struct sub *s)
 {
@@ -39,7 +42,8 @@ static void row_of(const struct broker *b, const struct choice *c, const struct 
 static bool ready(const struct broker *b, const struct choice *c, const struct node *n)
 {
 	return n->row.id != c->avoid && node_ready(n, c->now, broker_ms(b)) &&
-	       (!n->row.original || b->conf.accept_unsigned_usage);
+	       (!n->row.original || b->conf.accept_unsigned_usage) &&
+	       ledger_locked(b->ledger, c->user, n->row.id, c->model->id) < LOCKED_STACKS_MAX;
 }
 
 enum err choose_node(const struct broker *b, const struct pick_ask *ask, struct choice *c)

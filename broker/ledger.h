@@ -50,6 +50,7 @@ struct stack {
 	uint64_t id;
 	struct user *user;
 	uint64_t node, model;
+	enum stack_state state;
 	uint64_t bought, reserved, spent; /* units; free is the rest */
 	uint64_t price, paid;
 	int64_t created;
@@ -108,10 +109,13 @@ struct reservation *ledger_next_reservation(const struct ledger *l, size_t *pos)
 /* Units of st that nothing has a claim on. */
 uint64_t stack_free(const struct stack *st);
 
-/* A stack of the user for node and model with that many free units: the newest
+/* An open stack of the user for node and model with that many free units: the newest
  * that has them, or the one with most room when units is UINT64_MAX; NULL. */
 struct stack *ledger_room(const struct ledger *l, const struct user *u, uint64_t node, uint64_t model,
 			  uint64_t units);
+
+/* How many stacks of the user the node has locked, of those for the model. */
+unsigned ledger_locked(const struct ledger *l, const struct user *u, uint64_t node, uint64_t model);
 
 /* What the user pays per million units: the override for the node, else the one
  * for every node, else list. */
@@ -153,6 +157,10 @@ struct store_op *ledger_set_price(struct ledger *l, struct user *u, const struct
  * amounts whose price is beyond numbers; ERR_RANGE for 0 or over ID_MAX units. */
 enum err ledger_buy(struct ledger *l, struct user *u, uint64_t node, uint64_t model, uint64_t units,
 		    uint64_t price, int64_t now, struct stack **out, struct store_op **op) MUST_USE;
+
+/* Opens or locks st: its units stay as they are, but new locks go elsewhere and
+ * requests on it are refused.  NULL when that is its state already. */
+struct store_op *ledger_stack_state(struct stack *st, enum stack_state state) MUST_USE;
 
 /* Reserves units of st for a key; ERR_UNITS when they are not free. */
 enum err ledger_lock(struct ledger *l, struct stack *st, const uint8_t node_key[KEY_BYTES], uint64_t units,

@@ -45,7 +45,8 @@ static enum err apply_stack(struct ledger *l, const struct store_op *op)
 	const struct row_stack *r = &op->u.buy.stack;
 	struct user *u = ledger_user(l, r->user);
 
-	if (!u || r->bought > ID_MAX || r->spent > r->bought || ledger_stack(l, r->id))
+	if (!u || r->bought > ID_MAX || r->spent > r->bought || ledger_stack(l, r->id) ||
+	    (r->state != STACK_OPEN && r->state != STACK_LOCKED))
 		return ERR_FORMAT;
 	(void)ledger_put_stack(l, u, r);
 	return ERR_OK;

@@ -55,12 +55,37 @@ struct stack *ledger_room(const struct ledger *l, const struct user *u, uint64_t
 	struct stack *best = NULL;
 
 	for (struct stack *st = map_get(l->kinds, &k); st; st = st->next_of_kind) {
+		if (st->state != STACK_OPEN)
+			continue;
 		if (stack_free(st) >= units)
 			return st;
 		if (units == UINT64_MAX && (!best || stack_free(st) > stack_free(best)))
 			best = st;
 	}
 	return best;
+}
+
+unsigned ledger_locked(const struct ledger *l, const struct user *u, uint64_t node, uint64_t model)
+{
+	struct kind k = { u->id, node, model };
+	unsigned n = 0;
+
+	for (const struct stack *st = map_get(l->kinds, &k); st; st = st->next_of_kind)
+		n += st->state == STACK_LOCKED;
+	return n;
+}
+
+struct store_op *ledger_stack_state(struct stack *st, enum stack_state state)
+{
+	struct store_op *op;
+
+	if (st->state == state)
+		return NULL;
+	st->state = state;
+	op = store_op_new(OP_STACK_STATE);
+	op->u.buy.stack.id = st->id;
+	op->u.buy.stack.state = state;
+	return op;
 }
 
 enum err ledger_cost(uint64_t units, uint64_t price, uint64_t *out)
@@ -83,6 +108,7 @@ struct stack *ledger_put_stack(struct ledger *l, struct user *u, const struct ro
 			      .user = u,
 			      .node = r->node,
 			      .model = r->model,
+			      .state = r->state,
 			      .bought = r->bought,
 			      .spent = r->spent,
 			      .price = r->price,
@@ -115,9 +141,13 @@ static struct store_op *buy_op(const struct user *u, const struct row_stack *row
 enum err ledger_buy(struct ledger *l, struct user *u, uint64_t node, uint64_t model, uint64_t units,
 		    uint64_t price, int64_t now, struct stack **out, struct store_op **op)
 {
-	struct row_stack row = {
-		.user = u->id, .node = node, .model = model, .bought = units, .price = price, .created = now
-	};
+	struct row_stack row = { .user = u->id,
+				 .node = node,
+				 .model = model,
+				 .state = STACK_OPEN,
+				 .bought = units,
+				 .price = price,
+				 .created = now };
 
 	if (units == 0 || units > ID_MAX)
 		return ERR_RANGE;

@@ -28,6 +28,7 @@ struct metrics metrics = {
 	.unsent = COUNTER("unsent", "Messages that a peer could not take."),
 	.units_billed = COUNTER("units_billed", "Units billed."),
 	.node_faults = COUNTER("node_faults", "Settlements flagged against a node."),
+	.stacks_locked = COUNTER("stacks_locked", "Stacks that their node answered 423 for."),
 	.inflight = GAUGE("inflight", "Requests between admission and settlement."),
 	.queued = GAUGE("queued", "Requests that wait for a worker."),
 	.gateways = GAUGE("gateways", "Gateway threads connected."),
@@ -53,12 +54,12 @@ static const char *const error_labels[ERR_COUNT] = { ERRORS(X) };
 
 void metrics_register(void)
 {
-	struct stat_value *all[] = { &metrics.jobs,          &metrics.dispatched,  &metrics.returned,
-				     &metrics.orphaned,      &metrics.locks,       &metrics.purchases,
-				     &metrics.registrations, &metrics.dropped,     &metrics.unsent,
-				     &metrics.units_billed,  &metrics.node_faults, &metrics.inflight,
-				     &metrics.queued,        &metrics.gateways,    &metrics.workers,
-				     &metrics.backlog };
+	struct stat_value *all[] = { &metrics.jobs,          &metrics.dispatched,   &metrics.returned,
+				     &metrics.orphaned,      &metrics.locks,        &metrics.purchases,
+				     &metrics.registrations, &metrics.dropped,      &metrics.unsent,
+				     &metrics.units_billed,  &metrics.node_faults,  &metrics.inflight,
+				     &metrics.queued,        &metrics.gateways,     &metrics.workers,
+				     &metrics.backlog,       &metrics.stacks_locked };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		stat_add(all[i]);

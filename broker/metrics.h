@@ -11,7 +11,7 @@
 struct metrics {
 	struct stat_value jobs, dispatched, returned, orphaned, locks, purchases, registrations, dropped,
 		unsent;
-	struct stat_value units_billed, node_faults;
+	struct stat_value units_billed, node_faults, stacks_locked;
 	struct stat_value inflight, queued, gateways, workers, backlog; /* gauges */
 	struct stat_hist commit;                                        /* reservation committed */
 };

@@ -93,6 +93,20 @@ static bool verify(struct broker *b, struct task *t, const struct settle *m, con
 	return false;
 }
 
+/* The node said 423: nothing more goes to it on this stack. */
+static void lock_stack(struct broker *b, const struct task *t)
+{
+	struct store_op *op = ledger_stack_state(t->res->stack, STACK_LOCKED);
+
+	if (!op)
+		return;
+	broker_keep(b, op);
+	stat_inc(&metrics.stacks_locked, 1);
+	log_warn("stack_locked", L_RID(t->rid), L_U("stack", t->res->stack->id), L_U("node", t->node->row.id),
+		 L_S("why", "the node answered 423"),
+		 L_S("do", "sealway stack unlock, once the node takes it again"));
+}
+
 static void note_node(struct broker *b, struct task *t, const struct settle *m)
 {
 	struct breaker br = { b->conf.breaker_failures, b->conf.breaker_open_ms };
@@ -101,6 +115,8 @@ static void note_node(struct broker *b, struct task *t, const struct settle *m)
 
 	if (m->outcome != SETTLE_STOPPED || m->error == ERR_OK)
 		node_note(t->node, reached, &br, broker_ms(b));
+	if (m->outcome == SETTLE_FAILED && m->error == ERR_LOCKED)
+		lock_stack(b, t);
 	if (m->key_unknown) {
 		broker_keep(b, node_drop_key(t->node, t->res->node_key));
 		lock_drop_key(b, t->node->row.id, t->res->node_key);

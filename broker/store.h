@@ -34,7 +34,8 @@ enum store_kind {
 	OP_EVIDENCE,     /* blob: the bytes */
 	OP_SUB,
 	OP_PRICE,
-	OP_STACK, /* text: who, why; a purchase: stack, journal and balance in one */
+	OP_STACK,       /* text: who, why; a purchase: stack, journal and balance in one */
+	OP_STACK_STATE, /* buy.stack.id and state */
 	OP_LOCK,
 	OP_LOCK_END, /* consumed or expired: id of the lock */
 	OP_RESERVE,  /* ERR_EXISTS when the request id was settled before: nothing reserved */
@@ -110,8 +111,14 @@ struct row_price {
 	bool removed;
 };
 
+enum stack_state {
+	STACK_OPEN = 1,
+	STACK_LOCKED = 2 /* its node answered 423 for it: not used until an operator unlocks it */
+};
+
 struct row_stack {
 	uint64_t id, user, node, model;
+	enum stack_state state;
 	uint64_t bought, spent; /* units */
 	uint64_t price, paid;   /* fixed at purchase */
 	int64_t created;

@@ -87,11 +87,17 @@ static const struct column sub[] = { U64(u.sub.node),      U64(u.sub.model),
 static const struct column price[] = { U64(u.price.user), U64(u.price.node), U64(u.price.model),
 				       U64(u.price.price), END };
 
-static const struct column stack[] = { U64(u.buy.stack.id),      U64(u.buy.stack.user),
-				       U64(u.buy.stack.node),    U64(u.buy.stack.model),
-				       U64(u.buy.stack.bought),  U64(u.buy.stack.spent),
-				       U64(u.buy.stack.price),   U64(u.buy.stack.paid),
-				       I64(u.buy.stack.created), END };
+static const struct column stack[] = { U64(u.buy.stack.id),
+				       U64(u.buy.stack.user),
+				       U64(u.buy.stack.node),
+				       U64(u.buy.stack.model),
+				       U64(u.buy.stack.bought),
+				       U64(u.buy.stack.spent),
+				       U64(u.buy.stack.price),
+				       U64(u.buy.stack.paid),
+				       I64(u.buy.stack.created),
+				       U32(u.buy.stack.state),
+				       END };
 
 static const struct column lock[] = { U64(u.lock.id),
 				      U64(u.lock.stack),
@@ -132,7 +138,8 @@ const struct row_source row_sources[] = {
 	  sub },
 	{ OP_PRICE, "SELECT user, node, model, price FROM price_overrides", price },
 	{ OP_STACK,
-	  "SELECT id, user, node, model, bought, spent, price, paid, created FROM stacks ORDER BY created",
+	  "SELECT id, user, node, model, bought, spent, price, paid, created, state FROM stacks ORDER BY "
+	  "created",
 	  stack },
 	{ OP_LOCK, "SELECT id, stack, node_key, units, created_ms, expires_ms FROM locks", lock },
 	{ OP_RESERVE, "SELECT rid, stack, node, node_key, endpoint, units, epoch, created FROM reservations",

@@ -78,9 +78,13 @@ static const char to_1[] =
 	"  prompt INTEGER NOT NULL, completion INTEGER NOT NULL, billed INTEGER NOT NULL,"
 	"  PRIMARY KEY (user, model, day)) STRICT, WITHOUT ROWID;";
 
+/* enum stack_state: a stack that its node refused with 423 is not used until an operator unlocks it. */
+static const char to_2[] =
+	"ALTER TABLE stacks ADD COLUMN state INTEGER NOT NULL DEFAULT 1 CHECK (state IN (1, 2));";
+
 /* clang-format on */
 
-const char *const store_migrations[] = { to_1 };
+const char *const store_migrations[] = { to_1, to_2 };
 
 const size_t store_versions = sizeof(store_migrations) / sizeof(store_migrations[0]);
 

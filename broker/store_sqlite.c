@@ -55,6 +55,7 @@
 	S(S_PRICE_DEL, "DELETE FROM price_overrides WHERE user = ? AND node = ? AND model = ?")              \
 	S(S_STACK, "INSERT INTO stacks (id, user, node, model, bought, spent, price, paid, created) "        \
 		   "VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)")                                                     \
+	S(S_STACK_STATE, "UPDATE stacks SET state = ? WHERE id = ?")                                         \
 	S(S_SPEND, "UPDATE stacks SET spent = spent + ?1 WHERE id = ?2 AND spent + ?1 <= bought")            \
 	S(S_LOCK, "INSERT INTO locks (id, stack, node_key, units, created_ms, expires_ms) VALUES (?, ?, ?, " \
 		  "?, ?, ?)")                                                                                \
@@ -303,6 +304,10 @@ enum err backend_exec(struct backend *b, struct store_op *op)
 		return put_sub(b, &op->u.sub);
 	case OP_STACK:
 		return put_stack(b, op);
+	case OP_STACK_STATE:
+		return one_row(
+			run(b, S_STACK_STATE, &rows, "ii", I(op->u.buy.stack.state), I(op->u.buy.stack.id)),
+			&rows);
 	case OP_LOCK:
 		return put_lock(b, &op->u.lock);
 	case OP_LOCK_END:

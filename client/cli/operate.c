@@ -210,11 +210,18 @@ int cmd_model(int argc, char **argv)
 int cmd_stack(int argc, char **argv)
 {
 	static const struct command c = {
-		"stack", "list | show N", "Prepaid stacks: units bought, free, reserved and spent.", "", 0, 2,
+		"stack",
+		"list | show N | unlock N",
+		"Prepaid stacks: units bought, free, reserved and spent.",
+		"A stack is locked when its node answered 423 for it: its units stay the user's, but new\n"
+		"locks go elsewhere and requests on it are refused until it is unlocked.",
+		0,
+		2,
 	};
 	static const struct verb verbs[] = {
 		{ "list", "stack.list", "stacks", { NULL }, "", OPT_USER },
 		{ "show", "stack.show", NULL, { "stack" }, "n", 0 },
+		{ "unlock", "stack.unlock", NULL, { "stack" }, "n", 0 },
 	};
 
 	return RUN(verbs);

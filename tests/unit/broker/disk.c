@@ -42,6 +42,16 @@ static FILE *python(const char *sql)
 	return popen(command, "r");
 }
 
+bool disk_script(const char *file)
+{
+	char command[1024];
+
+	snprintf(command, sizeof(command),
+		 "python3 -c 'import sqlite3; sqlite3.connect(\"%s\").executescript(open(\"%s\").read())'",
+		 path, file);
+	return system(command) == 0;
+}
+
 long long disk_int(const char *sql)
 {
 	FILE *f = python(sql);

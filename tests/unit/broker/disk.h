@@ -16,6 +16,9 @@ void disk_free(void);
 /* Runs SQL on the database; true when it went well. */
 bool disk_sql(const char *sql);
 
+/* Runs a file of SQL on the database; true when it went well. */
+bool disk_script(const char *file);
+
 /* The one integer that a query gives; -1 when it does not. */
 long long disk_int(const char *sql);
 

@@ -213,6 +213,19 @@ static void looking(void **state)
 	assert_int_equal(int_of(d, "spent"), 3);
 	assert_int_equal(int_of(d, "free") + int_of(d, "spent"), int_of(d, "bought"));
 	assert_int_equal(run(d, "stack.show", "{'stack':1}"), ERR_NOT_FOUND);
+	assert_string_equal(json_string_value(json_object_get(d->body, "message")),
+			    "no such stack (argument \"stack\": its number)");
+	broker_keep(&d->r->b, ledger_stack_state(rig_stack(d->r), STACK_LOCKED));
+	assert_int_equal(run(d, "stack.show", args), ERR_OK);
+	assert_string_equal(json_string_value(json_object_get(d->body, "state")), "locked");
+	for (int i = 0; i < 2; i++) { /* twice is no error */
+		assert_int_equal(run(d, "stack.unlock", args), ERR_OK);
+		assert_string_equal(json_string_value(json_object_get(d->body, "state")), "open");
+		assert_int_equal(rig_stack(d->r)->state, STACK_OPEN);
+	}
+	assert_int_equal(run(d, "stack.unlock", "{'stack':1}"), ERR_NOT_FOUND);
+	assert_int_equal(run(d, "stack.unlock", "{}"), ERR_NOT_FOUND);
+	assert_int_equal(run(d, "stack.unlock", "{'stack':-1}"), ERR_NOT_FOUND);
 	assert_int_equal(run(d, "usage.list", "{}"), ERR_OK);
 	assert_int_equal(json_array_size(json_object_get(d->body, "usage")), 1);
 	assert_int_equal(run(d, "ledger.check", "{}"), ERR_OK);

@@ -206,6 +206,15 @@ static void purchases(void **state)
 	assert_null(ledger_room(l, u, 1, 1, 1000001));
 	assert_null(ledger_room(l, u, 2, 1, 1));
 	assert_null(ledger_room(l, u, 1, 2, 1));
+	op = ledger_stack_state(st, STACK_LOCKED);
+	assert_true(op->kind == OP_STACK_STATE && op->u.buy.stack.id == st->id);
+	store_op_free(op);
+	assert_null(ledger_room(l, u, 1, 1, 1));
+	assert_null(ledger_room(l, u, 1, 1, UINT64_MAX));
+	assert_int_equal(ledger_locked(l, u, 1, 1), 1);
+	assert_int_equal(ledger_locked(l, u, 2, 1), 0);
+	store_op_free(ledger_stack_state(st, STACK_OPEN));
+	assert_ptr_equal(ledger_room(l, u, 1, 1, 1), st);
 	sound(l);
 	ledger_free(l);
 }
@@ -370,7 +379,13 @@ static void step(struct walk *w)
 	struct lock *k;
 
 	key[0] = (uint8_t)(rand() % 3);
-	switch (rand() % 6) {
+	switch (rand() % 7) {
+	case 6: /* a stack is locked, or the oldest one unlocked: units stay where they are */
+		if (st && rand() % 2)
+			store_op_free(ledger_stack_state(st, STACK_LOCKED));
+		else if ((st = w->u->stacks) != NULL)
+			store_op_free(ledger_stack_state(st, STACK_OPEN));
+		break;
 	case 0:
 		if (ledger_buy(w->l, w->u, 1, 1, (uint64_t)(rand() % 1000), (uint64_t)(rand() % 2000), 1, &st,
 			       &op) == ERR_OK)

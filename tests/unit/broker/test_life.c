@@ -61,6 +61,13 @@ static uint64_t locked(struct rig *r, uint64_t units)
 	return l.stack;
 }
 
+static void said_423(struct receipt *rc, struct settle *m)
+{
+	(void)rc;
+	if (m)
+		m->error = ERR_LOCKED;
+}
+
 static void lock_request_settle(void **state)
 {
 	struct rig *r = *state;
@@ -100,6 +107,85 @@ static void settled_exactly_once(void **state)
 	rig_settled(r, &r->wk);
 	rig_run(r, 30);
 	assert_true(rig_stack(r)->spent == 30);
+}
+
+/* The node's 423 locks the stack: refused from here on, passed over by new locks, its units still there. */
+static void node_says_423(struct rig *r, uint64_t stack)
+{
+	struct work w;
+
+	rig_job(r, stack, 10);
+	w = rig_work(r, &r->wk);
+	rig_posted(&r->wk, &w);
+	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, said_423);
+	rig_settled(r, &r->wk);
+}
+
+static void a_locked_stack(void **state)
+{
+	struct rig *r = *state;
+	struct locked l, again;
+	struct stack *st;
+
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+	rig_job(r, l.stack, 0);
+	(void)rig_work(r, &r->wk); /* runs on: a locked stack still settles what it has */
+	st = rig_stack(r);
+	node_says_423(r, l.stack);
+	assert_int_equal(st->state, STACK_LOCKED);
+	assert_true(st->reserved == 1000 && st->spent == 0 && stack_free(st) == 100000 - 1000);
+	rig_job(r, l.stack, 10);
+	assert_int_equal(rig_refusal(r).error, ERR_LOCKED);
+	r->x25519[0] ^= 1; /* 423 is said before 425 */
+	rig_job(r, l.stack, 10);
+	assert_int_equal(rig_refusal(r).error, ERR_LOCKED);
+	r->x25519[0] ^= 1;
+	assert_int_equal(rig_lock(r, 1000, 60, &again), ERR_OK);
+	assert_true(again.stack != l.stack && again.digest.n == 64); /* another one, bought for this */
+	rig_restart(r);
+	back(r);
+	st = ledger_stack(r->b.ledger, l.stack);
+	assert_int_equal(st->state, STACK_LOCKED);
+	rig_job(r, l.stack, 10);
+	assert_int_equal(rig_refusal(r).error, ERR_LOCKED);
+	broker_keep(&r->b, ledger_stack_state(st, STACK_OPEN));
+	rig_introduce(r, &r->gw, &r->wk);
+	rig_job(r, l.stack, 10);
+	assert_true(rig_work(r, &r->wk).units == 10);
+}
+
+/* A stack is not another user's business, locked or not. */
+static void a_locked_stack_of_another(void **state)
+{
+	struct rig *r = *state;
+	uint64_t st = locked(r, 1000);
+	struct store_op *op;
+	struct user *u;
+
+	broker_keep(&r->b, ledger_stack_state(rig_stack(r), STACK_LOCKED));
+	assert_int_equal(ledger_user_add(r->b.ledger, SLICE_STR("bob"), 1, &u, &op), ERR_OK);
+	broker_keep(&r->b, op);
+	r->token[0] ^= 1;
+	assert_int_equal(ledger_token_add(r->b.ledger, u, r->token, SLICE_STR("t"), "bobb", 1, &op), ERR_OK);
+	broker_keep(&r->b, op);
+	rig_job(r, st, 10);
+	assert_int_equal(rig_refusal(r).error, ERR_NOT_FOUND);
+}
+
+/* A node that locks what it was paid for is not paid for ever. */
+static void locked_again_and_again(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+		node_says_423(r, l.stack);
+	}
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_NO_NODE);
+	broker_keep(&r->b, ledger_stack_state(ledger_stack(r->b.ledger, l.stack), STACK_OPEN));
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+	assert_int_equal(l.digest.n, 0); /* the one that was opened serves */
 }
 
 static void expiry_by_the_clock(void **state)
@@ -723,6 +809,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(lock_request_settle),
 		T(settled_exactly_once),
+		T(a_locked_stack),
+		T(a_locked_stack_of_another),
+		T(locked_again_and_again),
 		T(expiry_by_the_clock),
 		T(locks_refuse),
 		T(two_hundred_locks_at_once),

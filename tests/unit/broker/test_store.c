@@ -17,6 +17,7 @@
 #include "broker/ledger.h"
 #include "broker/node.h"
 #include "broker/store.h"
+#include "broker/store_schema.h"
 #include "common/hash.h"
 #include "proto/settle.h"
 #include "tests/unit/broker/disk.h"
@@ -323,6 +324,70 @@ static void newer_schemas_are_left_alone(void **state)
 	assert_int_equal(store_open(&s, &loop, path, &epoch), ERR_VERSION);
 }
 
+/* A database that version 0.1.0 left behind, opened by this one: nothing is lost, and what is new has its
+ * default. */
+static void version_1_is_brought_forward(void **state)
+{
+	const char *path = *state;
+	const struct stack *st;
+	struct world w;
+	struct store *s;
+	uint64_t epoch;
+
+	assert_true(disk_script(LEDGER_V1));
+	assert_int_equal(disk_int("SELECT max(version) FROM schema_version"), 1);
+	assert_int_equal(disk_int("SELECT count(*) FROM pragma_table_info('stacks') WHERE name = 'state'"),
+			 0);
+	s = opened(path, &epoch);
+	assert_int_equal(epoch, 2);
+	assert_int_equal(disk_int("SELECT count(*) FROM schema_version"), (long long)store_versions);
+	assert_true(store_check(path, on_problem, NULL));
+	w = loaded(s);
+	st = ledger_stack(w.l, UINT64_C(561563947750559));
+	assert_non_null(st);
+	assert_int_equal(st->state, STACK_OPEN);
+	assert_true(st->bought == 10000000 && st->spent == 5 && st->reserved == 777);
+	assert_true(st->user->balance == 99990000);
+	assert_non_null(ledger_user_named(w.l, SLICE_STR("bob")));
+	assert_int_equal(registry_node(w.r, 1)->n_keys, 1);
+	world_free(&w);
+	closed(s);
+	closed(opened(path, &epoch)); /* and a second time changes nothing */
+	assert_int_equal(epoch, 3);
+	assert_int_equal(disk_int("SELECT count(*) FROM schema_version"), (long long)store_versions);
+}
+
+static void the_state_of_a_stack_lasts(void **state)
+{
+	const char *path = *state;
+	struct stack *st;
+	struct world w;
+	struct store *s;
+	uint64_t epoch;
+
+	assert_true(disk_script(LEDGER_V1));
+	s = opened(path, &epoch);
+	for (int turn = 0; turn < 2; turn++) {
+		enum stack_state other = turn ? STACK_OPEN : STACK_LOCKED;
+
+		w = loaded(s);
+		st = ledger_stack(w.l, UINT64_C(561563947750559));
+		assert_int_equal(st->state, turn ? STACK_LOCKED : STACK_OPEN);
+		assert_null(ledger_stack_state(st, st->state));
+		submit(s, ledger_stack_state(st, other));
+		until((unsigned)turn + 1);
+		assert_int_equal(disk_int("SELECT state FROM stacks"), other);
+		assert_true(st->reserved == 777 &&
+			    stack_free(st) == 10000000 - 777 - 5); /* counted as before */
+		world_free(&w);
+		closed(s);
+		s = opened(path, &epoch);
+	}
+	closed(s);
+	assert_false(disk_sql("UPDATE stacks SET state = 3"));
+	assert_false(disk_sql("UPDATE stacks SET state = NULL"));
+}
+
 static void not_a_database(void **state)
 {
 	const char *path = *state;
@@ -428,7 +493,7 @@ static void purging(void **state)
 	assert_true(disk_sql("INSERT INTO users VALUES (1, 'a', 0, 1)"));
 	assert_true(disk_sql("INSERT INTO models VALUES (1, 'm')"));
 	assert_true(disk_sql("INSERT INTO nodes VALUES (1, zeroblob(32), '', '', '', 0, 0, 1, 0, 0, 0, 0)"));
-	assert_true(disk_sql("INSERT INTO stacks VALUES (1, 1, 1, 1, 10, 0, 0, 0, 0)"));
+	assert_true(disk_sql("INSERT INTO stacks VALUES (1, 1, 1, 1, 10, 0, 0, 0, 0, 1)"));
 	assert_true(disk_sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
 			     "INSERT INTO settlements SELECT i, 'r' || i, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, '', "
 			     "0, NULL, 0, 0, i FROM n"));
@@ -479,6 +544,8 @@ int main(void)
 		T(closing_commits_what_waits),
 		T(one_broker_at_a_time),
 		T(newer_schemas_are_left_alone),
+		T(version_1_is_brought_forward),
+		T(the_state_of_a_stack_lasts),
 		T(not_a_database),
 		T(a_broken_ledger_is_found),
 		T(a_full_disk_delays_and_does_not_lose),
