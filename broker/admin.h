@@ -54,6 +54,7 @@ struct node *arg_node(struct admin_call *c, const json_t *args);
 	X("user.list", admin_user_list)                                                                      \
 	X("user.show", admin_user_show)                                                                      \
 	X("user.fund", admin_user_fund)                                                                      \
+	X("user.limit", admin_user_limit)                                                                    \
 	X("user.price", admin_user_price)                                                                    \
 	X("token.create", admin_token_create)                                                                \
 	X("token.list", admin_token_list)                                                                    \

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * user.add {name}, user.list {}, user.show {user}, user.fund {user, micro_usd,
- * reason}, user.price {user, model, price | null, node?}.
+ * reason}, user.price {user, model, price | null, node?}, user.limit {user, rate?,
+ * concurrent?, units_per_minute?: each a number, 0 for none, null for the default}.
  */
 #include "broker/admin.h"
+#include "broker/meter.h"
 #include "common/log.h"
 
 #define REASON_BYTES_MAX 200
@@ -47,6 +49,20 @@ void admin_user_list(struct admin_call *c, const json_t *args)
 	admin_ok(c, json_pack("{s:o}", "users", list));
 }
 
+static const char *const limit_names[LIMITS] = {
+	[LIMIT_RATE] = "rate", [LIMIT_CONCURRENT] = "concurrent", [LIMIT_UNITS] = "units_per_minute"
+};
+
+/* The limits that hold; 0 = none. */
+static void put_limits(const struct broker *b, const struct user *u, json_t *body)
+{
+	struct limits l = meter_limits(b, u);
+
+	for (int i = 0; i < LIMITS; i++)
+		json_object_set_new(body, limit_names[i], json_integer(l.v[i]));
+	json_object_set_new(body, "running", json_integer((json_int_t)u->use.running));
+}
+
 void admin_user_show(struct admin_call *c, const json_t *args)
 {
 	const struct broker *b = admin_broker(c);
@@ -64,6 +80,7 @@ void admin_user_show(struct admin_call *c, const json_t *args)
 							(json_int_t)p->node, "price", (json_int_t)p->price));
 	}
 	json_object_set_new(body, "prices", prices);
+	put_limits(b, u, body);
 	admin_ok(c, body);
 }
 
@@ -114,4 +131,47 @@ void admin_user_price(struct admin_call *c, const json_t *args)
 	}
 	row.model = m->id;
 	admin_commit(c, ledger_set_price(b->ledger, u, &row), json_pack("{s:s}", "user", u->name));
+}
+
+/* Members that are absent stay as they are. */
+static bool read_limits(const json_t *args, struct limits *own)
+{
+	uint64_t n;
+
+	for (int i = 0; i < LIMITS; i++) {
+		const json_t *v = json_object_get(args, limit_names[i]);
+
+		if (json_is_null(v))
+			own->v[i] = LIMIT_UNSET;
+		else if (v && !arg_u64(args, limit_names[i], (uint64_t)LIMIT_MAX, &n))
+			return false;
+		else if (v)
+			own->v[i] = (int64_t)n;
+	}
+	return true;
+}
+
+void admin_user_limit(struct admin_call *c, const json_t *args)
+{
+	struct broker *b = admin_broker(c);
+	struct user *u = arg_user(c, args);
+	struct limits own;
+	struct store_op *op;
+	json_t *body;
+
+	if (!u)
+		return;
+	own = u->own;
+	if (!read_limits(args, &own) || ledger_set_limits(b->ledger, u, &own, &op) != ERR_OK) {
+		admin_fail(c, ERR_BODY,
+			   "rate, concurrent, units_per_minute: 0 to %lld (0: no limit), or null for the "
+			   "default",
+			   (long long)LIMIT_MAX);
+		return;
+	}
+	log_info("user_limited", L_U("user", u->id), L_I("rate", own.v[LIMIT_RATE]),
+		 L_I("concurrent", own.v[LIMIT_CONCURRENT]), L_I("units", own.v[LIMIT_UNITS]));
+	body = json_pack("{s:s}", "user", u->name);
+	put_limits(b, u, body);
+	admin_commit(c, op, body);
 }

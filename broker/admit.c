@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "broker/meter.h"
 #include "broker/metrics.h"
 #include "broker/queue.h"
 #include "broker/router.h"
@@ -25,14 +26,20 @@ struct admission {
 	uint64_t units;
 	const char *param;
 	uint32_t retry_after_s;
+	struct quota quota; /* what the user has left, for the answer */
 };
 
 /* Another's stack, no stack and another model are one refusal. */
 static enum err find_stack(const struct broker *b, const struct job *m, struct admission *a)
 {
+	enum err e;
+
 	a->token = ledger_token(b->ledger, m->token_hash);
 	if (!a->token)
 		return ERR_AUTH;
+	e = meter_request(b, a->token->user, &a->quota, &a->retry_after_s);
+	if (e != ERR_OK)
+		return e;
 	if (!endpoint_confidential(m->endpoint))
 		return ERR_NOT_IMPLEMENTED;
 	a->stack = ledger_stack(b->ledger, m->stack);
@@ -106,16 +113,13 @@ static enum err check(const struct broker *b, const struct job *m, struct admiss
 	return ERR_OK;
 }
 
-/* Bounds that have nothing to do with who asks. */
-static enum err check_room(const struct broker *b, size_t body_n)
+/* Bounds that have nothing to do with what is asked. */
+static enum err check_room(struct broker *b, size_t body_n, struct admission *a)
 {
 	enum err e = broker_admits(b);
 
-	if (e != ERR_OK)
-		return e;
-	if (queue_count(b->queue) >= b->conf.queue_max || body_n > b->conf.body_budget - b->body_bytes)
-		return ERR_UNAVAILABLE;
-	return ERR_OK;
+	a->retry_after_s = 1;
+	return e == ERR_OK ? meter_job(b, a->token->user, a->units, body_n, &a->quota, &a->retry_after_s) : e;
 }
 
 static void on_reserved(void *arg, enum err result)
@@ -163,6 +167,7 @@ static void fill(struct task *t, const struct job *m, const struct admission *a)
 	t->has_plain_hash = true;
 	memcpy(t->plain_hash, m->plain_hash, KEY_BYTES);
 	memcpy(t->body_hash, m->body_hash, KEY_BYTES);
+	t->quota = a->quota;
 }
 
 static enum err reserve(struct broker *b, const struct job *m, struct admission *a, struct reservation **res,
@@ -207,6 +212,8 @@ static void admit(struct broker *b, const struct job *m, struct admission *a, st
 	zmsg_move(&t->body, body);
 	t->has_body = true;
 	b->body_bytes += zmsg_slice(&t->body).n;
+	t->user->use.bytes += zmsg_slice(&t->body).n;
+	meter_enter(b, t);
 	t->deadline_ms = broker_ms(b) + wait;
 	alarm_set(b->alarms, &t->alarm, t->deadline_ms, on_too_late);
 	stat_inc(&metrics.jobs, 1);
@@ -225,12 +232,16 @@ void task_admit(struct broker *b, struct party *from, struct slice msg, struct z
 		return;
 	}
 	e = check(b, &m, &a);
-	if (e == ERR_OK) {
-		e = check_room(b, zmsg_slice(body).n);
-		a.retry_after_s = 1;
-	}
+	if (e == ERR_OK)
+		e = check_room(b, zmsg_slice(body).n, &a);
 	if (e != ERR_OK) {
-		router_refuse(b, m.topic, m.rid, e, a.param, e == ERR_OK ? 0 : a.retry_after_s);
+		struct refuse no = { .error = e,
+				     .param = slice_str(a.param),
+				     .retry_after_s = a.retry_after_s,
+				     .quota = a.quota };
+
+		memcpy(no.rid, m.rid, RID_BYTES);
+		router_refuse_with(b, m.topic, &no);
 		return;
 	}
 	admit(b, &m, &a, body);

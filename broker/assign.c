@@ -37,6 +37,7 @@ static void work_of(struct broker *b, const struct task *t, struct work *w)
 	memcpy(w->plain_hash, t->plain_hash, KEY_BYTES);
 	memcpy(w->body_hash, t->body_hash, KEY_BYTES);
 	w->receipt_required = !t->node->row.original;
+	w->quota = t->quota;
 }
 
 /* Gives t to a worker; false when there is none that can take it now. */

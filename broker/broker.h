@@ -42,6 +42,7 @@ struct broker {
 	uint64_t epoch;      /* of our lease */
 	uint64_t instance;   /* of this life */
 	uint64_t body_bytes; /* of tasks that wait */
+	uint64_t waiting;    /* tasks that no worker has yet */
 	bool draining;
 };
 

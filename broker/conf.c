@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "broker/limit.h"
 #include "broker/url.h"
 #include "common/log.h"
 #include "proto/limits.h"
@@ -54,6 +55,13 @@ static const struct conf_opt opts[] = {
 	NUM(queue_max, "4096", 1, 1000000, "", "Requests that may wait for a worker; beyond it 503."),
 	NUM(body_budget, "1G", 1 << 20, UINT64_C(1) << 42, "bytes",
 	    "Bodies of requests that wait, together; beyond it 503."),
+	NUM(user_rate, "60000", 0, LIMIT_MAX, "",
+	    "Requests and locks per minute of one user; 0 for no limit.  sealway user limit sets another for "
+	    "a user."),
+	NUM(user_concurrent, "2000", 0, LIMIT_MAX, "",
+	    "Requests of one user at once, and its unused locks; 0 for no limit."),
+	NUM(user_units_per_minute, "0", 0, LIMIT_MAX, "units",
+	    "Units that one user may reserve per minute (what is not billed comes back); 0 for no limit."),
 	NUM(breaker_failures, "5", 1, UINT32_MAX, "",
 	    "Failures in a row after which a node gets nothing new for breaker_open_ms."),
 	NUM(breaker_open_ms, "10000", 1, 3600000, "ms", "How long that lasts; then it is tried again."),

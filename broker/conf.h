@@ -20,6 +20,7 @@ struct broker_conf {
 	bool accept_unsigned_usage, open_registration;
 	char *node_networks;
 	uint64_t heartbeat_ms, queue_max, body_budget;
+	uint64_t user_rate, user_concurrent, user_units_per_minute;
 	uint64_t breaker_failures, breaker_open_ms, claim_ms, work_ms, remember_days;
 };
 

@@ -152,6 +152,8 @@ struct user *ledger_put_user(struct ledger *l, uint64_t id, struct slice name, i
 	u->id = id;
 	u->name = mem_strndup(name.p, name.n);
 	u->created = created;
+	for (int i = 0; i < LIMITS; i++)
+		u->own.v[i] = LIMIT_UNSET;
 	hash(h, name);
 	map_put(l->users, &u->id, u);
 	map_put(l->user_names, h, u);

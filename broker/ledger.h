@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "broker/alarm.h"
+#include "broker/limit.h"
 #include "broker/store.h"
 #include "common/err.h"
 #include "common/mem.h"
@@ -36,6 +37,9 @@ struct user {
 	int64_t created;
 	struct stack *stacks; /* by next_of_user */
 	struct price *prices;
+	struct limits own;    /* LIMIT_UNSET: the default holds */
+	struct limit_use use; /* meter.c's */
+	uint64_t n_locks;     /* on all its stacks */
 };
 
 struct token {
@@ -152,6 +156,10 @@ struct store_op *ledger_token_used(struct token *t, int64_t now) MUST_USE;
 
 /* Sets or removes the user's own price. */
 struct store_op *ledger_set_price(struct ledger *l, struct user *u, const struct row_price *p) MUST_USE;
+
+/* Sets the user's own limits; ERR_RANGE for values outside LIMIT_UNSET..LIMIT_MAX. */
+enum err ledger_set_limits(struct ledger *l, struct user *u, const struct limits *own,
+			   struct store_op **op) MUST_USE;
 
 /* Buys a stack from the balance.  ERR_BALANCE when it does not reach, also for
  * amounts whose price is beyond numbers; ERR_RANGE for 0 or over ID_MAX units. */

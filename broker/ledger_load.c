@@ -82,6 +82,8 @@ enum err ledger_apply(struct ledger *l, const struct store_op *op)
 		return apply_user(l, op);
 	case OP_TOKEN:
 		return apply_token(l, op);
+	case OP_LIMITS:
+		return ledger_put_limits(l, &op->u.limits);
 	case OP_PRICE:
 		return apply_price(l, op);
 	case OP_STACK:

@@ -28,6 +28,9 @@ struct token *ledger_put_token(struct ledger *l, struct user *u, const struct ro
 /* Sets, replaces or removes a price. */
 void ledger_put_price(struct user *u, const struct row_price *r);
 
+/* Gives a user its own limits.  ERR_FORMAT when they fit nobody. */
+enum err ledger_put_limits(struct ledger *l, const struct row_limits *r) MUST_USE;
+
 /* Puts a stack into maps and lists. */
 struct stack *ledger_put_stack(struct ledger *l, struct user *u, const struct row_stack *r);
 

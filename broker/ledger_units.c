@@ -178,6 +178,7 @@ struct lock *ledger_put_lock(struct ledger *l, struct stack *st, const struct ro
 	lock->prev = &st->locks;
 	st->locks = lock;
 	st->reserved += lock->units;
+	st->user->n_locks++;
 	map_put(l->locks, &lock->id, lock);
 	return lock;
 }
@@ -206,6 +207,7 @@ static void lock_drop(struct ledger *l, struct lock *lock)
 {
 	BUG_ON(lock->alarm.place != 0);
 	lock->stack->reserved -= lock->units;
+	lock->stack->user->n_locks--;
 	*lock->prev = lock->next;
 	if (lock->next)
 		lock->next->prev = lock->prev;

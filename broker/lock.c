@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "broker/choose.h"
+#include "broker/meter.h"
 #include "broker/metrics.h"
 #include "broker/router.h"
 #include "common/b64.h"
@@ -23,6 +24,7 @@ struct waiting {
 	uint64_t node, stack;
 	uint8_t rid[RID_BYTES], node_key[KEY_BYTES];
 	char digest[65]; /* of the purchase, or "" */
+	struct quota quota;
 };
 
 static void on_expired(void *arg, struct alarm *a)
@@ -99,6 +101,7 @@ static enum err fill(const struct broker *b, const struct waiting *w, struct loc
 		out->signature = slice_str(key->signature);
 	}
 	out->digest = slice_str(w->digest);
+	out->quota = w->quota;
 	return ERR_OK;
 }
 
@@ -122,7 +125,8 @@ static void on_committed(void *arg, enum err result)
 	free(w);
 }
 
-static void give(struct broker *b, const struct party *from, const struct lock_ask *m, struct choice *c)
+static void give(struct broker *b, const struct party *from, const struct lock_ask *m, struct choice *c,
+		 const struct quota *quota)
 {
 	const struct node_key *key = node_current_key(c->sub->node, c->now);
 	int64_t now = clock_unix_ms();
@@ -140,6 +144,7 @@ static void give(struct broker *b, const struct party *from, const struct lock_a
 	w->stack = c->stack->id;
 	memcpy(w->node_key, key->key, KEY_BYTES);
 	memcpy(w->rid, m->rid, RID_BYTES);
+	w->quota = *quota;
 	if (c->buy) {
 		entry_digest(c->stack, w->digest);
 		store_submit(b->store, c->buy);
@@ -151,7 +156,8 @@ static void give(struct broker *b, const struct party *from, const struct lock_a
 	broker_commit(b, op, on_committed, w);
 }
 
-static enum err check(struct broker *b, const struct lock_ask *m, struct choice *c)
+/* no gets what is told beside the error. */
+static enum err check(struct broker *b, const struct lock_ask *m, struct choice *c, struct refuse *no)
 {
 	struct pick_ask ask = { .has_units = m->has_units, .units = m->units };
 	struct token *t = ledger_token(b->ledger, m->token_hash);
@@ -159,6 +165,9 @@ static enum err check(struct broker *b, const struct lock_ask *m, struct choice 
 
 	if (!t)
 		return ERR_AUTH;
+	e = meter_lock(b, t->user, &no->quota, &no->retry_after_s);
+	if (e != ERR_OK)
+		return e;
 	if ((m->has_units && (m->units == 0 || m->units > b->conf.lock_max_units)))
 		return ERR_BODY;
 	e = broker_admits(b);
@@ -178,18 +187,22 @@ static enum err check(struct broker *b, const struct lock_ask *m, struct choice 
 void lock_ask(struct broker *b, struct party *from, struct slice msg)
 {
 	struct choice c = { .now = broker_now() };
+	struct refuse no = { 0 };
 	struct lock_ask m;
-	enum err e;
 
 	if (lock_ask_decode(msg, &m) != ERR_OK) {
 		stat_inc(&metrics.dropped, 1);
 		return;
 	}
-	e = check(b, &m, &c);
-	if (e != ERR_OK) {
-		router_refuse(b, from->instance, m.rid, e, e == ERR_BODY ? "max_num_tokens" : NULL,
-			      err_status(e) == 503 || e == ERR_RATE ? 1 : 0);
+	no.error = check(b, &m, &c, &no);
+	if (no.error == ERR_OK) {
+		give(b, from, &m, &c, &no.quota);
 		return;
 	}
-	give(b, from, &m, &c);
+	if (no.error == ERR_BODY)
+		no.param = SLICE_STR("max_num_tokens");
+	if (!no.retry_after_s && (err_status(no.error) == 503 || no.error == ERR_RATE))
+		no.retry_after_s = 1;
+	memcpy(no.rid, m.rid, RID_BYTES);
+	router_refuse_with(b, from->instance, &no);
 }

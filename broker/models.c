@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "broker/meter.h"
 #include "broker/metrics.h"
 #include "broker/router.h"
 #include "common/b64.h"
@@ -146,12 +147,19 @@ static enum err put_attestation(const struct broker *b, uint64_t id, struct buf 
 	return ERR_OK;
 }
 
-static enum err answer_for(const struct broker *b, const struct query *q, struct buf *out)
+static enum err answer_for(const struct broker *b, const struct query *q, struct buf *out, struct refuse *no)
 {
+	struct token *t;
+	enum err e;
+
 	switch (q->kind) {
 	case QUERY_MODELS:
-		if (!q->has_token || !ledger_token(b->ledger, q->token_hash))
+		t = q->has_token ? ledger_token(b->ledger, q->token_hash) : NULL;
+		if (!t)
 			return ERR_AUTH;
+		e = meter_request(b, t->user, &no->quota, &no->retry_after_s);
+		if (e != ERR_OK)
+			return e;
 		buf_str(out, "{\"object\":\"list\",\"data\":[");
 		put_list(b, put_openai, out);
 		buf_str(out, "]}");
@@ -172,18 +180,20 @@ void models_query(struct broker *b, struct party *from, struct slice msg)
 {
 	struct answer m = { 0 };
 	struct buf body = { 0 }, out = { 0 };
+	struct refuse no = { 0 };
 	struct query q;
-	enum err e;
 
 	if (query_decode(msg, &q) != ERR_OK) {
 		stat_inc(&metrics.dropped, 1);
 		return;
 	}
-	e = answer_for(b, &q, &body);
-	if (e != ERR_OK) {
-		router_refuse(b, from->instance, q.rid, e, NULL, 0);
+	memcpy(no.rid, q.rid, RID_BYTES);
+	no.error = answer_for(b, &q, &body, &no);
+	if (no.error != ERR_OK) {
+		router_refuse_with(b, from->instance, &no);
 	} else {
 		memcpy(m.rid, q.rid, RID_BYTES);
+		m.quota = no.quota;
 		m.body = buf_slice(&body);
 		answer_encode(&m, &out);
 		router_send(b, from, &out);

@@ -163,20 +163,26 @@ enum err router_send_body(struct broker *b, const struct party *to, struct buf *
 	return e;
 }
 
+void router_refuse_with(struct broker *b, uint64_t topic, const struct refuse *m)
+{
+	const struct party *p = peers_by_instance(b, topic, ROLE_GATEWAY);
+	struct buf msg = { 0 };
+
+	metrics_refused(m->error);
+	log_debug("refused", L_RID(m->rid), L_ERR(m->error));
+	if (!p)
+		return;
+	refuse_encode(m, &msg);
+	router_send(b, p, &msg);
+}
+
 void router_refuse(struct broker *b, uint64_t topic, const uint8_t rid[RID_BYTES], enum err e,
 		   const char *param, uint32_t retry_after_s)
 {
-	const struct party *p = peers_by_instance(b, topic, ROLE_GATEWAY);
 	struct refuse m = { .error = e, .param = slice_str(param), .retry_after_s = retry_after_s };
-	struct buf msg = { 0 };
 
-	metrics_refused(e);
-	log_debug("refused", L_RID(rid), L_ERR(e));
-	if (!p)
-		return;
 	memcpy(m.rid, rid, RID_BYTES);
-	refuse_encode(&m, &msg);
-	router_send(b, p, &msg);
+	router_refuse_with(b, topic, &m);
 }
 
 static enum err curve_options(struct broker *b, struct zcurve *c)

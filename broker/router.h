@@ -21,7 +21,10 @@ enum err router_send(struct broker *b, const struct party *to, struct buf *msg);
 enum err router_send_body(struct broker *b, const struct party *to, struct buf *msg,
 			  struct slice body) MUST_USE;
 
-/* Refuses a request of the gateway with that topic. */
+/* Refuses a request of the gateway with that topic (m->rid). */
+void router_refuse_with(struct broker *b, uint64_t topic, const struct refuse *m);
+
+/* The same without a quota. */
 void router_refuse(struct broker *b, uint64_t topic, const uint8_t rid[RID_BYTES], enum err e,
 		   const char *param, uint32_t retry_after_s);
 

@@ -34,6 +34,7 @@ enum store_kind {
 	OP_EVIDENCE,     /* blob: the bytes */
 	OP_SUB,
 	OP_PRICE,
+	OP_LIMITS,
 	OP_STACK,       /* text: who, why; a purchase: stack, journal and balance in one */
 	OP_STACK_STATE, /* buy.stack.id and state */
 	OP_LOCK,
@@ -109,6 +110,11 @@ struct row_price {
 	uint64_t user, node, model; /* node 0: on every node */
 	uint64_t price;
 	bool removed;
+};
+
+struct row_limits { /* -1: the default holds; 0: none */
+	uint64_t user;
+	int64_t rate, concurrent, units; /* limit.h */
 };
 
 enum stack_state {
@@ -196,6 +202,7 @@ struct store_op {
 		struct row_evidence evidence;
 		struct row_sub sub;
 		struct row_price price;
+		struct row_limits limits;
 		struct {
 			struct row_stack stack;
 			struct row_journal journal;

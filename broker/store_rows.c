@@ -87,6 +87,9 @@ static const struct column sub[] = { U64(u.sub.node),      U64(u.sub.model),
 static const struct column price[] = { U64(u.price.user), U64(u.price.node), U64(u.price.model),
 				       U64(u.price.price), END };
 
+static const struct column limits[] = { U64(u.limits.user), I64(u.limits.rate), I64(u.limits.concurrent),
+					I64(u.limits.units), END };
+
 static const struct column stack[] = { U64(u.buy.stack.id),
 				       U64(u.buy.stack.user),
 				       U64(u.buy.stack.node),
@@ -137,6 +140,7 @@ const struct row_source row_sources[] = {
 	  "SELECT node, model, price, max_concurrent, max_units, lock_units, active FROM subscriptions",
 	  sub },
 	{ OP_PRICE, "SELECT user, node, model, price FROM price_overrides", price },
+	{ OP_LIMITS, "SELECT user, rate, concurrent, units FROM user_limits", limits },
 	{ OP_STACK,
 	  "SELECT id, user, node, model, bought, spent, price, paid, created, state FROM stacks ORDER BY "
 	  "created",

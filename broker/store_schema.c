@@ -82,9 +82,14 @@ static const char to_1[] =
 static const char to_2[] =
 	"ALTER TABLE stacks ADD COLUMN state INTEGER NOT NULL DEFAULT 1 CHECK (state IN (1, 2));";
 
+static const char to_3[] =
+	"CREATE TABLE user_limits ("
+	"  user INTEGER PRIMARY KEY REFERENCES users (id), rate INTEGER NOT NULL CHECK (rate >= -1),"
+	"  concurrent INTEGER NOT NULL CHECK (concurrent >= -1), units INTEGER NOT NULL CHECK (units >= -1)) STRICT;";
+
 /* clang-format on */
 
-const char *const store_migrations[] = { to_1, to_2 };
+const char *const store_migrations[] = { to_1, to_2, to_3 };
 
 const size_t store_versions = sizeof(store_migrations) / sizeof(store_migrations[0]);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/meter.h"
 #include "broker/metrics.h"
 #include "broker/queue.h"
 #include "broker/router.h"
@@ -36,6 +37,7 @@ void task_state(struct broker *b, struct task *t, enum task_state to)
 	BUG_ON(!(states[t->state].next & (1u << to)));
 	log_debug("task", L_RID(t->rid), L_S("from", states[t->state].name), L_S("to", states[to].name),
 		  L_U("attempt", t->attempt));
+	meter_state(b, t, t->state, to);
 	t->state = to;
 	t->since_ms = broker_ms(b);
 }
@@ -75,6 +77,7 @@ void task_drop_body(struct broker *b, struct task *t)
 	if (!t->has_body)
 		return;
 	b->body_bytes -= zmsg_slice(&t->body).n;
+	t->user->use.bytes -= zmsg_slice(&t->body).n;
 	zmsg_close(&t->body);
 	t->has_body = false;
 }
@@ -82,6 +85,7 @@ void task_drop_body(struct broker *b, struct task *t)
 void task_free(struct broker *b, struct task *t)
 {
 	task_drop_body(b, t);
+	meter_state(b, t, t->state, TASK_SETTLING);
 	map_del(b->tasks, t->rid);
 	stat_inc(&metrics.inflight, -1);
 	free(t);
@@ -155,6 +159,7 @@ void task_commit(struct broker *b, struct task *t, struct row_settlement *row)
 	    L_U("user", t->user->id), L_U("stack", t->res->stack->id), L_U("node", t->res->node),
 	    L_U("reserved", t->res->units), L_U("billed", row->billed), L_U("outcome", row->outcome),
 	    L_U("flags", row->flags), L_U("attempt", t->attempt));
+	meter_billed(b, t, row->billed);
 	op = ledger_settle(b->ledger, t->res, row);
 	t->res = NULL;
 	broker_commit(b, op, on_settled, t);
@@ -162,11 +167,14 @@ void task_commit(struct broker *b, struct task *t, struct row_settlement *row)
 
 static void tell(struct broker *b, struct task *t, enum err e, uint32_t retry_after_s)
 {
+	struct refuse m = { .error = e, .retry_after_s = retry_after_s, .quota = t->quota };
+
 	if (t->answered)
 		return;
 	t->answered = true;
+	memcpy(m.rid, t->rid, RID_BYTES);
 	if (e != ERR_OK && t->topic)
-		router_refuse(b, t->topic, t->rid, e, NULL, retry_after_s);
+		router_refuse_with(b, t->topic, &m);
 }
 
 void task_release(struct broker *b, struct task *t, enum err e, uint32_t retry_after_s)

@@ -67,6 +67,8 @@ struct task {
 	struct task *next_of_worker, **prev_of_worker;
 	struct task *next_of_user, *prev_of_user; /* queue.c */
 	bool in_queue;
+	bool metered;       /* its units count against its user's minute */
+	struct quota quota; /* told beside the answer */
 };
 
 /* JOB from a gateway: checks, reserves, and sends it on after the commit.  Takes

@@ -16,19 +16,31 @@
 #include "gateway/cors.h"
 #include "gateway/metrics.h"
 
-#define HEADERS_MAX 12
+#define HEADERS_MAX 16
 
 struct headers {
 	struct hheader h[HEADERS_MAX];
 	size_t n;
 	struct cors cors;
-	char retry[16];
+	char retry[16], quota[3][24];
 };
 
 static void add(struct headers *hs, const char *name, struct slice value)
 {
 	BUG_ON(hs->n == HEADERS_MAX);
 	hs->h[hs->n++] = (struct hheader){ name, value };
+}
+
+/* What is left of the user's limit, when the broker told one. */
+static void add_quota(struct headers *hs, const struct quota *q)
+{
+	static const char *const names[3] = { "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset" };
+	const uint64_t values[3] = { q->limit, q->remaining, q->reset_s };
+
+	for (int i = 0; i < 3 && q->limit; i++) {
+		snprintf(hs->quota[i], sizeof(hs->quota[i]), "%llu", (unsigned long long)values[i]);
+		add(hs, names[i], slice_str(hs->quota[i]));
+	}
 }
 
 /* The headers of every answer. */
@@ -38,12 +50,14 @@ static void headers_init(struct headers *hs, const struct call *c)
 	cors_decide(&hs->cors, c->gw->conf->cors_origin, hreq_header(c->http, "origin"),
 		    hreq_header(c->http, "access-control-request-headers"));
 	add(hs, "x-request-id", slice_str(c->shown));
+	add_quota(hs, &c->quota);
 	if (hs->cors.vary)
 		add(hs, "vary", SLICE_STR("origin"));
 	if (!hs->cors.origin.n)
 		return;
 	add(hs, "access-control-allow-origin", hs->cors.origin);
-	add(hs, "access-control-expose-headers", SLICE_STR("x-request-id, retry-after"));
+	add(hs, "access-control-expose-headers",
+	    SLICE_STR("x-request-id, retry-after, ratelimit-limit, ratelimit-remaining, ratelimit-reset"));
 }
 
 struct call *call_new(struct gw *gw, struct hreq *r)

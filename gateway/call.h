@@ -12,6 +12,7 @@
 #include "gateway/guard.h"
 #include "gateway/routes.h"
 #include "gateway/gw.h"
+#include "proto/quota.h"
 
 struct call {
 	struct gw *gw;
@@ -22,6 +23,7 @@ struct call {
 	uint64_t began;                  /* ns, monotonic */
 	uint64_t bytes;                  /* written to the client */
 	int status;                      /* once an answer began */
+	struct quota quota;              /* of the user, for the head of the answer */
 };
 
 /* A call for a request that just came in: draws its request id. */

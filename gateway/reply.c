@@ -30,6 +30,7 @@ static void on_refuse(struct gw *gw, struct slice bytes)
 		drop(MSG_REFUSE);
 		return;
 	}
+	p->call->quota = m.quota;
 	stream_fail(gw, p, m.error, &(struct refusal){ .param = m.param, .retry_after_s = m.retry_after_s },
 		    false);
 }
@@ -46,6 +47,7 @@ static void on_locked(struct gw *gw, struct slice bytes)
 		return;
 	}
 	api_locked(&json, &m);
+	p->call->quota = m.quota;
 	call_answer(inflight_take(gw->inflight, p), 200, buf_slice(&json));
 	buf_free(&json);
 }
@@ -60,6 +62,7 @@ static void on_answer(struct gw *gw, struct slice bytes)
 		drop(MSG_ANSWER);
 		return;
 	}
+	p->call->quota = m.quota;
 	if (p->kind == PENDING_REGISTER)
 		m.body = SLICE_STR("{\"message\":\"Success\"}");
 	call_answer(inflight_take(gw->inflight, p), 200, m.body);

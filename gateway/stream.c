@@ -120,6 +120,8 @@ static void apply(struct gw *gw, struct pending *p, const struct chunk *c)
 	enum err e = ERR_INTERNAL;
 	enum flight_do what = flight_apply(&p->flight, c, &e);
 
+	if (c->quota.limit)
+		p->call->quota = c->quota;
 	switch (what) {
 	case FLIGHT_DROP:
 		stat_inc(&metrics.dropped, 1);

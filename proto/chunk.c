@@ -13,9 +13,9 @@ void chunk_encode(const struct chunk *m, struct buf *out)
 	size_t start = out->n, header;
 	struct mp_writer w;
 
-	buf_reserve(out, CHUNK_PREFIX_BYTES + 96 + m->payload.n);
+	buf_reserve(out, CHUNK_PREFIX_BYTES + 128 + m->payload.n);
 	out->n += CHUNK_PREFIX_BYTES;
-	wire_begin(&w, out, MSG_CHUNK, m->rid, 8);
+	wire_begin(&w, out, MSG_CHUNK, m->rid, 8 + WIRE_QUOTA_ELEMENTS);
 	mp_put_u64(&w, m->epoch);
 	mp_put_u64(&w, m->attempt);
 	mp_put_u64(&w, m->seq);
@@ -24,6 +24,7 @@ void chunk_encode(const struct chunk *m, struct buf *out)
 	mp_put_u64(&w, m->length);
 	mp_put_u64(&w, m->error);
 	mp_put_u64(&w, m->retry_after_s);
+	wire_put_quota(&w, &m->quota);
 	header = out->n - start - CHUNK_PREFIX_BYTES;
 	put_be64(out->p + start, m->topic);
 	out->p[start + CHUNK_TOPIC_BYTES] = (uint8_t)(header >> 8);
@@ -39,6 +40,8 @@ static bool kind_agrees(const struct chunk *m)
 	if (m->kind != CHUNK_DATA && m->payload.n > 0)
 		return false;
 	if (m->kind != CHUNK_ERROR && m->retry_after_s > 0)
+		return false;
+	if (m->kind != CHUNK_HEAD && m->kind != CHUNK_ERROR && m->quota.limit > 0)
 		return false;
 	return (m->kind == CHUNK_ERROR) == (m->error != ERR_OK);
 }
@@ -58,6 +61,7 @@ static enum err header_decode(struct slice bytes, struct chunk *m)
 	m->length = mp_u64(&r, ID_MAX);
 	m->error = wire_err(&r);
 	m->retry_after_s = wire_u32(&r);
+	m->quota = wire_quota(&r);
 	return wire_close(&r);
 }
 

@@ -14,13 +14,14 @@
 #define SEALWAY_PROTO_CHUNK_H
 
 #include "proto/msg.h"
+#include "proto/quota.h"
 
 #define CHUNK_TOPIC_BYTES 8
 #define CHUNK_PREFIX_BYTES 10
 
 enum chunk_kind { CHUNK_HEAD = 1, CHUNK_DATA = 2, CHUNK_END = 3, CHUNK_ERROR = 4 };
 
-/* header: [v, CHUNK, rid, epoch, attempt, seq, kind, worker, length, error, retry_after_s] */
+/* header: [v, CHUNK, rid, epoch, attempt, seq, kind, worker, length, error, retry_after_s, quota] */
 struct chunk {
 	uint64_t topic;
 	uint8_t rid[RID_BYTES];
@@ -32,6 +33,7 @@ struct chunk {
 	uint64_t length;        /* HEAD of a whole answer: bytes that follow; else 0 */
 	enum err error;         /* ERROR; else ERR_OK */
 	uint32_t retry_after_s; /* ERROR; 0 = none */
+	struct quota quota;     /* of the WORK; HEAD and ERROR, else none */
 	struct slice payload;   /* DATA; at most CHUNK_BYTES_MAX */
 };
 

@@ -63,10 +63,11 @@ void refuse_encode(const struct refuse *m, struct buf *out)
 {
 	struct mp_writer w;
 
-	wire_begin(&w, out, MSG_REFUSE, m->rid, 3);
+	wire_begin(&w, out, MSG_REFUSE, m->rid, 3 + WIRE_QUOTA_ELEMENTS);
 	mp_put_u64(&w, m->error);
 	wire_put_opt_text(&w, m->param);
 	mp_put_u64(&w, m->retry_after_s);
+	wire_put_quota(&w, &m->quota);
 }
 
 enum err refuse_decode(struct slice bytes, struct refuse *out)
@@ -82,6 +83,7 @@ enum err refuse_decode(struct slice bytes, struct refuse *out)
 		m.error = ERR_INTERNAL;
 	m.param = wire_opt_text(&r, 1, PARAM_BYTES_MAX);
 	m.retry_after_s = wire_u32(&r);
+	m.quota = wire_quota(&r);
 	e = wire_close(&r);
 	if (e == ERR_OK)
 		*out = m;

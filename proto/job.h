@@ -7,6 +7,7 @@
 #define SEALWAY_PROTO_JOB_H
 
 #include "proto/msg.h"
+#include "proto/quota.h"
 
 /* [v, JOB, rid, topic, token_hash, endpoint, stack, node_key, model, units | nil,
  *  stream, plain_hash, body_hash, deadline_ms, input_units, max_units | nil, show_usage] + body */
@@ -30,12 +31,13 @@ struct job {
 	bool show_usage; /* plain streams: the client itself asked for the usage object */
 };
 
-/* [v, REFUSE, rid, error, param | nil, retry_after_s]: the request ends here. */
+/* [v, REFUSE, rid, error, param | nil, retry_after_s, quota]: the request ends here. */
 struct refuse {
 	uint8_t rid[RID_BYTES];
 	enum err error;         /* as its number; unknown ones read as ERR_INTERNAL */
 	struct slice param;     /* member at fault, or empty */
 	uint32_t retry_after_s; /* 0 = none */
+	struct quota quota;
 };
 
 /* [v, CANCEL, rid, attempt]: the client is gone.  attempt 0: whichever runs. */

@@ -42,7 +42,7 @@ void locked_encode(const struct locked *m, struct buf *out)
 {
 	struct mp_writer w;
 
-	wire_begin(&w, out, MSG_LOCKED, m->rid, 7);
+	wire_begin(&w, out, MSG_LOCKED, m->rid, 7 + WIRE_QUOTA_ELEMENTS);
 	mp_put_u64(&w, m->node);
 	mp_put_u64(&w, m->stack);
 	wire_put_key(&w, m->node_key);
@@ -50,6 +50,7 @@ void locked_encode(const struct locked *m, struct buf *out)
 	mp_put_bin(&w, m->statement);
 	mp_put_text(&w, m->signature);
 	wire_put_opt_text(&w, m->digest);
+	wire_put_quota(&w, &m->quota);
 }
 
 enum err locked_decode(struct slice bytes, struct locked *out)
@@ -67,6 +68,7 @@ enum err locked_decode(struct slice bytes, struct locked *out)
 	m.statement = mp_bin(&r, 0, STATEMENT_BYTES);
 	m.signature = mp_text(&r, 0, SIGNATURE_TEXT_BYTES);
 	m.digest = wire_opt_text(&r, 1, DIGEST_BYTES_MAX);
+	m.quota = wire_quota(&r);
 	if ((m.statement.n != 0 && m.statement.n != STATEMENT_BYTES) ||
 	    (m.signature.n != 0 && m.signature.n != SIGNATURE_TEXT_BYTES))
 		mp_fail(&r);

@@ -6,6 +6,7 @@
 #define SEALWAY_PROTO_LOCK_H
 
 #include "proto/msg.h"
+#include "proto/quota.h"
 
 /* [v, LOCK, rid, token_hash, model, max_units | nil, timeout_s] */
 struct lock_ask {
@@ -17,7 +18,7 @@ struct lock_ask {
 	uint32_t timeout_s; /* 1..600 */
 };
 
-/* [v, LOCKED, rid, node, stack, node_key, sign_key, statement, signature, digest | nil].  A refusal is a
+/* [v, LOCKED, rid, node, stack, node_key, sign_key, statement, signature, digest | nil, quota].  A refusal is a
  * REFUSE (job.h) instead. */
 struct locked {
 	uint8_t rid[RID_BYTES];
@@ -28,6 +29,7 @@ struct locked {
 	struct slice statement;      /* key statement, 65 bytes; empty for foreign nodes */
 	struct slice signature;      /* over it, base64 text; empty for foreign nodes */
 	struct slice digest;         /* stack_entry_digest text, empty = null */
+	struct quota quota;
 };
 
 /* Appends the message to out. */

@@ -198,6 +198,25 @@ uint32_t wire_u32(struct mp_reader *r)
 	return (uint32_t)mp_u64(r, UINT32_MAX);
 }
 
+struct quota wire_quota(struct mp_reader *r)
+{
+	struct quota q;
+
+	q.limit = mp_u64(r, ID_MAX);
+	q.remaining = mp_u64(r, ID_MAX);
+	q.reset_s = wire_u32(r);
+	if (q.remaining > q.limit || (q.limit == 0 && q.reset_s))
+		mp_fail(r);
+	return q;
+}
+
+void wire_put_quota(struct mp_writer *w, const struct quota *q)
+{
+	mp_put_u64(w, q->limit);
+	mp_put_u64(w, q->remaining);
+	mp_put_u64(w, q->reset_s);
+}
+
 void wire_put_key(struct mp_writer *w, const uint8_t key[KEY_BYTES])
 {
 	mp_put_bin(w, slice_of(key, KEY_BYTES));

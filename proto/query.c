@@ -47,8 +47,9 @@ void answer_encode(const struct answer *m, struct buf *out)
 {
 	struct mp_writer w;
 
-	wire_begin(&w, out, MSG_ANSWER, m->rid, 1);
+	wire_begin(&w, out, MSG_ANSWER, m->rid, 1 + WIRE_QUOTA_ELEMENTS);
 	mp_put_text(&w, m->body);
+	wire_put_quota(&w, &m->quota);
 }
 
 enum err answer_decode(struct slice bytes, struct answer *out)
@@ -60,6 +61,7 @@ enum err answer_decode(struct slice bytes, struct answer *out)
 	if (e != ERR_OK)
 		return e;
 	m.body = mp_text(&r, 0, ANSWER_BYTES_MAX);
+	m.quota = wire_quota(&r);
 	e = wire_close(&r);
 	if (e == ERR_OK)
 		*out = m;

@@ -7,6 +7,7 @@
 #define SEALWAY_PROTO_QUERY_H
 
 #include "proto/msg.h"
+#include "proto/quota.h"
 
 enum query_kind { QUERY_MODELS = 1, QUERY_OPEN_ROUTER = 2, QUERY_ATTESTATION = 3, QUERY_KIND_MAX };
 
@@ -19,10 +20,11 @@ struct query {
 	uint64_t number; /* ATTESTATION: node_small_id */
 };
 
-/* [v, ANSWER, rid, body]: to REGISTER and QUERY; refusals are REFUSE (job.h). */
+/* [v, ANSWER, rid, body, quota]: to REGISTER and QUERY; refusals are REFUSE (job.h). */
 struct answer {
 	uint8_t rid[RID_BYTES];
 	struct slice body; /* JSON text, may be empty */
+	struct quota quota;
 };
 
 /* Appends the message to out. */

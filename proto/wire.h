@@ -9,6 +9,7 @@
 
 #include "proto/mp.h"
 #include "proto/msg.h"
+#include "proto/quota.h"
 
 #define SIGNATURE_TEXT_BYTES 132 /* base64 of 97 bytes, PROTOCOL section 4.7 */
 
@@ -40,6 +41,11 @@ enum err wire_err(struct mp_reader *r);
 
 /* A count that fits 32 bits. */
 uint32_t wire_u32(struct mp_reader *r);
+
+/* A quota's three numbers; bad when they do not agree (quota.h). */
+#define WIRE_QUOTA_ELEMENTS 3
+struct quota wire_quota(struct mp_reader *r);
+void wire_put_quota(struct mp_writer *w, const struct quota *q);
 
 /* A bin of KEY_BYTES, written. */
 void wire_put_key(struct mp_writer *w, const uint8_t key[KEY_BYTES]);

@@ -22,7 +22,7 @@ void work_encode(const struct work *m, struct buf *out)
 {
 	struct mp_writer w;
 
-	wire_begin(&w, out, MSG_WORK, m->rid, 18);
+	wire_begin(&w, out, MSG_WORK, m->rid, 18 + WIRE_QUOTA_ELEMENTS);
 	mp_put_u64(&w, m->epoch);
 	mp_put_u64(&w, m->attempt);
 	mp_put_u64(&w, m->topic);
@@ -41,6 +41,7 @@ void work_encode(const struct work *m, struct buf *out)
 	mp_put_bool(&w, m->receipt_required);
 	mp_put_bool(&w, m->show_usage);
 	mp_put_bool(&w, m->hold);
+	wire_put_quota(&w, &m->quota);
 }
 
 enum err work_decode(struct slice bytes, struct work *out)
@@ -69,6 +70,7 @@ enum err work_decode(struct slice bytes, struct work *out)
 	m.receipt_required = mp_bool(&r);
 	m.show_usage = mp_bool(&r);
 	m.hold = mp_bool(&r);
+	m.quota = wire_quota(&r);
 	if (m.attempt == 0 || (m.hold && endpoint_confidential(m.endpoint)) ||
 	    (m.stream && !endpoint_streams(m.endpoint)))
 		mp_fail(&r);

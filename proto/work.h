@@ -8,10 +8,11 @@
 #define SEALWAY_PROTO_WORK_H
 
 #include "proto/msg.h"
+#include "proto/quota.h"
 
 /* [v, WORK, rid, epoch, attempt, topic, endpoint, stream, user, stack, units, model,
  *  node, address, sign_key, node_key, plain_hash, body_hash, receipt_required,
- *  show_usage, hold] + body */
+ *  show_usage, hold, quota] + body */
 struct work {
 	uint8_t rid[RID_BYTES];
 	uint64_t epoch;
@@ -32,6 +33,7 @@ struct work {
 	bool receipt_required; /* false: a foreign node whose unsigned usage is accepted */
 	bool show_usage;       /* plain streams: the client gets the usage object */
 	bool hold;             /* plain: what another node may still answer is told to the broker alone */
+	struct quota quota;    /* goes on in HEAD, or an ERROR instead of it */
 };
 
 /* [v, POSTED, rid, epoch, attempt]: said before the first byte goes to the node. */

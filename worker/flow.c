@@ -59,7 +59,7 @@ static void publish_one(struct task *t, struct chunk *c)
 
 void flow_head(struct task *t, uint64_t length)
 {
-	struct chunk c = { .kind = CHUNK_HEAD, .length = length };
+	struct chunk c = { .kind = CHUNK_HEAD, .length = length, .quota = t->w.quota };
 
 	if (!t->publishing || t->head_sent)
 		return;
@@ -87,6 +87,7 @@ static void publish_ending(struct task *t)
 		c.kind = CHUNK_ERROR;
 		c.error = t->error;
 		c.retry_after_s = retry_after(t->error);
+		c.quota = t->w.quota;
 	}
 	publish_one(t, &c);
 	flow_close(t);

@@ -18,6 +18,7 @@ struct options {
 	const char *user, *reason;
 	uint64_t micro_usd, price, node;
 	bool take, remove, off;
+	const char *rate, *concurrent, *units;
 };
 
 static size_t add_args(struct options *o, unsigned which, struct arg *out)
@@ -32,6 +33,12 @@ static size_t add_args(struct options *o, unsigned which, struct arg *out)
 		{ "price", ARG_U64, &o->price, "N", "micro-USD per million units", 0, ID_MAX },
 		{ "remove", ARG_FLAG, &o->remove, NULL, "forget the user's own price", 0, 0 },
 	};
+	const struct arg limits[] = {
+		{ "rate", ARG_TEXT, &o->rate, "N", "requests per minute, none, or default", 0, 0 },
+		{ "concurrent", ARG_TEXT, &o->concurrent, "N", "requests at once, none, or default", 0, 0 },
+		{ "units-per-minute", ARG_TEXT, &o->units, "N", "units reserved per minute, none, or default",
+		  0, 0 },
+	};
 	const struct arg node[] = { { "node", ARG_U64, &o->node, "N", "only at this node", 1, ID_MAX } };
 	const struct arg off[] = { { "off", ARG_FLAG, &o->off, NULL, "end draining", 0, 0 } };
 	const struct arg where[] = { ADMIN_ARGS(&o->where) };
@@ -39,8 +46,9 @@ static size_t add_args(struct options *o, unsigned which, struct arg *out)
 		unsigned bit;
 		const struct arg *args;
 		size_t n;
-	} groups[] = { { OPT_USER, user, 1 }, { OPT_MONEY, money, 3 }, { OPT_PRICE, price, 2 },
-		       { OPT_NODE, node, 1 }, { OPT_OFF, off, 1 },     { ~0u, where, 3 } };
+	} groups[] = { { OPT_USER, user, 1 },     { OPT_MONEY, money, 3 }, { OPT_PRICE, price, 2 },
+		       { OPT_LIMITS, limits, 3 }, { OPT_NODE, node, 1 },   { OPT_OFF, off, 1 },
+		       { ~0u, where, 3 } };
 	size_t n = 0;
 
 	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
@@ -72,6 +80,28 @@ static bool put_operands(const struct verb *v, const struct operands *words, jso
 	return true;
 }
 
+/* "none" is 0, "default" is null; false when the text is nothing of the kind. */
+static bool put_limit(json_t *out, const char *name, const char *text)
+{
+	uint64_t n = 0;
+
+	if (!text)
+		return true;
+	if (!strcmp(text, "default"))
+		return json_object_set_new(out, name, json_null()) == 0;
+	if (strcmp(text, "none") && !args_number(text, &n)) {
+		fprintf(stderr, "sealway: --%s: a number, none or default, not \"%s\"\n", name, text);
+		return false;
+	}
+	return json_object_set_new(out, name, json_integer((json_int_t)n)) == 0;
+}
+
+static bool put_limits(const struct options *o, json_t *out)
+{
+	return put_limit(out, "rate", o->rate) && put_limit(out, "concurrent", o->concurrent) &&
+	       put_limit(out, "units_per_minute", o->units) && (o->rate || o->concurrent || o->units);
+}
+
 /* False when an option that the verb needs is missing. */
 static bool put_options(const struct verb *v, const struct options *o, json_t *out)
 {
@@ -90,6 +120,8 @@ static bool put_options(const struct verb *v, const struct options *o, json_t *o
 		json_object_set_new(out, "micro_usd", json_integer(o->take ? -money : money));
 		json_object_set_new(out, "reason", json_string(o->reason));
 	}
+	if (v->options & OPT_LIMITS && !put_limits(o, out))
+		return false;
 	return !(v->options & OPT_MONEY) || money;
 }
 
@@ -139,10 +171,10 @@ int cmd_user(int argc, char **argv)
 {
 	static const struct command c = {
 		"user",
-		"list | add NAME | show NAME | fund NAME | price NAME MODEL",
-		"Users, their balances and their own prices.",
+		"list | add NAME | show NAME | fund NAME | price NAME MODEL | limit NAME",
+		"Users, their balances, their own prices and limits.",
 		"fund needs --micro-usd; the reason is kept in the journal.  price needs --price or "
-		"--remove.",
+		"--remove.  limit needs one of its three options; show tells what holds.",
 		0,
 		3,
 	};
@@ -152,6 +184,7 @@ int cmd_user(int argc, char **argv)
 		{ "show", "user.show", NULL, { "user" }, "s", 0 },
 		{ "fund", "user.fund", NULL, { "user" }, "s", OPT_MONEY },
 		{ "price", "user.price", NULL, { "user", "model" }, "ss", OPT_PRICE | OPT_NODE },
+		{ "limit", "user.limit", NULL, { "user" }, "s", OPT_LIMITS },
 	};
 
 	return RUN(verbs);

@@ -143,6 +143,26 @@ static void prices(void **state)
 
 #define KEY_B64 "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
 
+static void limits(void **state)
+{
+	struct desk *d = *state;
+
+	assert_int_equal(run(d, "user.limit", "{'user':'alice','rate':120,'units_per_minute':5000}"), ERR_OK);
+	assert_true(int_of(d, "rate") == 120 && int_of(d, "units_per_minute") == 5000);
+	assert_true(int_of(d, "concurrent") == (long long)d->r->b.conf.user_concurrent);
+	assert_int_equal(run(d, "user.limit", "{'user':'alice','rate':null,'concurrent':0}"), ERR_OK);
+	assert_int_equal(run(d, "user.show", "{'user':'alice'}"), ERR_OK);
+	assert_true(int_of(d, "rate") == (long long)d->r->b.conf.user_rate && int_of(d, "concurrent") == 0);
+	assert_true(int_of(d, "units_per_minute") == 5000 && int_of(d, "running") == 0);
+	assert_int_equal(run(d, "user.limit", "{'user':'nobody','rate':1}"), ERR_NOT_FOUND);
+	assert_int_equal(run(d, "user.limit", "{'user':'alice','rate':-1}"), ERR_BODY);
+	assert_int_equal(run(d, "user.limit", "{'user':'alice','rate':'9'}"), ERR_BODY);
+	assert_int_equal(run(d, "user.limit", "{'user':'alice','concurrent':1,'rate':1000000000001}"),
+			 ERR_BODY);
+	assert_int_equal(run(d, "user.show", "{'user':'alice'}"), ERR_OK);
+	assert_int_equal(int_of(d, "concurrent"), 0); /* nothing of a refused command is done */
+}
+
 static void nodes(void **state)
 {
 	struct desk *d = *state;
@@ -250,7 +270,7 @@ static void nonsense(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(users_and_tokens), T(prices),   T(nodes), T(nodes_of_the_original_network),
+		T(users_and_tokens), T(prices),   T(limits), T(nodes), T(nodes_of_the_original_network),
 		T(looking),          T(nonsense),
 	};
 

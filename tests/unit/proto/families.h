@@ -44,6 +44,10 @@ static const uint8_t FILLER[256] = FILL_KEY;
 static const char LETTERS[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 			      "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
 
+#define QUOTA(full)                                                                                          \
+	{                                                                                                    \
+		(full) ? ID_MAX : 0, (full) ? 3 : 0, (full) ? UINT32_MAX : 0                                 \
+	}
 #define BYTES(n) slice_of(FILLER, (n))
 #define TEXT(n) slice_of(LETTERS, (n))
 #define NONE slice_of(NULL, 0)
@@ -186,7 +190,8 @@ static inline void refuse_sample(bool full, struct buf *out)
 	refuse_encode(&(struct refuse){ .rid = FILL_RID,
 					.error = full ? ERR_BODY : ERR_NO_WORKER,
 					.param = full ? TEXT(10) : NONE,
-					.retry_after_s = full ? 0 : 1 },
+					.retry_after_s = full ? 0 : 1,
+					.quota = QUOTA(full) },
 		      out);
 }
 
@@ -214,7 +219,8 @@ static inline void work_sample(bool full, struct buf *out)
 				    .plain_hash = FILL_KEY,
 				    .body_hash = FILL_KEY,
 				    .receipt_required = full,
-				    .show_usage = full },
+				    .show_usage = full,
+				    .quota = QUOTA(full) },
 		    out);
 }
 
@@ -280,7 +286,8 @@ static inline void chunk_error_sample(bool full, struct buf *out)
 				      .rid = FILL_RID,
 				      .kind = full ? CHUNK_ERROR : CHUNK_END,
 				      .error = full ? ERR_RATE : ERR_OK,
-				      .retry_after_s = full ? 30 : 0 },
+				      .retry_after_s = full ? 30 : 0,
+				      .quota = QUOTA(full) },
 		     out);
 }
 
@@ -335,7 +342,8 @@ static inline void locked_sample(bool full, struct buf *out)
 					.sign_key = BYTES(32),
 					.statement = full ? BYTES(65) : NONE,
 					.signature = full ? TEXT(132) : NONE,
-					.digest = full ? TEXT(64) : NONE },
+					.digest = full ? TEXT(64) : NONE,
+					.quota = QUOTA(full) },
 		      out);
 }
 
@@ -367,7 +375,9 @@ static inline void query_sample(bool full, struct buf *out)
 
 static inline void answer_sample(bool full, struct buf *out)
 {
-	answer_encode(&(struct answer){ .rid = FILL_RID, .body = full ? TEXT(144) : NONE }, out);
+	answer_encode(
+		&(struct answer){ .rid = FILL_RID, .body = full ? TEXT(144) : NONE, .quota = QUOTA(full) },
+		out);
 }
 
 static inline void admin_sample(bool full, struct buf *out)

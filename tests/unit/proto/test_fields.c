@@ -118,6 +118,28 @@ static void test_refuse_and_cancel(void **state)
 	GOOD(cancel, cancel, cancel_sample, m->attempt = 0);
 }
 
+/* What is left is no more than there is, and of no limit nothing is left. */
+static void test_quota(void **state)
+{
+	struct refuse r;
+
+	(void)state;
+	buf_reset(&wire);
+	refuse_sample(true, &wire);
+	assert_int_equal(refuse_decode(encoded(), &r), ERR_OK);
+	assert_true(r.quota.limit == ID_MAX && r.quota.remaining == 3 && r.quota.reset_s == UINT32_MAX);
+	GOOD(refuse, refuse, refuse_sample, m->quota.limit = 3);
+	BAD(refuse, refuse, refuse_sample, m->quota.limit = 2);
+	BAD(refuse, refuse, refuse_sample, m->quota.limit = ID_MAX + 1);
+	BAD(refuse, refuse, refuse_sample, m->quota = ((struct quota){ .reset_s = 1 }));
+	BAD(refuse, refuse, refuse_sample, m->quota = ((struct quota){ .remaining = 1 }));
+	GOOD(chunk, chunk, chunk_error_sample, m->quota = ((struct quota){ 5, 5, 0 }));
+	BAD(chunk, chunk, chunk_sample, m->quota = ((struct quota){ 5, 5, 0 })); /* DATA has none */
+	BAD(work, work, work_sample, m->quota.remaining = UINT64_MAX);
+	BAD(locked, locked, locked_sample, m->quota.remaining = UINT64_MAX);
+	BAD(answer, answer, answer_sample, m->quota.remaining = UINT64_MAX);
+}
+
 static void test_hello(void **state)
 {
 	struct hello h;
@@ -401,6 +423,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_job),
 		cmocka_unit_test(test_refuse_and_cancel),
+		cmocka_unit_test(test_quota),
 		cmocka_unit_test(test_hello),
 		cmocka_unit_test(test_peer),
 		cmocka_unit_test(test_work),
