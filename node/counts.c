@@ -35,7 +35,11 @@
 static struct stat_value answers[][OUTCOME_COUNT] = { ROW("confidential_completions"),
 						      ROW("confidential_chat"),
 						      ROW("confidential_embeddings"),
-						      ROW("confidential_images") };
+						      ROW("confidential_images"),
+						      ROW("completions"),
+						      ROW("chat"),
+						      ROW("embeddings"),
+						      ROW("images") };
 
 #define REFUSALS(X)                                                                                          \
 	X(ERR_AUTH, "auth")                                                                                  \
@@ -59,7 +63,7 @@ static struct refusal {
 
 static struct stat_value running =
 	ONE("sealway_node_answers_running", "", "Answers under way now.", STAT_GAUGE);
-static struct stat_value chunks = ONE("sealway_node_chunks_total", "", "Objects sealed.", STAT_COUNTER);
+static struct stat_value chunks = ONE("sealway_node_chunks_total", "", "Objects sent.", STAT_COUNTER);
 static struct stat_value prompt_units =
 	ONE("sealway_node_units_total", "kind=\"prompt\"", "Units used by answers.", STAT_COUNTER);
 static struct stat_value completion_units =
@@ -76,7 +80,7 @@ static struct stat_hist seconds = { .name = "sealway_node_answer_seconds",
 
 void counts_init(void)
 {
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
 		for (unsigned o = 0; o < OUTCOME_COUNT; o++)
 			stat_add(&answers[i][o]);
 	}

@@ -32,7 +32,7 @@ void count_running(int by);
 /* An answer is over; units of prompt and completion, and its duration. */
 void count_answer(enum endpoint ep, enum outcome o, uint64_t prompt, uint64_t completion, uint64_t us);
 
-/* A sealed object went out. */
+/* An object went out. */
 void count_chunk(void);
 
 /* A request was refused with e. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A confidential request from the worker's bytes to an answer under way.
+ * A request, sealed or plain, from the worker's bytes to an answer under way.
  */
 #ifndef SEALWAY_NODE_REQUEST_H
 #define SEALWAY_NODE_REQUEST_H
@@ -8,7 +8,7 @@
 #include "node/node.h"
 #include "proto/receipt.h"
 
-/* Opens and checks the body of r, which a carries the permission for, and
+/* Opens (if it is sealed) and checks the body of r, which a carries the permission for, and
  * starts its answer or refuses it.  Takes r over. */
 void request_take(struct node *n, struct hreq *r, enum endpoint ep, const struct authz *a);
 

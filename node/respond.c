@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * PROTOCOL section 4.5-4.8.  A nonce comes from seal_nonces and from nowhere
- * else, and the object is not sealed when there is none left, so none is ever
- * used twice under one key.  response_hash covers the padded bytes.
+ * PROTOCOL section 4.5-4.8 and 7.  A nonce comes from seal_nonces and from
+ * nowhere else, and the object is not sealed when there is none left, so none is
+ * ever used twice under one key.  response_hash covers the padded bytes of a
+ * sealed object, and the text of a plain one before hash, signature and receipt
+ * were put behind its members.
  */
 #include "node/respond.h"
 
@@ -22,7 +24,7 @@ struct response {
 	struct hash_state *transcript;
 	struct receipt receipt; /* filled but for its ending */
 	struct receipt_text text;
-	bool stream, ended;
+	bool sealed, stream, ended;
 	char id[48];
 	char *model;
 	uint64_t created;
@@ -50,13 +52,16 @@ struct response *response_new(const struct response_opts *o)
 	r->sign = o->sign;
 	r->stream = o->stream;
 	r->created = o->unix_s;
-	memcpy(r->key, o->key, sizeof(r->key));
-	seal_nonces_init(&r->nonces);
+	r->sealed = o->key != NULL;
+	if (r->sealed) {
+		memcpy(r->key, o->key, sizeof(r->key));
+		memcpy(r->receipt.node_key, o->node_key, KEY_BYTES);
+		seal_nonces_init(&r->nonces);
+	}
 	r->transcript = hash_new();
 	r->receipt.endpoint = (uint8_t)o->endpoint;
 	r->receipt.stack = o->stack;
 	memcpy(r->receipt.rid, o->rid, RID_BYTES);
-	memcpy(r->receipt.node_key, o->node_key, KEY_BYTES);
 	memcpy(r->receipt.plain_hash, o->plain_hash, KEY_BYTES);
 	hash(r->receipt.model_hash, o->model);
 	r->model = mem_strndup(o->model.p, o->model.n);
@@ -123,46 +128,71 @@ static void add_b64(struct buf *out, const char *name, struct slice bytes)
 	buf_str(out, "\"");
 }
 
-static void add_ending(struct response *r, const struct ending *end, struct buf *out)
+/* What every object has: its hash, and the signature over that. */
+static void add_signed(struct response *r, struct buf *out)
 {
-	json_t *usage = usage_json(&end->used);
-
-	make_receipt(r, end);
-	buf_str(out, ",\"usage\":");
-	json_append(out, usage, 17);
-	buf_fmt(out, ",\"receipt\":\"%.*s\",\"receipt_signature\":\"%.*s\"", (int)sizeof(r->text.receipt),
-		r->text.receipt, (int)sizeof(r->text.signature), r->text.signature);
-	json_decref(usage);
-}
-
-enum err response_seal(struct response *r, const json_t *plain, const struct ending *end, struct buf *out)
-{
-	uint8_t nonce[SEAL_NONCE], h[HASH_BYTES];
-	struct buf cipher = { 0 };
 	char signature[SIGN_B64];
-	enum err e = r->ended ? ERR_LIMIT : seal_nonces_next(&r->nonces, end != NULL, nonce);
+	uint8_t h[HASH_BYTES];
 
-	if (e != ERR_OK)
-		return e;
-	buf_reset(&r->plain);
-	json_append(&r->plain, plain, r->receipt.endpoint == EP_EMBEDDINGS ? 9 : 17);
-	seal_pad(&r->plain);
 	hash(h, buf_slice(&r->plain));
 	hash_add(r->transcript, slice_of(h, sizeof(h)));
 	r->receipt.chunks++;
 	sign_hash(r->sign, h, signature);
+	buf_str(out, ",");
+	add_b64(out, "response_hash", slice_of(h, sizeof(h)));
+	buf_fmt(out, ",\"signature\":\"%.*s\"", SIGN_B64, signature);
+}
+
+static void add_receipt(struct response *r, const struct ending *end, struct buf *out)
+{
+	make_receipt(r, end);
+	buf_fmt(out, ",\"receipt\":\"%.*s\",\"receipt_signature\":\"%.*s\"", (int)sizeof(r->text.receipt),
+		r->text.receipt, (int)sizeof(r->text.signature), r->text.signature);
+}
+
+static void add_usage(const struct ending *end, struct buf *out)
+{
+	json_t *usage = usage_json(&end->used);
+
+	buf_str(out, ",\"usage\":");
+	json_append(out, usage, 17);
+	json_decref(usage);
+}
+
+static enum err add_sealed(struct response *r, bool last, struct buf *out)
+{
+	struct buf cipher = { 0 };
+	uint8_t nonce[SEAL_NONCE];
+	enum err e = seal_nonces_next(&r->nonces, last, nonce);
+
+	if (e != ERR_OK)
+		return e;
+	seal_pad(&r->plain);
 	seal_encrypt(r->key, nonce, buf_slice(&r->plain), &cipher);
 	buf_str(out, "{");
 	add_b64(out, "ciphertext", buf_slice(&cipher));
 	buf_str(out, ",");
 	add_b64(out, "nonce", slice_of(nonce, sizeof(nonce)));
-	buf_str(out, ",");
-	add_b64(out, "response_hash", slice_of(h, sizeof(h)));
-	buf_fmt(out, ",\"signature\":\"%.*s\"", SIGN_B64, signature);
-	if (end)
-		add_ending(r, end, out);
-	buf_str(out, "}");
 	buf_free(&cipher);
+	return ERR_OK;
+}
+
+enum err response_put(struct response *r, const json_t *plain, const struct ending *end, struct buf *out)
+{
+	if (r->ended || r->receipt.chunks == UINT32_MAX)
+		return ERR_LIMIT;
+	buf_reset(&r->plain);
+	json_append(&r->plain, plain, r->receipt.endpoint == EP_EMBEDDINGS ? 9 : 17);
+	if (!r->sealed)
+		buf_add(out, r->plain.p, r->plain.n - 1); /* up to its closing brace; it has members */
+	else if (add_sealed(r, end != NULL, out) != ERR_OK)
+		return ERR_LIMIT;
+	add_signed(r, out);
+	if (end && r->sealed)
+		add_usage(end, out);
+	if (end)
+		add_receipt(r, end, out);
+	buf_str(out, "}");
 	return ERR_OK;
 }
 

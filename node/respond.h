@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The sealed side of one answer: every object is given the response's
- * unguessable id, padded, hashed, signed and encrypted under a nonce of its own;
- * the last one carries usage and receipt (PROTOCOL section 4.5-4.8).
+ * The signed side of one answer: every object is given the response's
+ * unguessable id, hashed and signed; the last one carries the receipt.  A sealed
+ * answer's objects are padded and encrypted, each under a nonce of its own, with
+ * usage beside the last one (PROTOCOL section 4.5-4.8); those of a plain one stay
+ * as they are, with hash and signature behind their members (section 7).
  */
 #ifndef SEALWAY_NODE_RESPOND_H
 #define SEALWAY_NODE_RESPOND_H
@@ -20,11 +22,11 @@ struct response_opts {
 	const struct sign_key *sign; /* outlives the response */
 	enum endpoint endpoint;
 	bool stream;
-	const uint8_t *rid;      /* RID_BYTES; this and the following are copied */
-	const uint8_t *key;      /* derived key of the request */
-	const uint8_t *node_key; /* public half */
-	const uint8_t *plain_hash;
-	struct slice model; /* clear model_name */
+	const uint8_t *rid;        /* RID_BYTES; this and the following are copied */
+	const uint8_t *key;        /* derived key of the request; NULL for a plain one */
+	const uint8_t *node_key;   /* public half; with key */
+	const uint8_t *plain_hash; /* of a plain request: H(body) */
+	struct slice model;        /* clear model_name */
 	uint64_t stack;
 	uint64_t unix_s; /* `created` */
 };
@@ -52,10 +54,11 @@ void response_free(struct response *r);
  * what it holds. */
 json_t *response_object(const struct response *r);
 
-/* Appends the sealed form of plain as JSON; end is NULL but for the last object.
- * ERR_LIMIT when the nonces are used up or the last one is out already. */
-enum err response_seal(struct response *r, const json_t *plain, const struct ending *end,
-		       struct buf *out) MUST_USE;
+/* Appends plain as it travels, sealed or signed, as JSON; end is NULL but for the
+ * last object.  ERR_LIMIT when nonces or numbers are used up, or the last one is
+ * out already. */
+enum err response_put(struct response *r, const json_t *plain, const struct ending *end,
+		      struct buf *out) MUST_USE;
 
 /* Ends a response whose last object was not sent, so that it has a receipt. */
 void response_close(struct response *r, const struct ending *end);
@@ -63,7 +66,7 @@ void response_close(struct response *r, const struct ending *end);
 /* The receipt; the response has ended. */
 const struct receipt_text *response_receipt(const struct response *r);
 
-/* Objects sealed so far. */
+/* Objects put so far. */
 uint32_t response_chunks(const struct response *r);
 
 #endif

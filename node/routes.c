@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * POST the four confidential paths, POST /v1/stop-streamer, GET
+ * POST the four confidential paths and the four plain ones, POST /v1/stop-streamer, GET
  * /v1/receipts/{request id}, GET /health.  All but the last need a valid
  * X-Sealway-Auth, and one message says no to everything that is wrong with it.
  */
@@ -15,7 +15,7 @@
 
 #define RECEIPTS_PATH "/v1/receipts/"
 
-enum route { ROUTE_NONE, ROUTE_HEALTH, ROUTE_CONFIDENTIAL, ROUTE_STOP, ROUTE_RECEIPT };
+enum route { ROUTE_NONE, ROUTE_HEALTH, ROUTE_ANSWER, ROUTE_STOP, ROUTE_RECEIPT };
 
 static enum route route_of(struct slice path, enum endpoint *ep)
 {
@@ -23,7 +23,7 @@ static enum route route_of(struct slice path, enum endpoint *ep)
 
 	*ep = endpoint_of(path);
 	if (*ep != EP_NONE)
-		return endpoint_confidential(*ep) ? ROUTE_CONFIDENTIAL : ROUTE_NONE;
+		return ROUTE_ANSWER;
 	if (slice_is(path, "/health"))
 		return ROUTE_HEALTH;
 	if (slice_is(path, "/v1/stop-streamer"))

@@ -35,7 +35,8 @@ struct task {
 	struct engine_run *run;
 	struct response *response;
 	uint8_t rid[RID_BYTES];
-	enum endpoint endpoint;
+	enum endpoint called;   /* sealed or plain */
+	enum endpoint endpoint; /* the sealed kind of it: what is answered is the same */
 	bool stream, include_usage;
 	bool begun;   /* the 200 is out */
 	bool stopped; /* by stop-streamer */
@@ -87,9 +88,9 @@ static void task_over(struct task *t, enum outcome outcome, const struct ending 
 	response_close(t->response, end);
 	receipts_put(kept, t->rid, response_receipt(t->response), uv_now(t->ts->o.uv));
 	count_receipts(receipts_count(kept));
-	count_answer(t->endpoint, outcome, end->used.prompt, end->used.completion,
+	count_answer(t->called, outcome, end->used.prompt, end->used.completion,
 		     (uv_hrtime() - t->began_ns) / 1000);
-	log_info("answer_over", L_RID(t->rid), L_S("endpoint", endpoint_name(t->endpoint)),
+	log_info("answer_over", L_RID(t->rid), L_S("endpoint", endpoint_name(t->called)),
 		 L_S("outcome", names[outcome]), L_U("chunks", response_chunks(t->response)),
 		 L_U("prompt", end->used.prompt), L_U("completion", end->used.completion));
 	task_free(t);
@@ -106,14 +107,14 @@ static void begin(struct task *t)
 	hreq_begin(t->req, 200, h, 2, UINT64_MAX);
 }
 
-/* Seals one object and sends it as an event; end is NULL but for the last. */
+/* Sends one object as an event; end is NULL but for the last. */
 static enum err send_event(struct task *t, const json_t *object, const struct ending *end)
 {
 	struct buf event = { 0 };
 	enum err e;
 
 	buf_str(&event, "data: ");
-	e = response_seal(t->response, object, end, &event);
+	e = response_put(t->response, object, end, &event);
 	if (e == ERR_OK) {
 		buf_str(&event, "\n\n");
 		begin(t);
@@ -227,7 +228,7 @@ static enum err finish_whole(struct task *t, const struct ending *end)
 {
 	struct buf sealed = { 0 };
 	json_t *o = t->whole ? whole_object(t, &end->used) : NULL;
-	enum err e = o ? response_seal(t->response, o, end, &sealed) : ERR_NODE;
+	enum err e = o ? response_put(t->response, o, end, &sealed) : ERR_NODE;
 
 	json_decref(o);
 	if (e == ERR_OK) {
@@ -251,6 +252,8 @@ static void on_end(void *arg, enum err e, const char *finish, const struct usage
 		fail(t, e, &end.used);
 		return;
 	}
+	if (t->stream && !endpoint_confidential(t->called))
+		hreq_write(t->req, SLICE_STR("data: [DONE]\n\n"));
 	if (t->stream)
 		hreq_end(t->req);
 	t->req = NULL;
@@ -299,7 +302,7 @@ static struct response *new_response(const struct tasks *ts, const struct task_o
 {
 	struct response_opts ro = {
 		.sign = ts->o.sign,
-		.endpoint = o->endpoint,
+		.endpoint = (enum endpoint)endpoint_kind(o->endpoint),
 		.stream = o->stream,
 		.rid = o->rid,
 		.key = o->key,
@@ -317,14 +320,16 @@ void tasks_start(struct tasks *ts, struct hreq *r, const struct task_opts *o)
 {
 	struct task *t = mem_new(sizeof(*t));
 	struct engine_sink sink = { on_chunk, on_whole, on_end, t };
-	struct engine_job job = {
-		.endpoint = o->endpoint, .body = o->body, .stream = o->stream, .bounds = &o->bounds
-	};
+	struct engine_job job = { .endpoint = (enum endpoint)endpoint_kind(o->endpoint),
+				  .body = o->body,
+				  .stream = o->stream,
+				  .bounds = &o->bounds };
 
 	t->ts = ts;
 	t->req = r;
 	memcpy(t->rid, o->rid, RID_BYTES);
-	t->endpoint = o->endpoint;
+	t->called = o->endpoint;
+	t->endpoint = job.endpoint;
 	t->stream = o->stream;
 	t->include_usage = o->include_usage;
 	t->model = o->model;

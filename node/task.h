@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Answers under way: from the engine, through the seal, to the worker's
+ * Answers under way: from the engine, sealed or signed, to the worker's
  * connection.
  */
 #ifndef SEALWAY_NODE_TASK_H
@@ -25,12 +25,13 @@ struct tasks_opts {
 /* An opened and checked request. */
 struct task_opts {
 	uint8_t rid[RID_BYTES];
-	enum endpoint endpoint;
+	enum endpoint endpoint; /* as called: sealed or plain */
 	bool stream, include_usage;
 	struct model *model;
 	uint64_t stack;
-	const uint8_t *key, *node_key, *plain_hash; /* copied */
-	json_t *body;                               /* kept by the engine */
+	const uint8_t *key, *node_key; /* copied; NULL for a plain request */
+	const uint8_t *plain_hash;     /* copied */
+	json_t *body;                  /* kept by the engine */
 	struct bounds bounds;
 };
 

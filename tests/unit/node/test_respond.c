@@ -48,7 +48,7 @@ static struct opened open_one(struct response *r, const char *json, const struct
 	head = response_object(r);
 	json_object_update_missing(o, head);
 	json_decref(head);
-	assert_int_equal(response_seal(r, o, end, &out), ERR_OK);
+	assert_int_equal(response_put(r, o, end, &out), ERR_OK);
 	json_decref(o);
 	assert_int_equal(json_object_of(buf_slice(&out), &x.wire), ERR_OK);
 	assert_int_equal(b64_decode_exact(text(x.wire, "nonce"), x.nonce, 12), ERR_OK);
@@ -126,8 +126,8 @@ static void test_nothing_after_the_end(void **state)
 
 	(void)state;
 	assert_int_equal(x.nonce[11], 1);
-	assert_int_equal(response_seal(r, x.plain, NULL, &out), ERR_LIMIT);
-	assert_int_equal(response_seal(r, x.plain, &end, &out), ERR_LIMIT);
+	assert_int_equal(response_put(r, x.plain, NULL, &out), ERR_LIMIT);
+	assert_int_equal(response_put(r, x.plain, &end, &out), ERR_LIMIT);
 	assert_int_equal(out.n, 0);
 	close_one(&x);
 	response_free(r);
@@ -188,9 +188,49 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* Without a key the object stays as it is; hash, signature and receipt follow its members. */
+static void test_plain(void **state)
+{
+	static const uint8_t zero[32];
+	struct ending end = { .outcome = 0, .used = { .prompt = 3, .completion = 2 }, .unix_s = 1760000001 };
+	struct response_opts o = { .sign = sign,
+				   .endpoint = EP_COMPLETIONS,
+				   .rid = rid,
+				   .plain_hash = plain_hash,
+				   .model = S("demo"),
+				   .stack = 42,
+				   .unix_s = 1760000000 };
+	struct response *r = response_new(&o);
+	json_t *object = json_of("{\"a\":\"}\",\"b\":[1]}"), *sent;
+	struct buf out = { 0 };
+	uint8_t h[32], said[32], raw[RECEIPT_BYTES];
+	struct receipt receipt;
+
+	(void)state;
+	assert_int_equal(response_put(r, object, &end, &out), ERR_OK);
+	assert_memory_equal(out.p, "{\"a\":\"}\",\"b\":[1],\"response_hash\":\"", 34);
+	assert_int_equal(json_object_of(buf_slice(&out), &sent), ERR_OK);
+	hash(h, S("{\"a\":\"}\",\"b\":[1]}"));
+	assert_int_equal(b64_decode_exact(text(sent, "response_hash"), said, 32), ERR_OK);
+	assert_memory_equal(h, said, 32);
+	assert_int_equal(sign_verify(text(sent, "signature"), h, sign_key_public(sign)), ERR_OK);
+	assert_int_equal(b64_decode_exact(text(sent, "receipt"), raw, sizeof(raw)), ERR_OK);
+	assert_int_equal(receipt_decode(slice_of(raw, sizeof(raw)), &receipt), ERR_OK);
+	assert_memory_equal(receipt.node_key, zero, 32);
+	assert_memory_equal(receipt.plain_hash, plain_hash, 32);
+	hash(said, slice_of(h, 32));
+	assert_memory_equal(receipt.transcript, said, 32);
+	assert_null(json_object_get(sent, "usage")); /* its own member or none: nothing is put beside it */
+	assert_int_equal(response_put(r, object, NULL, &out), ERR_LIMIT);
+	json_decref(sent);
+	json_decref(object);
+	buf_free(&out);
+	response_free(r);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_stream),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_stream), cmocka_unit_test(test_plain),
 					    cmocka_unit_test(test_nothing_after_the_end),
 					    cmocka_unit_test(test_close_without_end),
 					    cmocka_unit_test(test_nothing_repeats) };
