@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/admin.h"
+#include "broker/probe.h"
 #include "common/log.h"
 #include "common/sign.h"
 
@@ -143,6 +144,7 @@ static void admit_original(struct admin_call *c, const json_t *args)
 	broker_keep(b, ops[1]);
 	broker_keep(b, ops[0]);
 	set_models(b, n, models);
+	probe_here(b, n);
 	admin_commit(c, node_op(n), admitted_json(n));
 }
 
@@ -163,6 +165,7 @@ static void readdress(struct admin_call *c, const json_t *args)
 	}
 	node_set_text(&n->url, slice_of(url, bare));
 	n->row.seen = broker_now();
+	probe_here(b, n);
 	admin_commit(c, node_op(n), admitted_json(n));
 }
 
@@ -176,7 +179,9 @@ void admin_node_admit(struct admin_call *c, const json_t *args)
 		admit_original(c, args);
 	} else {
 		n = add(c, args, false, slice_of(NULL, 0));
-		if (n)
-			admin_commit(c, node_op(n), admitted_json(n));
+		if (!n)
+			return;
+		probe_here(admin_broker(c), n); /* one that was removed may be back */
+		admin_commit(c, node_op(n), admitted_json(n));
 	}
 }

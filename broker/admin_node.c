@@ -4,6 +4,7 @@
  * model.list {}.
  */
 #include "broker/admin.h"
+#include "broker/probe.h"
 #include "common/b64.h"
 #include "common/log.h"
 #include "common/sign.h"
@@ -16,7 +17,7 @@ static const char *state_name(const struct broker *b, const struct node *n)
 		return "draining";
 	if (!n->url[0])
 		return "admitted";
-	if (broker_ms(b) < n->open_until)
+	if (n->open_until)
 		return "failing";
 	return node_ready(n, broker_now(), broker_ms(b)) ? "ready" : "silent";
 }
@@ -38,16 +39,26 @@ static json_t *models_json(const struct node *n)
 	return list;
 }
 
+/* What is known of a node's health; last_probe 0: it was never asked. */
+static json_t *health_json(const struct broker *b, const struct node *n)
+{
+	static const char *const names[] = { "closed", "open", "half_open" };
+
+	return json_pack("{s:s, s:I, s:I, s:b, s:f}", "breaker", names[node_breaker(n, broker_ms(b))],
+			 "failures", (json_int_t)n->failures, "last_probe", (json_int_t)n->probe.at,
+			 "reached", n->probe.reached, "latency_ms", (double)n->probe.latency_us / 1000);
+}
+
 static json_t *node_json(const struct broker *b, const struct node *n)
 {
 	char account[67];
 
 	sign_address(n->row.sign_key, account);
-	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:o}", "node", (json_int_t)n->row.id,
-			 "account", account, "address", n->url, "state", state_name(b, n), "country",
-			 n->country, "version", n->version, "original", n->row.original, "seen",
-			 (json_int_t)n->row.seen, "faults", (json_int_t)n->row.faults, "models",
-			 models_json(n));
+	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:o, s:o}", "node",
+			 (json_int_t)n->row.id, "account", account, "address", n->url, "state",
+			 state_name(b, n), "country", n->country, "version", n->version, "original",
+			 n->row.original, "seen", (json_int_t)n->row.seen, "faults",
+			 (json_int_t)n->row.faults, "health", health_json(b, n), "models", models_json(n));
 }
 
 void admin_node_list(struct admin_call *c, const json_t *args)
@@ -107,6 +118,10 @@ static void set_state(struct admin_call *c, struct node *n, enum node_state stat
 	struct broker *b = admin_broker(c);
 
 	n->row.state = state;
+	if (state == NODE_REMOVED)
+		probe_forget(b, n);
+	else
+		probe_here(b, n);
 	log_info("node_state", L_U("node", n->row.id), L_S("state", state_name(b, n)));
 	admin_commit(c, node_op(n),
 		     json_pack("{s:I, s:s}", "node", (json_int_t)n->row.id, "state", state_name(b, n)));

@@ -12,6 +12,7 @@
 
 #include "broker/admin.h"
 #include "broker/peers.h"
+#include "broker/probe.h"
 #include "broker/purge.h"
 #include "broker/queue.h"
 #include "broker/router.h"
@@ -132,6 +133,7 @@ enum err broker_open(struct broker *b, uv_loop_t *uv)
 		return e;
 	task_recover(b);
 	peers_start(b);
+	probe_start(b);
 	purge_start(b);
 	return ERR_OK;
 }

@@ -7,6 +7,7 @@
 #include "broker/choose.h"
 
 #include "broker/metrics.h"
+#include "broker/probe.h"
 #include "common/log.h"
 
 #define VISIT_MAX 256 /* of the index, to find PICK_LOOK_MAX that are ready: 256 x ~50 ns */
@@ -74,13 +75,17 @@ enum err choose_stack(struct broker *b, struct choice *c)
 {
 	uint64_t node = c->sub->node->row.id;
 	uint64_t buy = c->units > b->conf.stack_units ? c->units : b->conf.stack_units;
+	struct breaker br = probe_breaker(b);
 	enum err e;
 
 	c->stack = ledger_room(b->ledger, c->user, node, c->model->id, c->units);
-	if (c->stack)
+	if (c->stack) {
+		node_try(c->sub->node, &br, broker_ms(b));
 		return ERR_OK;
+	}
 	e = ledger_buy(b->ledger, c->user, node, c->model->id, buy, c->price, c->now, &c->stack, &c->buy);
 	if (e == ERR_OK) {
+		node_try(c->sub->node, &br, broker_ms(b));
 		stat_inc(&metrics.purchases, 1);
 		log_info("stack_bought", L_U("user", c->user->id), L_U("stack", c->stack->id),
 			 L_U("node", node), L_U("units", buy), L_U("micro_usd", c->stack->paid));

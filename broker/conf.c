@@ -10,6 +10,7 @@
 #include "broker/url.h"
 #include "common/log.h"
 #include "proto/limits.h"
+#include "proto/probe.h"
 
 #define O(member) offsetof(struct broker_conf, member)
 #define STR(member, def, help)                                                                               \
@@ -64,7 +65,12 @@ static const struct conf_opt opts[] = {
 	    "Units that one user may reserve per minute (what is not billed comes back); 0 for no limit."),
 	NUM(breaker_failures, "5", 1, UINT32_MAX, "",
 	    "Failures in a row after which a node gets nothing new for breaker_open_ms."),
-	NUM(breaker_open_ms, "10000", 1, 3600000, "ms", "How long that lasts; then it is tried again."),
+	NUM(breaker_open_ms, "10000", 1, 3600000, "ms",
+	    "How long that lasts; then one probe, or one request, decides whether it serves again."),
+	NUM(probe_ms, "10000", 0, 3600000, "ms",
+	    "Interval at which workers ask each node for its /health, give or take a quarter; 0 for never."),
+	NUM(probe_timeout_ms, "5000", 1, PROBE_MS_MAX, "ms", "How long a node may take to answer that."),
+	NUM(probe_inflight, "64", 1, 65536, "", "How many nodes are asked at a time."),
 	NUM(claim_ms, "45000", 0, 3600000, "ms",
 	    "After a restart: time that workers get to claim what was in flight."),
 	NUM(remember_days, "30", 1, 3650, "",

@@ -21,7 +21,8 @@ struct broker_conf {
 	char *node_networks;
 	uint64_t heartbeat_ms, queue_max, body_budget;
 	uint64_t user_rate, user_concurrent, user_units_per_minute;
-	uint64_t breaker_failures, breaker_open_ms, claim_ms, work_ms, remember_days;
+	uint64_t breaker_failures, breaker_open_ms, probe_ms, probe_timeout_ms, probe_inflight;
+	uint64_t claim_ms, work_ms, remember_days;
 };
 
 extern const struct conf_spec broker_conf_spec;

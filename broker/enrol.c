@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "broker/probe.h"
 #include "common/hash.h"
 #include "common/jscan.h"
 #include "common/log.h"
@@ -185,7 +186,7 @@ enum err enrol_apply(struct broker *b, const struct registration_msg *m, const s
 	n->row.counter = r->counter;
 	n->row.validity_s = r->validity_s;
 	n->row.seen = now;
-	node_note(n, true, NULL, 0);
+	probe_here(b, n);           /* that it speaks does not say that it can be reached */
 	broker_keep(b, node_op(n)); /* the row that the others refer to */
 	set_key(b, n, r, now);
 	set_models(b, n, r);

@@ -15,6 +15,13 @@
 		.name = "sealway_broker_" n, .labels = "", .help = h, .kind = STAT_GAUGE                     \
 	}
 
+#define PROBE(result)                                                                                        \
+	{                                                                                                    \
+		.name = "sealway_broker_probes_total", .labels = "result=\"" result "\"",                    \
+		.help = "Health checks of nodes, by what came of them; lost ones say nothing of the node.",  \
+		.kind = STAT_COUNTER                                                                         \
+	}
+
 struct metrics metrics = {
 	.jobs = COUNTER("jobs", "Requests admitted."),
 	.dispatched = COUNTER("dispatched", "Requests given to a worker, again included."),
@@ -29,6 +36,15 @@ struct metrics metrics = {
 	.units_billed = COUNTER("units_billed", "Units billed."),
 	.node_faults = COUNTER("node_faults", "Settlements flagged against a node."),
 	.stacks_locked = COUNTER("stacks_locked", "Stacks that their node answered 423 for."),
+	.breakers_opened = COUNTER("breakers_opened", "Nodes taken out of the rotation by failures."),
+	.probes_ok = PROBE("ok"),
+	.probes_failed = PROBE("failed"),
+	.probes_lost = PROBE("lost"),
+	.nodes_failing = GAUGE("nodes_failing", "Nodes whose breaker is not closed."),
+	.probes_inflight = GAUGE("probes_inflight", "Probes under way."),
+	.probe = { .name = "sealway_broker_probe_seconds",
+		   .labels = "",
+		   .help = "Time that nodes take to answer a probe." },
 	.inflight = GAUGE("inflight", "Requests between admission and settlement."),
 	.queued = GAUGE("queued", "Requests that wait for a worker."),
 	.gateways = GAUGE("gateways", "Gateway threads connected."),
@@ -54,12 +70,16 @@ static const char *const error_labels[ERR_COUNT] = { ERRORS(X) };
 
 void metrics_register(void)
 {
-	struct stat_value *all[] = { &metrics.jobs,          &metrics.dispatched,   &metrics.returned,
-				     &metrics.orphaned,      &metrics.locks,        &metrics.purchases,
-				     &metrics.registrations, &metrics.dropped,      &metrics.unsent,
-				     &metrics.units_billed,  &metrics.node_faults,  &metrics.inflight,
-				     &metrics.queued,        &metrics.gateways,     &metrics.workers,
-				     &metrics.backlog,       &metrics.stacks_locked };
+	struct stat_value *all[] = {
+		&metrics.jobs,          &metrics.dispatched,     &metrics.returned,
+		&metrics.orphaned,      &metrics.locks,          &metrics.purchases,
+		&metrics.registrations, &metrics.dropped,        &metrics.unsent,
+		&metrics.units_billed,  &metrics.node_faults,    &metrics.inflight,
+		&metrics.queued,        &metrics.gateways,       &metrics.workers,
+		&metrics.backlog,       &metrics.stacks_locked,  &metrics.breakers_opened,
+		&metrics.probes_ok,     &metrics.probes_failed,  &metrics.probes_lost,
+		&metrics.nodes_failing, &metrics.probes_inflight
+	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		stat_add(all[i]);
@@ -79,6 +99,7 @@ void metrics_register(void)
 			stat_add(&refused[i]);
 	}
 	stat_hist_add(&metrics.commit);
+	stat_hist_add(&metrics.probe);
 }
 
 void metrics_refused(enum err e)

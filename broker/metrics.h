@@ -11,9 +11,12 @@
 struct metrics {
 	struct stat_value jobs, dispatched, returned, orphaned, locks, purchases, registrations, dropped,
 		unsent;
-	struct stat_value units_billed, node_faults, stacks_locked;
-	struct stat_value inflight, queued, gateways, workers, backlog; /* gauges */
-	struct stat_hist commit;                                        /* reservation committed */
+	struct stat_value units_billed, node_faults, stacks_locked, breakers_opened, probes_ok, probes_failed,
+		probes_lost;
+	struct stat_value inflight, queued, gateways, workers, backlog, nodes_failing,
+		probes_inflight; /* gauges */
+	struct stat_hist commit; /* reservation committed */
+	struct stat_hist probe;  /* a node's answer to a probe */
 };
 
 extern struct metrics metrics;

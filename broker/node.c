@@ -141,26 +141,51 @@ bool node_key_accepted(const struct node_key *k, int64_t now)
 	return !k->dropped && (!k->superseded || now < k->superseded + KEY_GRACE_S);
 }
 
+enum breaker_state node_breaker(const struct node *n, uint64_t now_ms)
+{
+	if (!n->open_until)
+		return BREAKER_CLOSED;
+	return now_ms < n->open_until ? BREAKER_OPEN : BREAKER_HALF_OPEN;
+}
+
 bool node_ready(const struct node *n, int64_t now, uint64_t now_ms)
 {
-	if (n->row.state != NODE_ACTIVE || now_ms < n->open_until || !n->url[0])
+	if (n->row.state != NODE_ACTIVE || !n->url[0])
+		return false;
+	if (n->open_until && (now_ms < n->open_until || now_ms < n->trial_from))
 		return false;
 	if (n->row.validity_s && now > n->row.seen + (int64_t)n->row.validity_s)
 		return false;
 	return node_current_key(n, now) != NULL;
 }
 
-/* Open after so many failures in a row; half-open once the pause is over: one
- * more failure opens it again, one success closes it. */
+/* Failures of what was under way when it opened change nothing: they would keep it
+ * open for ever. */
 void node_note(struct node *n, bool ok, const struct breaker *br, uint64_t now_ms)
 {
 	if (ok) {
 		n->failures = 0;
-		n->open_until = 0;
+		n->open_until = n->trial_from = 0;
 		return;
 	}
 	if (n->failures < br->failures)
 		n->failures++;
-	if (n->failures >= br->failures)
-		n->open_until = now_ms + br->open_ms;
+	if (n->failures < br->failures || node_breaker(n, now_ms) == BREAKER_OPEN)
+		return;
+	n->open_until = now_ms + br->open_ms;
+	n->trial_from = br->probed ? UINT64_MAX : 0;
+}
+
+void node_half_open(struct node *n, const struct breaker *br, uint64_t now_ms)
+{
+	if (node_breaker(n, now_ms) != BREAKER_OPEN)
+		return;
+	n->open_until = now_ms;
+	n->trial_from = br->probed ? UINT64_MAX : 0;
+}
+
+void node_try(struct node *n, const struct breaker *br, uint64_t now_ms)
+{
+	if (n->open_until)
+		n->trial_from = now_ms + br->open_ms;
 }

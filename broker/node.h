@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/alarm.h"
 #include "broker/store.h"
 #include "common/err.h"
 #include "common/mem.h"
@@ -17,11 +18,15 @@
 
 #define NODE_KEYS 16           /* remembered per node, newest last */
 #define KEY_GRACE_S (600 + 30) /* PROTOCOL 4.5: longest lock and the dispatch deadline */
-/* When the breaker of a node opens, and for how long nothing new goes there then. */
+/* When the breaker of a node opens, and for how long nothing new goes there then.
+ * After that it is half-open: one trial decides. */
 struct breaker {
 	uint64_t failures; /* in a row */
 	uint64_t open_ms;
+	bool probed; /* the trial is a probe's; else the next request's */
 };
+
+enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };
 
 struct registry;
 
@@ -58,6 +63,19 @@ struct node_key {
 	char signature[133]; /* base64 and NUL, "" without statement */
 };
 
+/* What the probes of a node have brought (probe.c's). */
+struct node_probe {
+	struct alarm alarm;     /* the next one, or the deadline of the one under way */
+	uint8_t rid[RID_BYTES]; /* of the one under way */
+	uint64_t worker;        /* instance that was asked; 0 = none is under way */
+	uint64_t avoid;         /* instance that brought nothing good last time */
+	uint64_t asked_ms;      /* loop; 0 = never */
+	int64_t at;             /* Unix seconds of the last outcome; 0 = none */
+	bool reached;           /* what it was */
+	uint32_t latency_us;
+	unsigned failed; /* in a row */
+};
+
 struct node {
 	struct row_node row;
 	char *url, *country, *version;
@@ -67,9 +85,11 @@ struct node {
 	struct buf evidence;
 	uint8_t evidence_hash[KEY_BYTES];
 	int64_t evidence_at;
-	unsigned failures;   /* in a row */
-	uint64_t open_until; /* breaker, loop ms */
-	bool registering;    /* a registration of it is being checked or committed */
+	unsigned failures;   /* in a row, of requests and probes */
+	uint64_t open_until; /* breaker, loop ms; 0 = closed */
+	uint64_t trial_from; /* half-open: no request before this, loop ms; UINT64_MAX = none at all */
+	struct node_probe probe;
+	bool registering; /* a registration of it is being checked or committed */
 };
 
 struct registry *registry_new(void);
@@ -100,14 +120,26 @@ const struct node_key *node_find_key(const struct node *n, const uint8_t key[KEY
 /* Whether requests under a lock given for k are still sent. */
 bool node_key_accepted(const struct node_key *k, int64_t now);
 
+/* Its breaker. */
+enum breaker_state node_breaker(const struct node *n, uint64_t now_ms);
+
 /* Whether new work may be chosen for it: active, heard of within its validity,
- * with a current key, breaker closed. */
+ * with a current key, breaker closed, or half-open with its one trial to give
+ * (node_try). */
 bool node_ready(const struct node *n, int64_t now, uint64_t now_ms);
 
 /* --- changing --- */
 
-/* Notes how an exchange with the node went; opens and closes the breaker. */
+/* Notes how an exchange with the node went; opens and closes the breaker (br may be
+ * NULL when ok). */
 void node_note(struct node *n, bool ok, const struct breaker *br, uint64_t now_ms);
+
+/* An open breaker half-opens now. */
+void node_half_open(struct node *n, const struct breaker *br, uint64_t now_ms);
+
+/* New work was chosen for it: of a half-open breaker that was the trial; if nothing
+ * comes of it there is another after open_ms. */
+void node_try(struct node *n, const struct breaker *br, uint64_t now_ms);
 
 /* The model of that name, made (with an op) when there is none; *op NULL else. */
 struct model *registry_model_add(struct registry *r, struct slice name, struct store_op **op);

@@ -31,8 +31,9 @@ struct party {
 	uint32_t capacity, load;
 	bool draining;
 	uint64_t heard_ms;
-	struct map *topics; /* worker: instances of gateways that it hears */
-	struct task *tasks; /* worker: in hand, by next_of_worker */
+	uint64_t probe_turn; /* worker: when it was asked to probe last (broker's probe_turns) */
+	struct map *topics;  /* worker: instances of gateways that it hears */
+	struct task *tasks;  /* worker: in hand, by next_of_worker */
 	uint32_t n_tasks;
 	struct party *next, **prev; /* all of one role */
 };

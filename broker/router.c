@@ -13,6 +13,7 @@
 #include "broker/lock.h"
 #include "broker/metrics.h"
 #include "broker/models.h"
+#include "broker/probe.h"
 #include "broker/register.h"
 #include "common/keys.h"
 #include "common/log.h"
@@ -37,6 +38,7 @@ static const struct verb verbs[] = {
 	{ MSG_RETURN, ROLE_WORKER, false, task_returned, NULL },
 	{ MSG_INFLIGHT, ROLE_WORKER, false, task_inflight, NULL },
 	{ MSG_SETTLE, ROLE_WORKER, false, task_settle, NULL },
+	{ MSG_PROBED, ROLE_WORKER, false, probe_done, NULL },
 	{ MSG_LOCK, ROLE_GATEWAY, false, lock_ask, NULL },
 	{ MSG_REGISTER, ROLE_GATEWAY, false, register_node, NULL },
 	{ MSG_QUERY, ROLE_GATEWAY, false, models_query, NULL },

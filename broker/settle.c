@@ -12,6 +12,7 @@
 #include "broker/judge.h"
 #include "broker/lock.h"
 #include "broker/metrics.h"
+#include "broker/probe.h"
 #include "broker/router.h"
 #include "broker/task.h"
 #include "common/hash.h"
@@ -109,12 +110,11 @@ static void lock_stack(struct broker *b, const struct task *t)
 
 static void note_node(struct broker *b, struct task *t, const struct settle *m)
 {
-	struct breaker br = { b->conf.breaker_failures, b->conf.breaker_open_ms };
 	bool reached = m->error != ERR_UNAVAILABLE && m->error != ERR_TIMEOUT && m->error != ERR_NODE &&
 		       m->outcome != SETTLE_LOST;
 
 	if (m->outcome != SETTLE_STOPPED || m->error == ERR_OK)
-		node_note(t->node, reached, &br, broker_ms(b));
+		probe_note(b, t->node, reached);
 	if (m->outcome == SETTLE_FAILED && m->error == ERR_LOCKED)
 		lock_stack(b, t);
 	if (m->key_unknown) {

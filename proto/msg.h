@@ -43,7 +43,9 @@
 	X(MSG_ADMIN_REPLY, 27, "admin_reply") /* broker -> operator (admin.h) */                             \
 	X(MSG_RECEIPT_WANTED, 28,                                                                            \
 	  "receipt_wanted")               /* broker -> worker: fetch a receipt at the node (work.h) */       \
-	X(MSG_ANSWERING, 29, "answering") /* worker -> broker: the node said 200 (work.h) */
+	X(MSG_ANSWERING, 29, "answering") /* worker -> broker: the node said 200 (work.h) */                 \
+	X(MSG_PROBE, 30, "probe")         /* broker -> worker: is the node there? (probe.h) */               \
+	X(MSG_PROBED, 31, "probed")       /* worker -> broker (probe.h) */
 
 enum msg_type {
 #define X(name, number, text) name = number,

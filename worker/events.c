@@ -95,6 +95,21 @@ static void on_receipt_wanted(void *arg, unsigned number, const struct receipt_w
 		wanted_get(w->wanted, number, m);
 }
 
+static void on_probe(void *arg, unsigned number, const struct probe *m)
+{
+	probes_ask(((struct worker *)arg)->probes, number, m);
+}
+
+void worker_send_probed(void *arg, unsigned to, const struct probed *m)
+{
+	struct buf b = { 0 };
+
+	probed_encode(m, &b);
+	if (worker_send(arg, to, buf_slice(&b)) != ERR_OK)
+		log_debug("probed.lost", L_U("node", m->node)); /* the broker asks again by itself */
+	buf_free(&b);
+}
+
 static void on_settled(void *arg, const struct settled *m)
 {
 	settle_done(((struct worker *)arg)->settles, m);
@@ -138,7 +153,6 @@ struct publish_events worker_publish_events(struct worker *w)
 
 struct link_events worker_link_events(struct worker *w)
 {
-	return (struct link_events){ on_work,           on_cancel,  on_peer,
-				     on_receipt_wanted, on_settled, on_welcome,
-				     on_inflight,       on_load,    w };
+	return (struct link_events){ on_work,    on_cancel,  on_peer,     on_receipt_wanted, on_probe,
+				     on_settled, on_welcome, on_inflight, on_load,           w };
 }

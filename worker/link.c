@@ -238,6 +238,17 @@ static enum err take_settled(struct link *l, struct slice bytes)
 	return e;
 }
 
+/* One of another epoch is a broker's that is gone: nobody waits for its answer. */
+static enum err take_probe(struct link *l, struct slice bytes)
+{
+	struct probe m;
+	enum err e = probe_decode(bytes, &m);
+
+	if (!e && m.epoch == l->epoch)
+		l->o.ev.probe(l->o.ev.arg, l->o.number, &m);
+	return e;
+}
+
 static enum err take_receipt_wanted(struct link *l, struct slice bytes)
 {
 	struct receipt_wanted m;
@@ -272,6 +283,8 @@ static enum err take(struct link *l, struct zmsg *parts, size_t n)
 		return take_settled(l, bytes);
 	case MSG_RECEIPT_WANTED:
 		return take_receipt_wanted(l, bytes);
+	case MSG_PROBE:
+		return take_probe(l, bytes);
 	default:
 		return ERR_FORMAT;
 	}

@@ -10,6 +10,7 @@
 #include "proto/hello.h"
 #include "proto/job.h"
 #include "proto/peer.h"
+#include "proto/probe.h"
 #include "proto/settle.h"
 #include "proto/work.h"
 
@@ -24,6 +25,7 @@ struct link_events {
 	void (*cancel)(void *arg, const struct cancel *m);
 	void (*peer)(void *arg, unsigned number, const struct peer *m);
 	void (*receipt_wanted)(void *arg, unsigned number, const struct receipt_wanted *m);
+	void (*probe)(void *arg, unsigned number, const struct probe *m);
 	void (*settled)(void *arg, const struct settled *m);
 	/* After a WELCOME: announce what is in flight and unsettled. */
 	void (*welcome)(void *arg, unsigned number);

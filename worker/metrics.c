@@ -31,6 +31,8 @@ struct metrics metrics = {
 	S(units, STAT_COUNTER, "units_total", "Units by the receipts seen."),
 	S(stops, STAT_COUNTER, "stops_total", "Calls that stop a node's stream."),
 	S(fetches, STAT_COUNTER, "receipt_fetches_total", "Receipts asked for at nodes."),
+	S(probes, STAT_COUNTER, "probes_total", "Health checks of nodes."),
+	S(probes_failed, STAT_COUNTER, "probes_failed_total", "Health checks that a node did not answer with 200."),
 	.first_byte = { .name = "sealway_worker_first_byte_seconds",
 			.labels = "",
 			.help = "From posting to the node's status line." },
@@ -39,10 +41,11 @@ struct metrics metrics = {
 
 void metrics_init(void)
 {
-	struct stat_value *const all[] = { &metrics.tasks,        &metrics.paused,   &metrics.queue_bytes,
-					   &metrics.answer_bytes, &metrics.settling, &metrics.brokers,
-					   &metrics.returned,     &metrics.objects,  &metrics.bytes,
-					   &metrics.units,        &metrics.stops,    &metrics.fetches };
+	struct stat_value *const all[] = { &metrics.tasks,        &metrics.paused,       &metrics.queue_bytes,
+					   &metrics.answer_bytes, &metrics.settling,     &metrics.brokers,
+					   &metrics.returned,     &metrics.objects,      &metrics.bytes,
+					   &metrics.units,        &metrics.stops,        &metrics.fetches,
+					   &metrics.probes,       &metrics.probes_failed };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		stat_add(all[i]);

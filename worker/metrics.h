@@ -11,7 +11,7 @@
 struct metrics {
 	struct stat_value tasks, paused, queue_bytes, answer_bytes, settling, brokers;
 	struct stat_value requests[SETTLE_OUTCOME_MAX]; /* by outcome */
-	struct stat_value returned, objects, bytes, units, stops, fetches;
+	struct stat_value returned, objects, bytes, units, stops, fetches, probes, probes_failed;
 	struct stat_hist first_byte, whole;
 };
 

@@ -173,6 +173,7 @@ static void make_parts(struct worker *w)
 	to.settles = w->settles = settle_book_new(uv, worker_send_settle, w);
 	w->tasks = tasks_new(&to);
 	w->wanted = wanted_new(w->receipts, w->settles, w->conf.capacity);
+	w->probes = probes_new(w->upstream, worker_send_probed, w);
 }
 
 static enum err write_ready(struct worker *w)
@@ -228,6 +229,7 @@ void worker_stop(struct worker *w)
 	admin_http_close(w->admin);
 	for (unsigned i = 0; i < w->n_links; i++)
 		link_close(w->links[i]);
+	probes_free(w->probes);
 	wanted_free(w->wanted);
 	tasks_free(w->tasks);
 	settle_book_free(w->settles);

@@ -11,6 +11,7 @@
 #include "common/loop.h"
 #include "common/net/networks.h"
 #include "worker/link.h"
+#include "worker/probes.h"
 #include "worker/task.h"
 #include "worker/wanted.h"
 
@@ -29,6 +30,7 @@ struct worker {
 	struct settle_book *settles;
 	struct tasks *tasks;
 	struct wanted *wanted;
+	struct probes *probes;
 	struct link *links[LINKS_MAX];
 	unsigned n_links;
 	struct admin_http *admin;
@@ -51,6 +53,9 @@ struct link_events worker_link_events(struct worker *w);
 /* For the book and the tasks: one message to broker number `to`. */
 void worker_send_settle(void *arg, unsigned to, struct slice bytes);
 enum err worker_send(void *arg, unsigned to, struct slice bytes);
+
+/* For the probes: the outcome of one to broker number `to`. */
+void worker_send_probed(void *arg, unsigned to, const struct probed *m);
 
 /* For /ready: a broker answers. */
 bool worker_ready(void *arg);

@@ -29,7 +29,9 @@ def node(system):
     system[1].receipts.clear()
     system[1].stops.clear()
     settled(system)
-    assert system[1].register() == 200  # closes the breaker that the lies of the test before may have opened
+    assert system[1].register() == 200  # the breaker that the lies of the test before may have opened half-opens
+    wait_for("the node to be found healthy", lambda: all(n["health"]["breaker"] == "closed"
+                                                         for n in admin(system[0], "node.list")["nodes"]))
     return system[1]
 
 

@@ -184,10 +184,11 @@ static void broker_up(struct rig *r, const char *extra)
 			       "--claim-ms",
 			       "200",
 			       "--lock-max-units=50000",
+			       "--probe-ms=0",
 			       NULL,
 			       NULL,
 			       NULL };
-	int argc = 16;
+	int argc = 17;
 
 	snprintf(curve, sizeof(curve), "--curve-key=%s/broker.key", r->dir);
 	snprintf(peers, sizeof(peers), "--peers=%s/peers", r->dir);

@@ -144,7 +144,7 @@ static void readiness(void **state)
 
 static void the_breaker(void **state)
 {
-	const struct breaker br = { 5, 10000 };
+	const struct breaker br = { 5, 10000, false };
 	struct registry *r = registry_new();
 	struct node *n = add(r, 1);
 
@@ -156,13 +156,50 @@ static void the_breaker(void **state)
 	node_note(n, false, &br, 100);
 	assert_false(node_ready(n, 1000, 100));
 	assert_false(node_ready(n, 1000, 100 + br.open_ms - 1));
-	assert_true(node_ready(n, 1000, 100 + br.open_ms)); /* half open */
-	node_note(n, false, &br, 20000);                    /* one more opens it again */
-	assert_false(node_ready(n, 1000, 20000));
+	assert_int_equal(node_breaker(n, 100 + br.open_ms - 1), BREAKER_OPEN);
+	node_note(n, false, &br, 5000); /* was under way when it opened: keeps nothing open for longer */
+	assert_int_equal(node_breaker(n, 100 + br.open_ms), BREAKER_HALF_OPEN);
+	assert_true(node_ready(n, 1000, 100 + br.open_ms)); /* half-open: one trial, not a flood */
+	node_try(n, &br, 100 + br.open_ms);
+	assert_false(node_ready(n, 1000, 100 + br.open_ms));
+	assert_false(node_ready(n, 1000, 100 + 2 * br.open_ms - 1));
+	assert_true(node_ready(n, 1000, 100 + 2 * br.open_ms)); /* nothing came of it: another */
+	node_note(n, false, &br, 30000);                        /* one more failure opens it again */
+	assert_false(node_ready(n, 1000, 30000));
 	node_note(n, true, &br, 40000);
 	assert_true(node_ready(n, 1000, 40000));
 	node_note(n, false, &br, 40000); /* and it takes a row of failures once more */
 	assert_true(node_ready(n, 1000, 40000));
+	registry_free(r);
+}
+
+/* With probes, a half-open breaker waits for one; with the node's registration it half-opens at once. */
+static void a_breaker_that_is_probed(void **state)
+{
+	const struct breaker br = { 2, 10000, true };
+	struct registry *r = registry_new();
+	struct node *n = add(r, 1);
+
+	(void)state;
+	set_key(n, 1, 1000);
+	node_half_open(n, &br, 100);
+	assert_int_equal(node_breaker(n, 100), BREAKER_CLOSED); /* nothing to open */
+	node_try(n, &br, 100);
+	assert_true(node_ready(n, 1000, 100)); /* a closed one is not tried */
+	node_note(n, false, &br, 100);
+	node_note(n, false, &br, 100);
+	assert_int_equal(node_breaker(n, 101), BREAKER_OPEN);
+	assert_int_equal(node_breaker(n, 100 + br.open_ms), BREAKER_HALF_OPEN);
+	assert_false(node_ready(n, 1000, 100 + 50 * br.open_ms)); /* only a closed one is picked */
+	node_note(n, true, NULL, 0);
+	assert_true(node_ready(n, 1000, 100));
+	node_note(n, false, &br, 100);
+	node_note(n, false, &br, 100);
+	node_half_open(n, &br, 200);
+	assert_int_equal(node_breaker(n, 200), BREAKER_HALF_OPEN);
+	assert_false(node_ready(n, 1000, 200));
+	node_note(n, false, &br, 200);
+	assert_int_equal(node_breaker(n, 200 + br.open_ms - 1), BREAKER_OPEN);
 	registry_free(r);
 }
 
@@ -215,6 +252,7 @@ int main(void)
 		cmocka_unit_test(key_dates),
 		cmocka_unit_test(readiness),
 		cmocka_unit_test(the_breaker),
+		cmocka_unit_test(a_breaker_that_is_probed),
 		cmocka_unit_test(the_index_is_in_order_of_price),
 	};
 

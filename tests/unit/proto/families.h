@@ -14,6 +14,7 @@
 #include "proto/job.h"
 #include "proto/lock.h"
 #include "proto/peer.h"
+#include "proto/probe.h"
 #include "proto/query.h"
 #include "proto/register.h"
 #include "proto/registration.h"
@@ -80,6 +81,8 @@ SIMPLE(answering, work_ref)
 SIMPLE(return, work_return)
 SIMPLE(inflight, inflight)
 SIMPLE(receipt_wanted, receipt_wanted)
+SIMPLE(probe, probe)
+SIMPLE(probed, probed)
 SIMPLE(chunk, chunk)
 SIMPLE(credit, credit)
 SIMPLE(settle, settle)
@@ -266,6 +269,26 @@ static inline void receipt_wanted_sample(bool full, struct buf *out)
 			      out);
 }
 
+static inline void probe_sample(bool full, struct buf *out)
+{
+	probe_encode(&(struct probe){ .rid = FILL_RID,
+				      .epoch = full ? UINT64_MAX : 0,
+				      .node = ID_MAX,
+				      .address = TEXT(full ? 144 : 1),
+				      .timeout_ms = full ? PROBE_MS_MAX : 1 },
+		     out);
+}
+
+static inline void probed_sample(bool full, struct buf *out)
+{
+	probed_encode(&(struct probed){ .rid = FILL_RID,
+					.epoch = 1,
+					.node = full ? ID_MAX : 1,
+					.result = full ? PROBE_NOT_TRIED : PROBE_REACHED,
+					.latency_us = full ? UINT32_MAX : 0 },
+		      out);
+}
+
 static inline void chunk_sample(bool full, struct buf *out)
 {
 	chunk_encode(&(struct chunk){ .topic = UINT64_MAX - 1,
@@ -441,6 +464,8 @@ static const struct family FAMILIES[] = {
 	FAMILY(return, MSG_RETURN, true),
 	FAMILY(inflight, MSG_INFLIGHT, true),
 	FAMILY(receipt_wanted, MSG_RECEIPT_WANTED, true),
+	FAMILY(probe, MSG_PROBE, true),
+	FAMILY(probed, MSG_PROBED, true),
 	FAMILY(credit, MSG_CREDIT, true),
 	FAMILY(settle, MSG_SETTLE, true),
 	FAMILY(settled, MSG_SETTLED, true),

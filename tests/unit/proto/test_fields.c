@@ -203,6 +203,15 @@ static void test_work(void **state)
 	BAD(inflight, inflight, inflight_sample, m->units = UINT64_MAX);
 	BAD(receipt_wanted, receipt_wanted, receipt_wanted_sample, m->address = NONE);
 	BAD(receipt_wanted, receipt_wanted, receipt_wanted_sample, m->stack = ID_MAX + 1);
+	GOOD(probe, probe, probe_sample, m->address = LONG_TEXT(URL_BYTES_MAX));
+	BAD(probe, probe, probe_sample, m->address = LONG_TEXT(URL_BYTES_MAX + 1));
+	BAD(probe, probe, probe_sample, m->address = NONE);
+	BAD(probe, probe, probe_sample, m->timeout_ms = 0);
+	BAD(probe, probe, probe_sample, m->timeout_ms = PROBE_MS_MAX + 1);
+	BAD(probe, probe, probe_sample, m->node = ID_MAX + 1);
+	BAD(probed, probed, probed_sample, m->node = ID_MAX + 1);
+	BAD(probed, probed, probed_sample, m->result = 0);
+	BAD(probed, probed, probed_sample, m->result = PROBE_RESULT_MAX);
 	GOOD(return, work_return, return_sample, m->error = ERR_KEY);
 }
 

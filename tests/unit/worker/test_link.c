@@ -33,7 +33,7 @@ struct side {
 	bool has_hello, has_ping, has_bye, has_draining;
 	struct hello hello;
 	/* the worker saw */
-	unsigned works, cancels, peers, wanted, settled, welcomes;
+	unsigned works, cancels, peers, wanted, settled, welcomes, probes;
 	bool has_work, has_welcome, has_settled;
 	char body[32];
 };
@@ -157,6 +157,13 @@ static void on_wanted(void *arg, unsigned number, const struct receipt_wanted *m
 	((struct side *)arg)->wanted++;
 }
 
+static void on_probe(void *arg, unsigned number, const struct probe *m)
+{
+	assert_int_equal(number, 1);
+	assert_int_equal(m->node, 7);
+	((struct side *)arg)->probes++;
+}
+
 static void on_settled(void *arg, const struct settled *m)
 {
 	struct side *s = arg;
@@ -211,8 +218,8 @@ static int setup(void **state)
 			       .advertise = "tcp://example:1",
 			       .capacity = 9,
 			       .interval_ms = INTERVAL_MS,
-			       .ev = { on_work, on_cancel, on_peer, on_wanted, on_settled, on_welcome,
-				       on_inflight, on_load, s } };
+			       .ev = { on_work, on_cancel, on_peer, on_wanted, on_probe, on_settled,
+				       on_welcome, on_inflight, on_load, s } };
 
 	uv_loop_init(&s->uv);
 	s->zctx = o.zctx = zctx_new();
@@ -417,6 +424,7 @@ static void test_other_messages(void **state)
 	struct peer peer = { .topic = 88, .present = true };
 	struct receipt_wanted want = { .ref = { .epoch = 3, .attempt = 1 },
 				       .address = SLICE_STR("http://h") };
+	struct probe probe = { .epoch = 3, .node = 7, .address = SLICE_STR("http://h"), .timeout_ms = 9 };
 	struct buf b = { 0 };
 
 	until_up(s);
@@ -429,7 +437,13 @@ static void test_other_messages(void **state)
 	want.ref.epoch = 2; /* of an earlier life of the broker */
 	receipt_wanted_encode(&want, &b);
 	tell(s, &b, NULL);
+	probe_encode(&probe, &b);
+	tell(s, &b, NULL);
+	probe.epoch = 2;
+	probe_encode(&probe, &b);
+	tell(s, &b, NULL);
 	send_settled(s);
+	assert_int_equal(s->probes, 1); /* nobody waits for the other any more */
 	assert_int_equal(s->cancels, 1);
 	assert_int_equal(s->peers, 1);
 	assert_int_equal(s->wanted, 2); /* asking a node changes nothing: any epoch will do */

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Health of nodes in a whole broker: who is asked, how often and by whom, and
+ * what the answers do to the rotation.
+ */
+#include "tests/unit/broker/test.h"
+
+#include <string.h>
+
+#include "broker/probe.h"
+#include "proto/probe.h"
+#include "tests/unit/broker/rig.h"
+
+static int setup_without(void **state)
+{
+	struct rig *r = rig_new(NULL);
+
+	r->b.conf.breaker_failures = 3;
+	r->b.conf.breaker_open_ms = 150;
+	*state = r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
+static struct node *node(struct rig *r)
+{
+	return registry_node(r->b.registry, 1);
+}
+
+static void ping(struct actor *a)
+{
+	struct ping p = { .instance = a->instance };
+	struct buf msg = { 0 };
+
+	ping_encode(&p, &msg);
+	actor_send(a, &msg, NULL);
+}
+
+/* Turns the loop for ms, everybody saying that they live. */
+static void alive(struct rig *r, unsigned ms)
+{
+	for (unsigned i = 0; i < ms; i += 20) {
+		ping(&r->gw);
+		ping(&r->wk);
+		if (r->wk2.z)
+			ping(&r->wk2);
+		rig_run(r, 20);
+	}
+}
+
+/* The next probe that wk gets, everybody staying alive meanwhile. */
+static struct probe asked(struct rig *r, struct actor *wk)
+{
+	struct probe m;
+
+	for (int i = 0; i < 200 && !node(r)->probe.worker; i++)
+		alive(r, 20);
+	assert_int_equal(probe_decode(actor_get(r, wk, MSG_PROBE), &m), ERR_OK);
+	assert_int_equal(m.node, 1);
+	assert_true(slice_is(m.address, "http://127.0.0.1:9"));
+	assert_int_equal(m.timeout_ms, r->b.conf.probe_timeout_ms);
+	return m;
+}
+
+static void say(struct actor *wk, const struct probe *m, enum probe_result result)
+{
+	struct probed out = { .epoch = m->epoch, .node = m->node, .result = result, .latency_us = 1234 };
+	struct buf msg = { 0 };
+
+	memcpy(out.rid, m->rid, RID_BYTES);
+	probed_encode(&out, &msg);
+	actor_send(wk, &msg, NULL);
+}
+
+static void answer(struct rig *r, enum probe_result result)
+{
+	struct probe m = asked(r, &r->wk);
+
+	say(&r->wk, &m, result);
+	rig_run(r, 5);
+}
+
+/* The probe that the node's registration brought is over: what follows goes by these settings. */
+static int setup(void **state)
+{
+	struct rig *r = rig_new("--probe-ms=100");
+	struct probe m;
+
+	r->b.conf.breaker_failures = 3;
+	r->b.conf.breaker_open_ms = 150;
+	r->b.conf.probe_timeout_ms = 50;
+	assert_int_equal(probe_decode(actor_get(r, &r->wk, MSG_PROBE), &m), ERR_OK);
+	say(&r->wk, &m, PROBE_NOT_TRIED);
+	rig_run(r, 5);
+	*state = r;
+	return 0;
+}
+
+static void healthy(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+
+	assert_true(node(r)->probe.at == 0);
+	for (int i = 0; i < 3; i++)
+		answer(r, PROBE_REACHED);
+	assert_true(node(r)->probe.at > 0 && node(r)->probe.reached);
+	assert_int_equal(node(r)->probe.latency_us, 1234);
+	assert_int_equal(node(r)->failures, 0);
+	assert_int_equal(r->b.probes, 0);
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
+}
+
+/* It leaves the rotation until it answers again; one that half-opens gets one probe, and nobody's request. */
+static void out_and_back(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_CLOSED);
+		answer(r, PROBE_FAILED);
+	}
+	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_OPEN);
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
+	answer(r, PROBE_FAILED); /* the trial: open again */
+	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_OPEN);
+	actor_none(r, &r->wk, MSG_PROBE, 50);
+	struct probe m = asked(r, &r->wk);
+
+	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_HALF_OPEN);
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
+	say(&r->wk, &m, PROBE_REACHED);
+	rig_run(r, 5);
+	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_CLOSED);
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
+}
+
+/* Silence is the worker's, not the node's. */
+static void lost_probes(void **state)
+{
+	struct rig *r = *state;
+	struct probe first = asked(r, &r->wk), second;
+
+	alive(r, 2200); /* past the deadline of the broker */
+	second = asked(r, &r->wk);
+	assert_memory_not_equal(first.rid, second.rid, RID_BYTES);
+	say(&r->wk, &first, PROBE_FAILED); /* too late */
+	rig_run(r, 5);
+	assert_true(node(r)->probe.at == 0 && node(r)->failures == 0);
+	say(&r->wk, &second, PROBE_NOT_TRIED);
+	rig_run(r, 5);
+	assert_true(node(r)->probe.at == 0 && node(r)->failures == 0);
+	answer(r, PROBE_REACHED);
+	assert_true(node(r)->probe.reached);
+}
+
+/* What nobody asked for: another node, another epoch, another probe, the answer twice. */
+static void made_up_answers(void **state)
+{
+	struct rig *r = *state;
+	struct probe m = asked(r, &r->wk), bad = m;
+
+	bad.node = 2;
+	say(&r->wk, &bad, PROBE_FAILED);
+	bad = m;
+	bad.epoch++;
+	say(&r->wk, &bad, PROBE_FAILED);
+	bad = m;
+	bad.rid[3] ^= 1;
+	say(&r->wk, &bad, PROBE_FAILED);
+	rig_run(r, 10);
+	assert_true(node(r)->failures == 0 && node(r)->probe.worker == r->wk.instance);
+	say(&r->wk, &m, PROBE_FAILED);
+	say(&r->wk, &m, PROBE_FAILED);
+	rig_run(r, 10);
+	assert_int_equal(node(r)->failures, 1);
+	assert_int_equal(r->b.probes, 0);
+	say(&r->gw, &m, PROBE_FAILED); /* not for a gateway to say */
+	rig_run(r, 10);
+	assert_int_equal(node(r)->failures, 1);
+}
+
+static void workers_take_turns(void **state)
+{
+	struct rig *r = *state;
+	struct probe m;
+
+	answer(r, PROBE_REACHED);
+	actor_open(r, &r->wk2, ROLE_WORKER, 300);
+	(void)actor_get(r, &r->wk2, MSG_WELCOME);
+	for (int i = 0; i < 4; i++) {
+		struct actor *wk = i % 2 ? &r->wk : &r->wk2;
+
+		m = asked(r, wk);
+		say(wk, &m, PROBE_REACHED);
+		rig_run(r, 5);
+	}
+	m = asked(r, &r->wk2);
+	node(r)->probe.worker = 0; /* as if the turn were wk2's again: who failed is passed over all the same */
+	r->b.probes--;
+	node(r)->probe.avoid = r->wk.instance;
+	probe_here(&r->b, node(r));
+	(void)asked(r, &r->wk2);
+}
+
+/* A closed breaker forgets failed probes, not failed requests, when a probe goes well. */
+static void probes_do_not_hide_requests(void **state)
+{
+	struct rig *r = *state;
+
+	probe_note(&r->b, node(r), false);
+	probe_note(&r->b, node(r), false);
+	answer(r, PROBE_REACHED);
+	assert_int_equal(node(r)->failures, 2);
+	r->b.conf.breaker_failures = 9;
+	answer(r, PROBE_FAILED);
+	assert_int_equal(node(r)->failures, 3);
+	answer(r, PROBE_REACHED);
+	assert_int_equal(node(r)->failures, 2);
+	probe_note(&r->b, node(r), true);
+	assert_int_equal(node(r)->failures, 0);
+}
+
+/* An old probe's good news does not close what requests have opened meanwhile. */
+static void news_from_before(void **state)
+{
+	struct rig *r = *state;
+	struct probe m = asked(r, &r->wk);
+
+	for (int i = 0; i < 3; i++)
+		probe_note(&r->b, node(r), false);
+	say(&r->wk, &m, PROBE_REACHED);
+	rig_run(r, 5);
+	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_OPEN);
+	answer(r, PROBE_REACHED); /* the trial */
+	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_CLOSED);
+}
+
+/* A registration does not close the breaker: it has the node probed, but not as often as it likes. */
+static void registering(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+
+	r->b.conf.breaker_open_ms = 600000;
+	answer(r, PROBE_REACHED);
+	for (int i = 0; i < 3; i++)
+		probe_note(&r->b, node(r), false);
+	assert_int_equal(rig_register(r, true, NULL), ERR_OK);
+	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_HALF_OPEN);
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
+	assert_int_equal(rig_register(r, true, NULL), ERR_OK);
+	rig_run(r, 20);
+	assert_true(node(r)->probe.worker == 0);
+	answer(r, PROBE_REACHED);
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
+}
+
+static void removed(void **state)
+{
+	struct rig *r = *state;
+
+	(void)asked(r, &r->wk);
+	for (int i = 0; i < 3; i++)
+		probe_note(&r->b, node(r), false);
+	node(r)->row.state = NODE_REMOVED;
+	probe_forget(&r->b, node(r));
+	assert_int_equal(r->b.probes, 0);
+	assert_true(node(r)->open_until == 0);
+	actor_none(r, &r->wk, MSG_PROBE, 100);
+	node(r)->row.state = NODE_ACTIVE;
+	probe_here(&r->b, node(r));
+	answer(r, PROBE_REACHED);
+}
+
+static void a_bounded_number(void **state)
+{
+	struct rig *r = *state;
+	struct probe m;
+	unsigned n = 0;
+	struct node *nodes[20];
+
+	r->b.conf.probe_inflight = 5;
+	answer(r, PROBE_REACHED);
+	for (unsigned i = 0; i < 20; i++) {
+		struct row_node row = { .id = 10 + i,
+					.state = NODE_ACTIVE,
+					.sign_key = { (uint8_t)(i + 1) } };
+
+		assert_int_equal(registry_node_add(r->b.registry, &row, SLICE_STR("http://127.0.0.1:9"),
+						   SLICE_STR(""), SLICE_STR(""), &nodes[i]),
+				 ERR_OK);
+		probe_here(&r->b, nodes[i]);
+	}
+	rig_run(r, 20);
+	assert_int_equal(r->b.probes, 5);
+	while (n < 20) {
+		alive(r, 20);
+		assert_int_equal(probe_decode(actor_get(r, &r->wk, MSG_PROBE), &m), ERR_OK);
+		assert_true(r->b.probes <= 5);
+		r->b.conf.probe_ms = 600000; /* nobody twice */
+		say(&r->wk, &m, PROBE_REACHED);
+		n += m.node >= 10;
+	}
+	rig_run(r, 5);
+	for (unsigned i = 0; i < 20; i++)
+		assert_true(nodes[i]->probe.reached);
+}
+
+/* Without probes the trial is one lock, not a flood of them. */
+static void without_probes(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+
+	actor_none(r, &r->wk, MSG_PROBE, 30);
+	for (int i = 0; i < 3; i++)
+		probe_note(&r->b, node(r), false);
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
+	alive(r, 200);
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
+	probe_note(&r->b, node(r), true); /* the request that came of it went well */
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(healthy),
+		T(out_and_back),
+		T(lost_probes),
+		T(made_up_answers),
+		T(workers_take_turns),
+		T(probes_do_not_hide_requests),
+		T(news_from_before),
+		T(registering),
+		T(removed),
+		T(a_bounded_number),
+		cmocka_unit_test_setup_teardown(without_probes, setup_without, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
