@@ -5,29 +5,17 @@
  * memory; the reservation is committed before the task goes anywhere.  A lock is
  * consumed once all checks have passed.
  */
+#include "broker/admit.h"
+
 #include <string.h>
 
 #include "broker/meter.h"
 #include "broker/metrics.h"
 #include "broker/queue.h"
 #include "broker/router.h"
-#include "broker/task.h"
 #include "common/log.h"
 
 #define DISPATCH_MS_MAX 600000
-
-struct admission {
-	struct token *token;
-	struct stack *stack;
-	struct node *node;
-	struct sub *sub;
-	struct model *model;
-	struct lock *lock;
-	uint64_t units;
-	const char *param;
-	uint32_t retry_after_s;
-	struct quota quota; /* what the user has left, for the answer */
-};
 
 /* Another's stack, no stack and another model are one refusal. */
 static enum err find_stack(const struct broker *b, const struct job *m, struct admission *a)
@@ -40,8 +28,6 @@ static enum err find_stack(const struct broker *b, const struct job *m, struct a
 	e = meter_request(b, a->token->user, &a->quota, &a->retry_after_s);
 	if (e != ERR_OK)
 		return e;
-	if (!endpoint_confidential(m->endpoint))
-		return ERR_NOT_IMPLEMENTED;
 	a->stack = ledger_stack(b->ledger, m->stack);
 	a->model = registry_model(b->registry, m->model);
 	if (!a->stack || !a->model || a->stack->user != a->token->user || a->stack->model != a->model->id)
@@ -147,7 +133,7 @@ static void on_reserved(void *arg, enum err result)
 	task_dispatch(b, t);
 }
 
-static void on_too_late(void *arg, struct alarm *a)
+void task_too_late(void *arg, struct alarm *a)
 {
 	struct task *t = (struct task *)((char *)a - offsetof(struct task, alarm));
 
@@ -168,6 +154,7 @@ static void fill(struct task *t, const struct job *m, const struct admission *a)
 	memcpy(t->plain_hash, m->plain_hash, KEY_BYTES);
 	memcpy(t->body_hash, m->body_hash, KEY_BYTES);
 	t->quota = a->quota;
+	t->show_usage = m->show_usage;
 }
 
 static enum err reserve(struct broker *b, const struct job *m, struct admission *a, struct reservation **res,
@@ -215,7 +202,7 @@ static void admit(struct broker *b, const struct job *m, struct admission *a, st
 	t->user->use.bytes += zmsg_slice(&t->body).n;
 	meter_enter(b, t);
 	t->deadline_ms = broker_ms(b) + wait;
-	alarm_set(b->alarms, &t->alarm, t->deadline_ms, on_too_late);
+	alarm_set(b->alarms, &t->alarm, t->deadline_ms, task_too_late);
 	stat_inc(&metrics.jobs, 1);
 	broker_keep(b, ledger_token_used(a->token, broker_now()));
 	broker_commit(b, op, on_reserved, t);
@@ -231,9 +218,11 @@ void task_admit(struct broker *b, struct party *from, struct slice msg, struct z
 		stat_inc(&metrics.dropped, 1);
 		return;
 	}
-	e = check(b, &m, &a);
+	e = endpoint_confidential(m.endpoint) ? check(b, &m, &a) : plain_check(b, &m, &a);
 	if (e == ERR_OK)
 		e = check_room(b, zmsg_slice(body).n, &a);
+	if (e == ERR_OK && !a.stack)
+		e = plain_stack(b, &a);
 	if (e != ERR_OK) {
 		struct refuse no = { .error = e,
 				     .param = slice_str(a.param),

@@ -38,6 +38,8 @@ static void work_of(struct broker *b, const struct task *t, struct work *w)
 	memcpy(w->body_hash, t->body_hash, KEY_BYTES);
 	w->receipt_required = !t->node->row.original;
 	w->quota = t->quota;
+	w->show_usage = t->show_usage;
+	w->hold = task_may_move(t);
 }
 
 /* Gives t to a worker; false when there is none that can take it now. */

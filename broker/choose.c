@@ -71,10 +71,24 @@ enum err choose_node(const struct broker *b, const struct pick_ask *ask, struct 
 	return ERR_OK;
 }
 
+/* What is bought when no stack has room. */
+static uint64_t stack_size(const struct broker *b, const struct choice *c)
+{
+	return c->units > b->conf.stack_units ? c->units : b->conf.stack_units;
+}
+
+bool choose_affordable(const struct broker *b, const struct choice *c)
+{
+	uint64_t cost;
+
+	if (ledger_room(b->ledger, c->user, c->sub->node->row.id, c->model->id, c->units))
+		return true;
+	return ledger_cost(stack_size(b, c), c->price, &cost) == ERR_OK && cost <= c->user->balance;
+}
+
 enum err choose_stack(struct broker *b, struct choice *c)
 {
-	uint64_t node = c->sub->node->row.id;
-	uint64_t buy = c->units > b->conf.stack_units ? c->units : b->conf.stack_units;
+	uint64_t node = c->sub->node->row.id, buy = stack_size(b, c);
 	struct breaker br = probe_breaker(b);
 	enum err e;
 

@@ -27,6 +27,9 @@ struct choice {
  * pick's. */
 enum err choose_node(const struct broker *b, const struct pick_ask *ask, struct choice *c) MUST_USE;
 
+/* Whether choose_stack would find or buy one. */
+bool choose_affordable(const struct broker *b, const struct choice *c) MUST_USE;
+
 /* The user's stack there with room, or a new one: then c->buy is to be submitted
  * in the same turn.  ERR_BALANCE. */
 enum err choose_stack(struct broker *b, struct choice *c) MUST_USE;

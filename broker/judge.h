@@ -22,7 +22,7 @@ struct receipt_claim {
 	const uint8_t *model_hash;
 	const uint8_t *plain_hash; /* NULL after a restart */
 	const uint8_t *transcript; /* NULL when the worker saw none */
-	uint32_t chunks;	   /* objects behind the transcript; 0 without one */
+	uint32_t chunks;           /* objects behind the transcript; 0 without one */
 };
 
 /* Whether r is the receipt of that request.  Its signature is another matter. */

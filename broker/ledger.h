@@ -192,6 +192,11 @@ struct reserve_ask {
 enum err ledger_reserve(struct ledger *l, struct stack *st, const struct reserve_ask *ask,
 			struct reservation **out, struct store_op **op) MUST_USE;
 
+/* Moves a reservation, whole, to units of another stack (of the same user and
+ * model).  ERR_UNITS when they are not free there. */
+enum err ledger_move(struct ledger *l, struct reservation *r, struct stack *to, uint64_t units,
+		     struct store_op **op) MUST_USE;
+
 /* Ends a reservation: billed units (at most r->units, else it is our bug) are
  * spent, the rest is free again.  Fills the op's stack, user, node, model, units
  * from r; the caller fills the rest of row beforehand.  Frees r. */

@@ -26,6 +26,7 @@ struct metrics metrics = {
 	.jobs = COUNTER("jobs", "Requests admitted."),
 	.dispatched = COUNTER("dispatched", "Requests given to a worker, again included."),
 	.returned = COUNTER("returned", "Requests that a worker gave back."),
+	.retried = COUNTER("retried", "Plain requests that went to a second node."),
 	.orphaned = COUNTER("orphaned", "Posted requests whose worker went away."),
 	.locks = COUNTER("locks", "Locks given."),
 	.purchases = COUNTER("purchases", "Stacks bought."),
@@ -70,16 +71,30 @@ static const char *const error_labels[ERR_COUNT] = { ERRORS(X) };
 
 void metrics_register(void)
 {
-	struct stat_value *all[] = {
-		&metrics.jobs,          &metrics.dispatched,     &metrics.returned,
-		&metrics.orphaned,      &metrics.locks,          &metrics.purchases,
-		&metrics.registrations, &metrics.dropped,        &metrics.unsent,
-		&metrics.units_billed,  &metrics.node_faults,    &metrics.inflight,
-		&metrics.queued,        &metrics.gateways,       &metrics.workers,
-		&metrics.backlog,       &metrics.stacks_locked,  &metrics.breakers_opened,
-		&metrics.probes_ok,     &metrics.probes_failed,  &metrics.probes_lost,
-		&metrics.nodes_failing, &metrics.probes_inflight
-	};
+	struct stat_value *all[] = { &metrics.jobs,
+				     &metrics.dispatched,
+				     &metrics.returned,
+				     &metrics.orphaned,
+				     &metrics.retried,
+				     &metrics.locks,
+				     &metrics.purchases,
+				     &metrics.registrations,
+				     &metrics.dropped,
+				     &metrics.unsent,
+				     &metrics.units_billed,
+				     &metrics.node_faults,
+				     &metrics.inflight,
+				     &metrics.queued,
+				     &metrics.gateways,
+				     &metrics.workers,
+				     &metrics.backlog,
+				     &metrics.stacks_locked,
+				     &metrics.breakers_opened,
+				     &metrics.probes_ok,
+				     &metrics.probes_failed,
+				     &metrics.probes_lost,
+				     &metrics.nodes_failing,
+				     &metrics.probes_inflight };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		stat_add(all[i]);

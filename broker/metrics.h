@@ -9,8 +9,8 @@
 #include "common/stats.h"
 
 struct metrics {
-	struct stat_value jobs, dispatched, returned, orphaned, locks, purchases, registrations, dropped,
-		unsent;
+	struct stat_value jobs, dispatched, returned, orphaned, retried, locks, purchases, registrations,
+		dropped, unsent;
 	struct stat_value units_billed, node_faults, stacks_locked, breakers_opened, probes_ok, probes_failed,
 		probes_lost;
 	struct stat_value inflight, queued, gateways, workers, backlog, nodes_failing,

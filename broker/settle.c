@@ -18,6 +18,8 @@
 #include "common/hash.h"
 #include "common/log.h"
 
+#define BUSY_S 5 /* Retry-After of a node that had no room */
+
 /* A task whose receipt is being verified. */
 struct pending {
 	struct task *task;
@@ -65,7 +67,7 @@ static bool belongs(const struct task *t, const struct settle *m, struct receipt
 {
 	struct receipt_claim claim = { .rid = t->rid,
 				       .stack = t->res->stack->id,
-				       .endpoint = (uint32_t)t->endpoint,
+				       .endpoint = endpoint_kind(t->endpoint),
 				       .node_key = t->res->node_key,
 				       .model_hash = t->model_hash,
 				       .plain_hash = t->has_plain_hash ? t->plain_hash : NULL,
@@ -148,10 +150,24 @@ static void take(struct broker *b, struct task *t, const struct settle *m)
 		if (!verify(b, t, m, &c, &row))
 			return;
 	}
-	note_node(b, t, m);
+	if (!m->untold)
+		note_node(b, t, m);
 	task_detach(b, t);
 	if (!check)
 		finish(b, t, &c, &row);
+}
+
+/* A refusal of which the client knows nothing: true when another node is asked
+ * instead, else it is told now. */
+static bool goes_on(struct broker *b, struct task *t, const struct settle *m)
+{
+	note_node(b, t, m);
+	if (task_retry(b, t))
+		return true;
+	if (!t->answered && t->topic)
+		router_refuse(b, t->topic, t->rid, m->error, NULL, m->error == ERR_RATE ? BUSY_S : 1);
+	t->answered = true;
+	return false;
 }
 
 /* Who may settle: the worker that has it; after its or our absence, any. */
@@ -210,6 +226,8 @@ void task_settle(struct broker *b, struct party *from, struct slice msg)
 	}
 	t->settle_to = from->instance;
 	t->attempt = m.attempt;
+	if (m.untold && goes_on(b, t, &m))
+		return;
 	t->posted = t->posted || m.outcome == SETTLE_COMPLETE || m.outcome == SETTLE_STOPPED;
 	take(b, t, &m);
 }

@@ -40,6 +40,7 @@ enum store_kind {
 	OP_LOCK,
 	OP_LOCK_END, /* consumed or expired: id of the lock */
 	OP_RESERVE,  /* ERR_EXISTS when the request id was settled before: nothing reserved */
+	OP_MOVE,     /* a reservation's stack, node and units become those */
 	OP_PURGE,    /* forgets settlements from before purge.before, at most PURGE_ROWS of them */
 	OP_SETTLE,   /* ends the reservation, bills the stack, counts usage */
 	OP_KINDS

@@ -188,6 +188,14 @@ static enum err put_reservation(struct backend *b, struct store_op *op)
 	return e;
 }
 
+static enum err put_move(struct backend *b, const struct row_reservation *r)
+{
+	int rows;
+
+	return one_row(run(b, S_MOVE, &rows, "iiib", I(r->stack), I(r->node), I(r->units), r->rid, RID_BYTES),
+		       &rows);
+}
+
 static enum err put_settlement(struct backend *b, const struct row_settlement *r)
 {
 	const void *digest = r->has_receipt ? r->receipt_hash : NULL;
@@ -265,6 +273,8 @@ enum err backend_exec(struct backend *b, struct store_op *op)
 		return one_row(run(b, S_LOCK_END, &rows, "i", I(op->u.lock.id)), &rows);
 	case OP_RESERVE:
 		return put_reservation(b, op);
+	case OP_MOVE:
+		return put_move(b, &op->u.reservation);
 	case OP_PURGE:
 		return run(b, S_PURGE, NULL, "ii", op->u.purge.before, I(PURGE_ROWS));
 	case OP_SETTLE:

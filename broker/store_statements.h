@@ -49,6 +49,7 @@
 	  "INSERT INTO reservations (rid, stack, node, node_key, endpoint, units, epoch, created) "          \
 	  "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 "                                                           \
 	  "WHERE NOT EXISTS (SELECT 1 FROM settlements WHERE request = ?9)")                                 \
+	S(S_MOVE, "UPDATE reservations SET stack = ?, node = ?, units = ? WHERE rid = ?")                    \
 	S(S_UNRESERVE, "DELETE FROM reservations WHERE rid = ?")                                             \
 	S(S_SETTLE,                                                                                          \
 	  "INSERT INTO settlements (request, user, stack, node, model, endpoint, units, billed, prompt, "    \

@@ -314,9 +314,22 @@ void task_posted(struct broker *b, struct party *from, struct slice msg)
 	if (!t)
 		return;
 	t->posted = true;
-	task_drop_body(b, t);
+	if (!task_may_move(t))
+		task_drop_body(b, t);
 	task_state(b, t, TASK_POSTED);
 	alarm_set(b->alarms, &t->alarm, broker_ms(b) + b->conf.work_ms, task_overdue);
+}
+
+void task_answering(struct broker *b, struct party *from, struct slice msg)
+{
+	struct work_ref ref;
+	struct task *t;
+
+	if (answering_decode(msg, &ref) != ERR_OK)
+		return;
+	t = in_hand(b, from, &ref, 1u << TASK_POSTED);
+	if (t)
+		task_drop_body(b, t);
 }
 
 void task_returned(struct broker *b, struct party *from, struct slice msg)

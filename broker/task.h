@@ -19,8 +19,9 @@
 #define TASK_STATES(X) /* state, name in logs, states it may enter next */                                   \
 	X(TASK_COMMITTING, "committing", B(TASK_QUEUED) | B(TASK_SETTLING))                                  \
 	X(TASK_QUEUED, "queued", B(TASK_ASSIGNED) | B(TASK_SETTLING))                                        \
-	X(TASK_ASSIGNED, "assigned", B(TASK_POSTED) | B(TASK_QUEUED) | B(TASK_ORPHANED) | B(TASK_SETTLING))  \
-	X(TASK_POSTED, "posted", B(TASK_ORPHANED) | B(TASK_SETTLING))                                        \
+	X(TASK_ASSIGNED, "assigned",                                                                         \
+	  B(TASK_POSTED) | B(TASK_QUEUED) | B(TASK_ORPHANED) | B(TASK_COMMITTING) | B(TASK_SETTLING))        \
+	X(TASK_POSTED, "posted", B(TASK_ORPHANED) | B(TASK_COMMITTING) | B(TASK_SETTLING))                   \
 	X(TASK_UNCLAIMED, "unclaimed",                                                                       \
 	  B(TASK_ASSIGNED) | B(TASK_POSTED) | B(TASK_ORPHANED) | B(TASK_SETTLING))                           \
 	X(TASK_ORPHANED, "orphaned", B(TASK_ASSIGNED) | B(TASK_POSTED) | B(TASK_SETTLING))                   \
@@ -50,12 +51,14 @@ struct task {
 	bool has_plain_hash; /* not after a restart: it is never stored */
 	uint8_t plain_hash[KEY_BYTES], body_hash[KEY_BYTES];
 	bool has_body;
-	struct zmsg body; /* kept until posted */
+	struct zmsg body; /* kept until posted; of plain requests until the node's 200 */
 	uint32_t attempt; /* from 1; ANY_ATTEMPT before it was given to anybody, and when unclaimed */
 	struct party *worker;
 	uint64_t avoid; /* instance that gave it back */
 	bool returned_once;
 	bool posted;          /* a node may have seen it */
+	bool show_usage;      /* plain: the client asked for the usage object */
+	bool moved;           /* plain: this is the second node */
 	bool answered;        /* the gateway has been told the end, or is gone */
 	enum err give_up;     /* while committing: end it at the commit, telling this */
 	uint64_t settle_to;   /* worker instance that waits for SETTLED */
@@ -78,13 +81,21 @@ void task_admit(struct broker *b, struct party *from, struct slice msg, struct z
 /* CANCEL from its gateway. */
 void task_cancel(struct broker *b, struct party *from, struct slice msg);
 
-/* POSTED, RETURN, INFLIGHT from workers. */
+/* POSTED, ANSWERING, RETURN, INFLIGHT from workers. */
 void task_posted(struct broker *b, struct party *from, struct slice msg);
+void task_answering(struct broker *b, struct party *from, struct slice msg);
 void task_returned(struct broker *b, struct party *from, struct slice msg);
 void task_inflight(struct broker *b, struct party *from, struct slice msg);
 
 /* SETTLE from a worker (settle.c). */
 void task_settle(struct broker *b, struct party *from, struct slice msg);
+
+/* Whether another node may be asked for it: its worker leaves refusals to us (retry.c). */
+bool task_may_move(const struct task *t);
+
+/* Its node did not answer, and the worker that waits for SETTLED told nobody: moves
+ * it to another one.  False when that cannot be; then nothing has changed. */
+bool task_retry(struct broker *b, struct task *t) MUST_USE;
 
 /* Ends a job that is neither at a node nor will be: nothing billed.  Tells the
  * gateway why, unless e is ERR_OK. */

@@ -25,6 +25,16 @@ void api_job(struct job *job, enum endpoint ep, const struct scan *s, struct sli
 	hash(job->body_hash, body);
 }
 
+void api_job_plain(struct job *job, enum endpoint ep, const struct scan_plain *s, struct slice body)
+{
+	api_job(job, ep, &s->base, body);
+	memcpy(job->plain_hash, job->body_hash, KEY_BYTES);
+	job->input_units = s->input_units;
+	job->has_max_units = s->has_max_units;
+	job->max_units = s->max_units;
+	job->show_usage = s->show_usage;
+}
+
 static enum err fail(struct scan_fault *fault, const char *param, const char *what)
 {
 	fault->param = param;

@@ -6,7 +6,7 @@
 #ifndef SEALWAY_GATEWAY_API_H
 #define SEALWAY_GATEWAY_API_H
 
-#include "gateway/scan.h"
+#include "gateway/scan_plain.h"
 #include "proto/job.h"
 #include "proto/lock.h"
 #include "proto/register.h"
@@ -14,6 +14,9 @@
 /* Fills *job from a checked body, apart from rid, topic, token_hash and
  * deadline_ms.  job->model borrows from s. */
 void api_job(struct job *job, enum endpoint ep, const struct scan *s, struct slice body);
+
+/* The same from a plain body; body is the one sent. */
+void api_job_plain(struct job *job, enum endpoint ep, const struct scan_plain *s, struct slice body);
 
 /* A lock's body -> *out without rid and token_hash.  out->model borrows from
  * model, which the caller frees.  ERR_BODY with *fault filled. */

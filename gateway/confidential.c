@@ -14,15 +14,19 @@
 
 #define HTTP_1_0 0x100
 
+enum err serve_may_stream(const struct call *c, bool stream, struct scan_fault *fault)
+{
+	if (!stream || hreq_version(c->http) > HTTP_1_0)
+		return ERR_OK;
+	*fault = (struct scan_fault){ "stream", "streaming needs HTTP/1.1 or HTTP/2" };
+	return ERR_BODY; /* a cut looks like a clean end there */
+}
+
 static enum err check_body(const struct call *c, struct scan *s, struct scan_fault *fault)
 {
 	enum err e = scan_confidential(hreq_body(c->http), endpoint_streams(c->route.ep), s, fault);
 
-	if (e == ERR_OK && s->stream && hreq_version(c->http) <= HTTP_1_0) {
-		*fault = (struct scan_fault){ "stream", "streaming needs HTTP/1.1 or HTTP/2" };
-		return ERR_BODY; /* a cut looks like a clean end there */
-	}
-	return e;
+	return e == ERR_OK ? serve_may_stream(c, s->stream, fault) : e;
 }
 
 static void send_job(struct call *c, const struct scan *s, const uint8_t token_hash[32])

@@ -18,6 +18,10 @@
 	X(ROUTE_CHAT, "POST", "/v1/confidential/chat/completions", "confidential_chat", EP_CHAT)             \
 	X(ROUTE_EMBEDDINGS, "POST", "/v1/confidential/embeddings", "confidential_embeddings", EP_EMBEDDINGS) \
 	X(ROUTE_IMAGES, "POST", "/v1/confidential/images/generations", "confidential_images", EP_IMAGES)     \
+	X(ROUTE_PLAIN_COMPLETIONS, "POST", "/v1/completions", "completions", EP_PLAIN_COMPLETIONS)           \
+	X(ROUTE_PLAIN_CHAT, "POST", "/v1/chat/completions", "chat", EP_PLAIN_CHAT)                           \
+	X(ROUTE_PLAIN_EMBEDDINGS, "POST", "/v1/embeddings", "embeddings", EP_PLAIN_EMBEDDINGS)               \
+	X(ROUTE_PLAIN_IMAGES, "POST", "/v1/images/generations", "images", EP_PLAIN_IMAGES)                   \
 	X(ROUTE_LOCK, "POST", "/v1/nodes/lock", "lock", EP_NONE)                                             \
 	X(ROUTE_REGISTER, "POST", "/v1/nodes", "register", EP_NONE)                                          \
 	X(ROUTE_ATTESTATION, "GET", "", "attestation", EP_NONE)                                              \
@@ -35,7 +39,7 @@ enum route_id {
 
 struct route {
 	enum route_id id;   /* ROUTE_NONE for unknown paths */
-	enum endpoint ep;   /* of confidential routes, else EP_NONE */
+	enum endpoint ep;   /* of routes that nodes answer, else EP_NONE */
 	const char *method; /* "GET" or "POST"; OPTIONS goes everywhere */
 	const char *allow;  /* for the Allow header, static */
 	uint64_t node;      /* ROUTE_ATTESTATION: the id in the path */

@@ -71,7 +71,7 @@ static const char *check_key(const struct jval *v, struct buf *tmp, uint8_t key[
 	return key[KEY_BYTES - 1] & 0x80 ? "must be a canonical X25519 key (top bit clear)" : NULL;
 }
 
-static const char *check_model(const struct jval *v, struct buf *tmp, struct scan *out)
+const char *scan_model(const struct jval *v, struct buf *tmp, struct scan *out)
 {
 	const char *wrong = wrong_string(v);
 	struct slice s;
@@ -97,7 +97,7 @@ static const char *check_number(const struct jval *v, uint64_t *out)
 	return NULL;
 }
 
-static const char *check_stream(const struct jval *v, bool streams, bool *out)
+const char *scan_stream(const struct jval *v, bool streams, bool *out)
 {
 	*out = v->type == J_TRUE;
 	if (v->type != J_NONE && v->type != J_NULL && v->type != J_TRUE && v->type != J_FALSE)
@@ -129,11 +129,11 @@ static const char *check(enum member m, const struct jval *v, bool streams, stru
 	case M_PLAIN_HASH:
 		return check_fixed(v, tmp, out->plain_hash, KEY_BYTES);
 	case M_MODEL:
-		return check_model(v, tmp, out);
+		return scan_model(v, tmp, out);
 	case M_STACK:
 		return check_number(v, &out->stack);
 	case M_STREAM:
-		return check_stream(v, streams, &out->stream);
+		return scan_stream(v, streams, &out->stream);
 	case M_UNITS:
 		return check_units(v, out);
 	case M_COUNT:

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/jscan.h"
 #include "common/mem.h"
 #include "proto/limits.h"
 
@@ -35,5 +36,10 @@ struct scan_fault {
  * success. */
 enum err scan_confidential(struct slice body, bool streams, struct scan *out,
 			   struct scan_fault *fault) MUST_USE;
+
+/* Checks of single members, for the scan of plain bodies, too: what is wrong
+ * (static text), or NULL.  tmp is used for a text with escapes. */
+const char *scan_model(const struct jval *v, struct buf *tmp, struct scan *out);
+const char *scan_stream(const struct jval *v, bool streams, bool *out);
 
 #endif

@@ -7,6 +7,7 @@
 #define SEALWAY_GATEWAY_SERVE_H
 
 #include "gateway/inflight.h"
+#include "gateway/scan.h"
 
 /* httpd_opts.on_request; arg is the struct gw. */
 void serve_request(void *arg, struct hreq *r);
@@ -15,6 +16,12 @@ void serve_request(void *arg, struct hreq *r);
  * broker.  Full table or no broker: the call ends with 503 and NULL comes back. */
 struct pending *serve_send(struct call *c, enum pending_kind kind, struct buf *head,
 			   const struct slice *body);
+
+/* Streams need a version of HTTP in which a cut is no end.  ERR_BODY with *fault. */
+enum err serve_may_stream(const struct call *c, bool stream, struct scan_fault *fault) MUST_USE;
+
+/* POST /v1/completions and the other plain ones (plain.c, PROTOCOL section 2). */
+void serve_plain(struct call *c);
 
 /* POST /v1/confidential/... (confidential.c, PROTOCOL section 2). */
 void serve_confidential(struct call *c);

@@ -57,9 +57,10 @@ static void settle(struct task *t)
 		.has_usage = t->has_usage,
 		.prompt = t->prompt,
 		.completion = t->completion,
-		.key_unknown = t->error == ERR_KEY_UNKNOWN,
+		.key_unknown = t->error == ERR_KEY_UNKNOWN && endpoint_confidential(t->w.endpoint),
 		.chunks = t->objects,
 		.bytes = t->sent + (t->publishing ? t->out.n - t->out_at : 0),
+		.untold = t->untold,
 	};
 
 	memcpy(m.rid, t->w.rid, RID_BYTES);
@@ -120,7 +121,10 @@ void finish_node(struct task *t, enum err e)
 		return;
 	uv_timer_stop(&t->timer);
 	t->error = e;
-	if (t->publishing)
+	t->untold = t->publishing && t->w.hold && t->elsewhere;
+	if (t->untold)
+		flow_close(t); /* another node may answer: the broker's to decide */
+	else if (t->publishing)
 		flow_end(t, e);
 	if (!worth_fetching(t)) {
 		settle(t);

@@ -79,6 +79,31 @@ static enum err status_error(const struct task *t)
 	}
 }
 
+/* Whether another node may answer what this one refused with e.  One that has
+ * answered the request before has been asked before: that attempt counts. */
+static bool may_go_elsewhere(const struct task *t, enum err e)
+{
+	switch (t->status) {
+	case 423:
+	case 425:
+	case 429:
+	case 502:
+	case 503:
+		return e != ERR_ANSWERED;
+	default:
+		return false;
+	}
+}
+
+/* The node refused. */
+static enum err refused(struct task *t)
+{
+	enum err e = status_error(t);
+
+	t->elsewhere = may_go_elsewhere(t, e);
+	return e;
+}
+
 static enum err result_error(enum upstream_result r)
 {
 	switch (r) {
@@ -96,6 +121,18 @@ static enum err result_error(enum upstream_result r)
 
 /* --- the answer as it comes --- */
 
+/* The broker keeps the body of a request that it may give to another node. */
+static void say_answering(struct task *t)
+{
+	struct work_ref r = { .epoch = t->w.epoch, .attempt = t->w.attempt };
+	struct buf b = { 0 };
+
+	memcpy(r.rid, t->w.rid, RID_BYTES);
+	answering_encode(&r, &b);
+	t->all->o.send(t->all->o.arg, t->broker, buf_slice(&b)); /* lost: it keeps the body for longer */
+	buf_free(&b);
+}
+
 static void on_head(void *arg, int status, const char *type)
 {
 	struct task *t = arg;
@@ -106,6 +143,8 @@ static void on_head(void *arg, int status, const char *type)
 		return;
 	if (t->state == TASK_POSTED)
 		task_enter(t, TASK_RELAYING);
+	if (t->w.hold)
+		say_answering(t);
 	if (upstream_sent(t->up)) /* a stream may last; its request need not stay */
 		zmsg_close(&t->body);
 	if (strcmp(type, t->w.stream ? "text/event-stream" : "application/json") != 0) {
@@ -135,7 +174,7 @@ static void collect(struct task *t, struct slice data)
 
 	if (e) {
 		log_warn("node.answer_too_long", L_RID(t->w.rid), L_U("node", t->w.node), L_ERR(e));
-		end(t, t->status == 200 ? e : status_error(t));
+		end(t, t->status == 200 ? e : refused(t));
 		return;
 	}
 	buf_add(&t->whole, data.p, data.n);
@@ -191,8 +230,9 @@ static void on_done(void *arg, enum upstream_result result)
 
 	t->up = NULL;
 	stat_observe(&metrics.whole, uv_hrtime() / 1000 - t->posted_us);
+	t->elsewhere = result == UPSTREAM_CONNECT || result == UPSTREAM_REFUSED;
 	if (t->status && t->status != 200)
-		e = status_error(t);
+		e = refused(t);
 	else if (!e)
 		e = end_of_answer(t);
 	if (e)

@@ -24,84 +24,6 @@ static const char *const names[MEMBERS] = {
 	"ciphertext", "nonce", "response_hash", "signature", "usage", "receipt", "receipt_signature",
 };
 
-/* --- usage --- */
-
-static enum err take_number(const struct jval *v, uint64_t *out)
-{
-	*out = 0;
-	if (v->type == J_NONE || v->type == J_NULL)
-		return ERR_OK;
-	return jval_u64(v, USAGE_MAX, out) ? ERR_NODE : ERR_OK;
-}
-
-/* n numbers of an object that may be absent or null, into out[0..n). */
-static enum err take_numbers(const struct jval *v, const char *const *keys, size_t n, uint64_t *out)
-{
-	struct jval val[4] = { 0 };
-
-	if (v->type == J_OBJECT) {
-		if (jscan_object(v->raw, keys, n, val, NULL))
-			return ERR_NODE;
-	} else if (v->type != J_NONE && v->type != J_NULL) {
-		return ERR_NODE;
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (take_number(&val[i], &out[i]))
-			return ERR_NODE;
-	}
-	return ERR_OK;
-}
-
-static enum err take_total(const struct jval *v, uint64_t *usage)
-{
-	if (v->type != J_NONE && v->type != J_NULL)
-		return take_number(v, &usage[USAGE_TOTAL]);
-	usage[USAGE_TOTAL] = usage[USAGE_PROMPT] + usage[USAGE_COMPLETION];
-	return usage[USAGE_TOTAL] > USAGE_MAX ? ERR_NODE : ERR_OK;
-}
-
-static enum err take_usage(const struct jval *v, struct relay_object *o)
-{
-	static const char *const top[] = { "prompt_tokens", "completion_tokens", "total_tokens",
-					   "completion_tokens_details", "prompt_tokens_details" };
-	static const char *const completion[] = { "accepted_prediction_tokens", "audio_tokens",
-						  "reasoning_tokens", "rejected_prediction_tokens" };
-	static const char *const prompt[] = { "audio_tokens", "cached_tokens" };
-	struct jval val[5];
-
-	if (v->type == J_NONE || v->type == J_NULL)
-		return ERR_OK;
-	if (v->type != J_OBJECT || jscan_object(v->raw, top, 5, val, NULL))
-		return ERR_NODE;
-	if (take_number(&val[0], &o->usage[USAGE_PROMPT]) ||
-	    take_number(&val[1], &o->usage[USAGE_COMPLETION]))
-		return ERR_NODE;
-	if (take_total(&val[2], o->usage))
-		return ERR_NODE;
-	if (take_numbers(&val[3], completion, 4, &o->usage[USAGE_C_ACCEPTED]))
-		return ERR_NODE;
-	if (take_numbers(&val[4], prompt, 2, &o->usage[USAGE_P_AUDIO]))
-		return ERR_NODE;
-	o->has_usage = true;
-	return ERR_OK;
-}
-
-static void build_usage(const uint64_t *u, struct buf *out)
-{
-	unsigned v[USAGE_MEMBERS];
-
-	for (int i = 0; i < USAGE_MEMBERS; i++)
-		v[i] = (unsigned)u[i];
-	buf_fmt(out, ",\"usage\":{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%u,",
-		v[USAGE_PROMPT], v[USAGE_COMPLETION], v[USAGE_TOTAL]);
-	buf_fmt(out, "\"completion_tokens_details\":{\"accepted_prediction_tokens\":%u,\"audio_tokens\":%u,",
-		v[USAGE_C_ACCEPTED], v[USAGE_C_AUDIO]);
-	buf_fmt(out, "\"reasoning_tokens\":%u,\"rejected_prediction_tokens\":%u},", v[USAGE_C_REASONING],
-		v[USAGE_C_REJECTED]);
-	buf_fmt(out, "\"prompt_tokens_details\":{\"audio_tokens\":%u,\"cached_tokens\":%u}}",
-		v[USAGE_P_AUDIO], v[USAGE_P_CACHED]);
-}
-
 /* --- the strings --- */
 
 /* A string without escapes, where it lies or in scratch (which has the room). */
@@ -196,7 +118,8 @@ enum err relay_parse(struct slice json, const struct relay_rules *rules, struct 
 	}
 	if (take_strings(val, scratch, &o) || check_sealed(&o))
 		return ERR_NODE;
-	if (check_signature(&o, rules) || check_receipt(&o, rules) || take_usage(&val[M_USAGE], &o))
+	if (check_signature(&o, rules) || check_receipt(&o, rules) ||
+	    usage_take(&val[M_USAGE], o.usage, &o.has_usage))
 		return ERR_NODE;
 	*out = o;
 	return ERR_OK;
@@ -220,7 +143,7 @@ void relay_build(const struct relay_object *o, struct buf *out)
 	build_string("response_hash", o->response_hash, out);
 	build_string("signature", o->signature, out);
 	if (o->has_usage)
-		build_usage(o->usage, out);
+		usage_build(o->usage, out);
 	build_string("receipt", o->receipt, out);
 	build_string("receipt_signature", o->receipt_signature, out);
 	buf_add(out, "}", 1);

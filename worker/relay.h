@@ -13,34 +13,22 @@
 #include "common/err.h"
 #include "common/mem.h"
 #include "proto/receipt.h"
-
-enum usage_member {
-	USAGE_PROMPT,
-	USAGE_COMPLETION,
-	USAGE_TOTAL,
-	USAGE_C_ACCEPTED,
-	USAGE_C_AUDIO,
-	USAGE_C_REASONING,
-	USAGE_C_REJECTED,
-	USAGE_P_AUDIO,
-	USAGE_P_CACHED,
-	USAGE_MEMBERS
-};
+#include "worker/usage.h"
 
 struct relay_object {
 	/* As the node sent them, without escapes; empty when absent. */
 	struct slice ciphertext, nonce, response_hash, signature, receipt, receipt_signature;
-	uint8_t hash[KEY_BYTES];	      /* response_hash decoded, if it is there */
-	uint8_t receipt_raw[RECEIPT_BYTES];   /* receipt decoded, if it is there */
+	uint8_t hash[KEY_BYTES];            /* response_hash decoded, if it is there */
+	uint8_t receipt_raw[RECEIPT_BYTES]; /* receipt decoded, if it is there */
 	bool has_usage;
-	uint64_t usage[USAGE_MEMBERS];	      /* each at most USAGE_MAX */
+	uint64_t usage[USAGE_MEMBERS]; /* each at most USAGE_MAX */
 };
 
 /* What an object must hold besides ciphertext and nonce. */
 struct relay_rules {
-	bool ours;		 /* response_hash and signature are required */
+	bool ours;               /* response_hash and signature are required */
 	const uint8_t *sign_key; /* 32: every signature must claim this key */
-	bool verify;		 /* also verify each signature over response_hash */
+	bool verify;             /* also verify each signature over response_hash */
 };
 
 /* Reads one object.  ERR_NODE for anything that is not as PROTOCOL section 3

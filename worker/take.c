@@ -18,7 +18,7 @@ static struct receipt_facts facts(const struct task *t, const uint8_t *transcrip
 		.rid = t->w.rid,
 		.sign_key = t->w.sign_key,
 		.stack = t->w.stack,
-		.endpoint = (uint8_t)t->w.endpoint,
+		.endpoint = endpoint_kind(t->w.endpoint),
 		.node_key = t->w.node_key,
 		.plain_hash = t->w.plain_hash,
 		.model_hash = t->model_hash,
@@ -47,7 +47,13 @@ void take_receipt(struct task *t, struct slice raw, struct slice signature, bool
 /* The clear usage beside a receipt is what clients show: it has to be there, and to say what was signed. */
 static bool says_the_same(const struct relay_object *o, const struct receipt *r)
 {
-	return o->has_usage && o->usage[USAGE_PROMPT] == r->prompt && o->usage[USAGE_COMPLETION] == r->completion;
+	return o->has_usage && o->usage[USAGE_PROMPT] == r->prompt &&
+	       o->usage[USAGE_COMPLETION] == r->completion;
+}
+
+static bool plain(const struct task *t)
+{
+	return !endpoint_confidential(t->w.endpoint);
 }
 
 static enum err note_receipt(struct task *t, const struct relay_object *o)
@@ -71,6 +77,8 @@ enum err take_object(struct task *t, struct slice json, struct buf *out)
 	};
 	struct relay_object o;
 
+	if (plain(t))
+		return plain_take_whole(t, json, out);
 	if (t->has_receipt || t->done_line || t->objects == UINT32_MAX)
 		return ERR_NODE;
 	if (relay_parse(json, &rules, &t->scratch, &o))
@@ -97,6 +105,8 @@ enum err take_event(void *arg, struct slice type, struct slice data)
 	size_t before = t->out.n;
 	enum err e;
 
+	if (plain(t))
+		return plain_take_event(t, type, data);
 	if (!slice_is(type, "message"))
 		return ERR_NODE;
 	if (!t->w.receipt_required && slice_is(data, "[DONE]") && !t->done_line) {
@@ -113,8 +123,10 @@ enum err take_event(void *arg, struct slice type, struct slice data)
 	return e;
 }
 
-enum err take_end(const struct task *t)
+enum err take_end(struct task *t)
 {
+	if (plain(t))
+		return plain_take_end(t);
 	if (t->objects == 0)
 		return ERR_NODE;
 	return t->w.receipt_required && !t->has_receipt ? ERR_NODE : ERR_OK;

@@ -70,8 +70,6 @@ static enum err refusal(const struct tasks *all, const struct work *m)
 		return ERR_NO_WORKER;
 	if (!publish_heard(all->o.publish, m->topic))
 		return ERR_NO_WORKER;
-	if (!endpoint_confidential(m->endpoint))
-		return ERR_NOT_FOUND;
 	e = headers_url(m->address, endpoint_path(m->endpoint), &url);
 	buf_free(&url);
 	return e ? ERR_UNAVAILABLE : ERR_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Inside of the task files: task.c (table and states), post.c (the exchange with
- * the node), take.c (its objects), flow.c (towards the gateway), finish.c (stop,
+ * the node), take.c and take_plain.c (its objects), flow.c (towards the gateway), finish.c (stop,
  * fetch, settle).  Nobody else includes this.
  *
  * A task is freed only by flow_run, which runs once per loop turn, so that no
@@ -43,14 +43,16 @@ struct task {
 	struct receipt_fetch *fetch;
 	uint64_t posted_us;
 	int status;
-	bool stopped; /* we told the node to stop */
+	bool stopped;   /* we told the node to stop */
+	bool elsewhere; /* plain: it did not answer in a way that lets another node try */
+	bool untold;    /* and that was left to the broker to say */
 
 	/* its answer */
 	struct sse *sse;
 	struct buf whole, scratch;
 	struct hash_state *transcript;
 	uint32_t objects;
-	bool done_line; /* a foreign node's [DONE] */
+	bool done_line; /* [DONE] of a foreign node, or of a plain stream */
 	bool has_usage;
 	uint64_t prompt, completion;
 	bool has_receipt, receipt_good, receipt_fetched;
@@ -88,7 +90,11 @@ enum err take_object(struct task *t, struct slice json, struct buf *out) MUST_US
 /* An event of the stream: take_object behind the rules for streams. */
 enum err take_event(void *arg, struct slice type, struct slice data);
 /* The answer has come to its end as HTTP has it: was it whole? */
-enum err take_end(const struct task *t) MUST_USE;
+enum err take_end(struct task *t) MUST_USE;
+/* take_plain.c: the same three of a plain answer; take.c calls them. */
+enum err plain_take_whole(struct task *t, struct slice json, struct buf *out) MUST_USE;
+enum err plain_take_event(struct task *t, struct slice type, struct slice data) MUST_USE;
+enum err plain_take_end(struct task *t) MUST_USE;
 /* Notes a receipt; whether it holds is in t->receipt_good. */
 void take_receipt(struct task *t, struct slice raw, struct slice signature, bool fetched);
 

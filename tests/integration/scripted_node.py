@@ -8,6 +8,7 @@ import configparser
 import glob
 import json
 import os
+import re
 import socket
 import struct
 import threading
@@ -45,7 +46,7 @@ def admin(up, verb, **args):
     ctx = zmq.Context.instance()
     s = ctx.socket(zmq.DEALER)
     s.linger = 0
-    where = setting(up, "broker", "admin").removeprefix("ipc://")
+    where = getattr(up, "admin_socket", None) or setting(up, "broker", "admin").removeprefix("ipc://")
     s.connect("ipc://" + os.path.join(up.dir, where))  # relative to the directory of the system
     try:
         s.send(msgpack.packb([1, 26, os.urandom(16), verb, json.dumps(args)]))
@@ -68,6 +69,7 @@ class Request:
         self.prefix, self.count, self.seen = os.urandom(7), 0, b""
         self.id = "cmpl-" + os.urandom(16).hex()
         self.chunked = False
+        self.sealed = path.startswith("/v1/confidential/")
 
     def check_auth(self):
         text, _, signature = self.headers["x-sealway-auth"].partition(".")
@@ -89,7 +91,78 @@ class Request:
         raw = unb64(self.headers["x-signature"], 97)
         Ed25519PublicKey.from_public_bytes(raw[65:]).verify(raw[1:65], H(plain))
 
+    def open_plain(self):
+        self.plain = self.envelope = json.loads(self.body)
+        assert not re.search(rb"\s", re.sub(rb'"([^"\\]|\\.)*"', b"", self.body)), "the body is not compact"
+        raw = unb64(self.headers["x-signature"], 97)
+        Ed25519PublicKey.from_public_bytes(raw[65:]).verify(raw[1:65], H(self.body))
+
     # --- what an honest node would send, piece by piece ---
+    def plain_object(self, o, usage=None, signer=None, outcome=0, receipt=None, bare=False, **change):
+        """The text of an object as a node signs and sends it; usage (with a receipt behind it) on the last one."""
+        signer = signer or self.node
+        if usage is not None and "images" not in self.path:
+            o = o | {"usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)}}
+        text = json.dumps(o, separators=(",", ":"), ensure_ascii=False)
+        digest = H(text.encode())
+        self.seen += digest
+        self.count += 1
+        added = {"response_hash": b64(digest), "signature": signer.sign(digest)}
+        if usage is not None and not self.node.original and not bare:
+            r = self.receipt_bytes(outcome, usage, **(receipt or {}))
+            added |= {"receipt": b64(r), "receipt_signature": signer.sign(H(b"sealway-receipt-v1" + r))}
+        added.update(change)
+        added = {k: v for k, v in added.items() if v is not Ellipsis}
+        return text[:-1] + "".join("," + json.dumps(k) + ":" + json.dumps(v) for k, v in added.items()) + "}"
+
+    def piece(self, text=None, finish=None, **delta):
+        """One object of a stream, before it is signed."""
+        base = {"id": self.id, "created": int(time.time()), "model": self.node.model}
+        if "chat" in self.path:
+            delta = delta | ({} if text is None else {"content": text})
+            return base | {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+        return base | {"object": "text_completion", "choices": [{"index": 0, "text": text or "", "finish_reason": finish}]}
+
+    def usage_piece(self):
+        return self.piece() | {"choices": []}
+
+    def plain_text(self, o):
+        self.data("data: " + o + "\n\n")
+
+    def done(self):
+        self.data("data: [DONE]\n\n")
+        self.end()
+
+    def words(self):
+        p = self.plain
+        return (p["messages"][-1]["content"] if "messages" in p else p.get("prompt", p.get("input"))).split()
+
+    def plain_honest(self):
+        words = self.words()
+        n = len(words)
+        if self.plain.get("stream"):
+            assert self.plain["stream_options"]["include_usage"] is True
+            self.head()
+            for i, w in enumerate(words):
+                self.plain_text(self.plain_object(self.piece((" " if i else "") + w)))
+            self.plain_text(self.plain_object(self.piece(finish="stop")))
+            self.plain_text(self.plain_object(self.usage_piece(), usage=(n, n)))
+            return self.done()
+        kind = self.path.removeprefix("/v1/")
+        if kind == "embeddings":
+            o = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -1.0]}],
+                 "model": self.node.model}
+            return self.whole(200, self.plain_object(o, (n, 0)).encode())
+        if kind == "images/generations":
+            o = {"created": int(time.time()), "data": [{"url": "data:image/png;base64,AAAA"}]}
+            return self.whole(200, self.plain_object(o, (0, self.units)).encode())
+        o = self.piece(" ".join(words), "stop")
+        if kind == "chat/completions":
+            o |= {"object": "chat.completion", "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": " ".join(words)}, "finish_reason": "stop"}]}
+        return self.whole(200, self.plain_object(o, (n, n)).encode())
+
+    # --- the same, sealed ---
     def object(self, text, final=False, finish=None, signer=None, usage=(2, 3), outcome=0, receipt=None, **change):
         plain = {"id": self.id, "object": "text_completion", "created": int(time.time()), "model": self.node.model,
                  "choices": [{"index": 0, "text": text, "finish_reason": finish, "logprobs": None}]}
@@ -108,9 +181,10 @@ class Request:
         return {k: v for k, v in o.items() if v is not Ellipsis}
 
     def receipt_bytes(self, outcome, usage, /, **change):
-        f = dict(version=1, outcome=outcome, endpoint=ENDPOINTS[self.path.removeprefix("/v1/confidential/")],
-                 rid=bytes.fromhex(self.rid), stack=self.stack, key=self.node.x_public,
-                 plain_hash=unb64(self.envelope["plaintext_body_hash"]), model=H(self.envelope["model_name"].encode()),
+        f = dict(version=1, outcome=outcome, endpoint=ENDPOINTS[self.path.removeprefix("/v1/").removeprefix("confidential/")],
+                 rid=bytes.fromhex(self.rid), stack=self.stack, key=self.node.x_public if self.sealed else bytes(32),
+                 plain_hash=unb64(self.envelope["plaintext_body_hash"]) if self.sealed else H(self.body),
+                 model=H(self.envelope["model_name" if self.sealed else "model"].encode()),
                  transcript=H(self.seen), chunks=self.count, prompt=usage[0], completion=usage[1], when=int(time.time()))
         f.update(change)
         return struct.pack(">BBB16sQ32s32s32s32sIQQQ", *f.values())
@@ -144,6 +218,8 @@ class Request:
 
     def honest(self):
         """The whole of an honest answer."""
+        if not self.sealed:
+            return self.plain_honest()
         words = self.plain["prompt"].split()
         if not self.envelope.get("stream"):
             return self.whole(200, self.object(" ".join(words), True, "stop", usage=(len(words), len(words))))
@@ -157,8 +233,8 @@ class Request:
 class ScriptedNode:
     """Registers with a running system and serves a model of its own by script."""
 
-    def __init__(self, up, node_id=77, model="scripted"):
-        self.up, self.id, self.model = up, node_id, model
+    def __init__(self, up, node_id=77, model="scripted", original=False, price=1000):
+        self.up, self.id, self.model, self.original, self.price = up, node_id, model, original, price
         self.sign_key, self.x_key = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
         self.public = self.sign_key.public_key().public_bytes(*RAW)
         self.x_public = self.x_key.public_key().public_bytes(*RAW)
@@ -172,9 +248,13 @@ class ScriptedNode:
         self.closing = False
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
-        admin(up, "node.admit", signing_key=b64(self.public), node=self.id)
         self.counter = 0
-        assert self.register() == 200
+        if original:
+            admin(up, "node.admit", signing_key=b64(self.public), node=self.id, url=self.address,
+                  node_key=b64(self.x_public), models=[{"name": model, "price": price}])
+        else:
+            admin(up, "node.admit", signing_key=b64(self.public), node=self.id)
+            assert self.register() == 200
 
     def sign(self, digest, key=None):
         return b64(b"\x00" + (key or self.sign_key).sign(digest) + self.public)
@@ -185,7 +265,7 @@ class ScriptedNode:
         statement = struct.pack(">BQ32sQQQ", 1, self.id, self.x_public, self.counter, now - 60, now + 3600)
         m = {"node": self.id, "address": self.address, "counter": self.counter, "statement": statement,
              "statement_signature": self.sign(H(b"sealway-key-v1" + statement)),
-             "models": [[self.model, 1000, 1000, 1 << 20, 8192]], "validity_s": 3600, "version": "scripted",
+             "models": [[self.model, self.price, 1000, 1 << 20, 8192]], "validity_s": 3600, "version": "scripted",
              "evidence_hash": H(b"")}
         m.update(change)
         return msgpack.packb(m)
@@ -250,7 +330,7 @@ class ScriptedNode:
         if r.path.startswith("/v1/receipts/"):
             found = self.receipts.get(r.path.rsplit("/", 1)[1])
             return r.whole(200, found) if found else r.whole(404, {"error": {"code": "NOT_FOUND"}})
-        r.open()
+        r.open() if r.sealed else r.open_plain()
         self.requests.append(r)
         return self.script(r)
 

@@ -340,9 +340,6 @@ static void test_bad_work(void **state)
 {
 	struct side *s = *state;
 
-	s->w.endpoint = EP_PLAIN_CHAT;
-	assert_returned(s, ERR_NOT_FOUND);
-	s->w.endpoint = EP_CHAT;
 	s->w.address = SLICE_STR("ftp://x");
 	assert_returned(s, ERR_UNAVAILABLE);
 }
