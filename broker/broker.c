@@ -11,6 +11,7 @@
 #include <sodium.h>
 
 #include "broker/admin.h"
+#include "broker/allow.h"
 #include "broker/peers.h"
 #include "broker/probe.h"
 #include "broker/purge.h"
@@ -134,12 +135,15 @@ enum err broker_open(struct broker *b, uv_loop_t *uv)
 	task_recover(b);
 	peers_start(b);
 	probe_start(b);
+	if (b->zauth)
+		allow_start(b);
 	purge_start(b);
-	return ERR_OK;
+	return router_selftest(b);
 }
 
 void broker_close(struct broker *b)
 {
+	allow_stop(b);
 	zsock_close(b->desk);
 	zsock_close(b->bus);
 	b->desk = b->bus = NULL;

@@ -26,7 +26,9 @@ struct broker {
 	uv_loop_t *uv;
 	struct networks *networks;
 	struct zctx *zctx;
-	struct zauth *zauth; /* NULL without CURVE */
+	struct zauth *zauth;        /* NULL without CURVE */
+	struct allow *allow;        /* the same */
+	uint8_t bus_key[KEY_BYTES]; /* public, of the bus */
 	struct zsock *bus, *desk;
 	struct clock *clock;
 	struct alarms *alarms; /* the clock's */

@@ -12,9 +12,9 @@
 
 #include <sodium.h>
 
+#include "broker/allow.h"
 #include "broker/broker.h"
 #include "broker/metrics.h"
-#include "broker/peers.h"
 #include "broker/task.h"
 #include "common/httpd/admin.h"
 #include "common/log.h"
@@ -50,12 +50,7 @@ static void on_cut(void *arg)
 
 static void on_reload(void *arg)
 {
-	struct broker *b = arg;
-
-	if (!b->zauth)
-		return;
-	if (zauth_load(b->zauth, b->conf.peers) == ERR_OK)
-		peers_recheck(b);
+	allow_reload(arg);
 }
 
 static bool on_ready(void *arg)

@@ -17,6 +17,7 @@
 #include "broker/register.h"
 #include "common/keys.h"
 #include "common/log.h"
+#include "common/zprobe.h"
 
 /* One verb per message type; body says whether a second frame belongs to it. */
 struct verb {
@@ -194,6 +195,7 @@ static enum err curve_options(struct broker *b, struct zcurve *c)
 
 	if (e != ERR_OK)
 		return e;
+	zcurve_public(b->bus_key, c->secret_key);
 	c->on = c->server = true;
 	b->zauth = zauth_open(b->zctx, b->uv);
 	return zauth_load(b->zauth, b->conf.peers);
@@ -235,4 +237,11 @@ enum err router_open(struct broker *b)
 	}
 	mem_wipe(&o.curve, sizeof(o.curve));
 	return e;
+}
+
+enum err router_selftest(struct broker *b)
+{
+	if (!b->zauth)
+		return ERR_OK;
+	return zprobe(b->zauth, b->zctx, b->uv, ZSOCK_DEALER, zsock_endpoint(b->bus), b->bus_key);
 }

@@ -13,6 +13,10 @@
 /* Binds the bus.  ERR_CONFIG or ERR_IO, said in the log. */
 enum err router_open(struct broker *b) MUST_USE;
 
+/* With CURVE: proves that a stranger's key is refused; turns the loop meanwhile, so
+ * that everything has to be there already.  ERR_KEY, said in the log. */
+enum err router_selftest(struct broker *b) MUST_USE;
+
 /* Sends msg (emptied in any case) to a peer; one that cannot take it now is
  * left to its heartbeat. */
 enum err router_send(struct broker *b, const struct party *to, struct buf *msg);

@@ -31,7 +31,7 @@ struct loop {
 	struct loop_events ev;
 	uv_signal_t term, intr, hup;
 	uv_timer_t drain, watchdog;
-	bool draining, cut;
+	bool draining, cut, stopped;
 };
 
 static void notify(const char *state)
@@ -151,12 +151,14 @@ uv_loop_t *loop_uv(struct loop *l)
 
 int loop_run(struct loop *l)
 {
-	uv_run(&l->uv, UV_RUN_DEFAULT);
+	if (!l->stopped) /* by a signal while the parts were opened and the loop turned for them */
+		uv_run(&l->uv, UV_RUN_DEFAULT);
 	return l->cut ? 1 : 0;
 }
 
 void loop_stop(struct loop *l)
 {
+	l->stopped = true;
 	uv_stop(&l->uv);
 }
 

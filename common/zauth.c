@@ -36,6 +36,8 @@ struct zauth {
 	struct zsock *z;
 	struct map *keys;
 	uint64_t denied, last_log; /* handshakes since the last line, its time in ms */
+	bool probing, probe_refused;
+	uint8_t probe[32]; /* a stranger of our own (zprobe.h) */
 };
 
 static void keys_free(struct map *keys)
@@ -99,6 +101,26 @@ static void log_denied(struct zauth *a)
 	a->denied = 0;
 }
 
+static bool is_probe(const struct zauth *a, struct zmsg *parts, size_t n)
+{
+	struct slice key = n == ZAP_PARTS ? zmsg_slice(&parts[ZAP_KEY]) : slice_of(NULL, 0);
+
+	return a->probing && key.n == 32 && memcmp(key.p, a->probe, 32) == 0;
+}
+
+void zauth_probe(struct zauth *a, const uint8_t key[32])
+{
+	a->probing = key != NULL;
+	a->probe_refused = false;
+	if (key)
+		memcpy(a->probe, key, 32);
+}
+
+bool zauth_probe_refused(const struct zauth *a)
+{
+	return a->probe_refused;
+}
+
 static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 {
 	struct zauth *a = arg;
@@ -112,7 +134,9 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 	zmsg_copy_init(&reply[3], user[0] ? SLICE_STR("OK") : SLICE_STR("denied"));
 	zmsg_copy_init(&reply[4], slice_str(user));
 	zmsg_init(&reply[5]); /* metadata */
-	if (!user[0])
+	if (!user[0] && is_probe(a, parts, n))
+		a->probe_refused = true;
+	else if (!user[0])
 		log_denied(a);
 	if (zsock_send(z, reply, 6) != ERR_OK) {
 		log_error("zauth.no_answer");

@@ -30,6 +30,11 @@ void zauth_revoke(struct zauth *a, const uint8_t key[32]);
 /* The roles of a key, ZAUTH_NONE for a stranger's.  Looked up per message. */
 unsigned zauth_roles(const struct zauth *a, const uint8_t key[32]);
 
+/* For zprobe.c: from here on handshakes with that key are watched for (NULL: no
+ * longer), and whether one was refused. */
+void zauth_probe(struct zauth *a, const uint8_t key[32]);
+bool zauth_probe_refused(const struct zauth *a);
+
 /* Reads an allow-list file: lines "role base64-key name", # comments.  Replaces
  * the whole list.  On error names file and line in the log: ERR_CONFIG/ERR_IO. */
 enum err zauth_load(struct zauth *a, const char *path) MUST_USE;

@@ -58,6 +58,17 @@ uint64_t zlanes_open(struct zlanes *l, uint64_t topic)
 	return lane->id;
 }
 
+void zlanes_own(struct zlanes *l, uint64_t topic, const uint8_t key[32])
+{
+	size_t at = place(l, topic);
+
+	if (at == l->n || l->v[at].topic != topic)
+		return;
+	l->v[at].owned = key != NULL;
+	if (key)
+		memcpy(l->v[at].owner, key, sizeof(l->v[at].owner));
+}
+
 bool zlanes_drop(struct zlanes *l, uint64_t topic)
 {
 	size_t at = place(l, topic);

@@ -17,6 +17,8 @@
 struct zlane {
 	uint64_t topic, id;
 	bool fresh; /* nothing may be sent yet */
+	bool owned; /* given to a peer with a CURVE key */
+	uint8_t owner[32];
 };
 
 /* All zero is a valid empty set. */
@@ -31,6 +33,9 @@ const struct zlane *zlanes_find(const struct zlanes *l, uint64_t topic);
 
 /* Gives topic a new, fresh lane (in place of an old one); returns its id. */
 uint64_t zlanes_open(struct zlanes *l, uint64_t topic);
+
+/* Notes whose key the lane of topic was given to; NULL: of a peer without one. */
+void zlanes_own(struct zlanes *l, uint64_t topic, const uint8_t key[32]);
 
 /* Forgets the lane of topic; false if there was none. */
 bool zlanes_drop(struct zlanes *l, uint64_t topic);

@@ -50,6 +50,15 @@ static bool is_upstream(struct slice frame)
 	       memcmp(frame.p + 1, ZSOCK_UPSTREAM_MARK, ZSOCK_UPSTREAM_HEAD - 1) == 0;
 }
 
+/* A peer takes away a topic that another one has.  The end of a connection comes
+ * without a key: libzmq says that itself. */
+static bool foreign_end(const struct zsock *z, struct slice f)
+{
+	const struct zlane *lane = zlanes_find(&z->lanes, topic_number(f));
+
+	return lane && lane->owned && z->sender_has_key && memcmp(lane->owner, z->sender, 32) != 0;
+}
+
 /* XPUB: whether the owner is to see this message. */
 static bool pub_accepts(struct zsock *z, struct zmsg *parts, size_t n)
 {
@@ -67,6 +76,10 @@ static bool pub_accepts(struct zsock *z, struct zmsg *parts, size_t n)
 	if (f.p[0] == 1)
 		return !z->suspect &&
 		       (f.n != 1 + ZSOCK_TOPIC_BYTES || !zlanes_find(&z->lanes, topic_number(f)));
+	if (f.n == 1 + ZSOCK_TOPIC_BYTES && foreign_end(z, f)) {
+		z->dropped++;
+		return false;
+	}
 	if (f.n == 1 + ZSOCK_TOPIC_BYTES)
 		zlanes_drop(&z->lanes, topic_number(f));
 	return true;
@@ -76,6 +89,8 @@ static void deliver(struct zsock *z, struct zmsg *parts, size_t n)
 {
 	size_t first = 0, max = ZSOCK_PARTS_MAX;
 
+	if (z->o.type == ZSOCK_XPUB)
+		z->sender_has_key = zmsg_peer_key(&parts[0], z->sender);
 	if (z->o.type == ZSOCK_XPUB && !pub_accepts(z, parts, n))
 		return;
 	if (z->o.type == ZSOCK_XSUB)

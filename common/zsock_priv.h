@@ -47,6 +47,8 @@ struct zsock {
 	bool dirty;
 	bool suspect; /* XPUB: pipes and frames may be out of step until the batch ends */
 	struct zlanes lanes;
+	bool sender_has_key; /* XPUB: of the frame that its owner is looking at */
+	uint8_t sender[32];
 	struct zsock_topic topics[ZSOCK_TOPICS_MAX];
 	size_t n_topics;
 	uint64_t dropped;

@@ -243,6 +243,7 @@ void zsock_allow(struct zsock *z, struct slice topic)
 	if (!z->z || topic.n != ZSOCK_TOPIC_BYTES)
 		return;
 	lane_option(z, ZMQ_SUBSCRIBE, zlanes_open(&z->lanes, get_be64(topic.p)));
+	zlanes_own(&z->lanes, get_be64(topic.p), z->sender_has_key ? z->sender : NULL);
 }
 
 void zsock_deny(struct zsock *z, struct slice topic)

@@ -10,6 +10,7 @@
 
 #include "common/keys.h"
 #include "common/log.h"
+#include "common/zprobe.h"
 #include "worker/worker.h"
 
 #define INTERVAL_MS 1000
@@ -176,6 +177,16 @@ static void make_parts(struct worker *w)
 	w->probes = probes_new(w->upstream, worker_send_probed, w);
 }
 
+/* A stranger's key has to be refused before we serve anybody.  Turns the loop:
+ * everything is there already. */
+static enum err probe(struct worker *w)
+{
+	if (!w->zauth)
+		return ERR_OK;
+	return zprobe(w->zauth, w->zctx, loop_uv(w->loop), ZSOCK_XSUB, publish_endpoint(w->publish),
+		      w->server.public_key);
+}
+
 static enum err write_ready(struct worker *w)
 {
 	struct buf b = { 0 };
@@ -219,6 +230,8 @@ enum err worker_start(struct worker *w)
 	e = open_links(w);
 	if (!e)
 		e = admin_http_open(&w->admin, loop_uv(w->loop), w->conf.admin_listen, worker_ready, w);
+	if (!e)
+		e = probe(w);
 	if (!e)
 		e = write_ready(w);
 	return e;

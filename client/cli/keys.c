@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * sealway keys: makes the keys of the processes (CURVE between them, Ed25519 of
- * the proxy and of nodes) and lists them.  Formats: common/keys.h; the
+ * the proxy and of nodes), lists them, and keeps the list of who may connect.  Formats: common/keys.h; the
  * allow-list `peers` is read by the broker (common/zauth.h).
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "client/cli/args.h"
 #include "client/cli/cli.h"
 #include "client/cli/keys.h"
+#include "client/cli/peers.h"
 #include "common/b64.h"
 #include "common/keys.h"
+
+#define NAME_MAX_BYTES 64
 
 static bool made(enum err e, const char *dir, const char *name)
 {
@@ -31,38 +32,17 @@ static bool made(enum err e, const char *dir, const char *name)
 	return e == ERR_OK;
 }
 
-static bool peer_line(FILE *to, const char *dir, const char *role)
-{
-	char path[4096], text[B64_LEN(32) + 1] = "";
-	uint8_t key[32];
-
-	snprintf(path, sizeof(path), "%s/%s.pub", dir, role);
-	if (key_load_public(path, key))
-		return false;
-	b64_put(text, key, sizeof(key));
-	return fprintf(to, "%s %s %s\n", role, text, role) > 0;
-}
-
-/* The broker's allow-list with the two keys just made. */
-static bool write_peers(const char *dir)
+/* Puts the public key of DIR/NAME.pub on the broker's list. */
+static bool allow(const char *dir, const char *role, const char *name)
 {
 	char path[4096];
-	FILE *to;
-	bool ok;
-	int fd;
+	uint8_t key[32];
 
-	snprintf(path, sizeof(path), "%s/peers", dir);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	to = fd < 0 ? NULL : fdopen(fd, "w");
-	ok = to && fprintf(to, "# role, public key, name: who may connect to the broker\n") > 0 &&
-	     peer_line(to, dir, "gateway") && peer_line(to, dir, "worker");
-	if (to)
-		ok = !fclose(to) && ok;
-	if (ok)
-		printf("made %s\n", path);
-	else
-		fprintf(stderr, "sealway keys: cannot write %s: %s\n", path, strerror(errno));
-	return ok;
+	snprintf(path, sizeof(path), "%s/%s.pub", dir, name);
+	if (key_load_public(path, key) != ERR_OK || !peers_add(dir, role, name, key))
+		return false;
+	printf("allowed %s as a %s in %s/peers\n", name, role, dir);
+	return true;
 }
 
 static int new_proxy(const char *dir)
@@ -73,7 +53,40 @@ static int new_proxy(const char *dir)
 	ok = made(key_new_curve(dir, "worker"), dir, "worker") && ok;
 	ok = made(key_new_sign(dir, "proxy-request"), dir, "proxy-request") && ok;
 	ok = made(key_new_sign(dir, "proxy-auth"), dir, "proxy-auth") && ok;
-	return ok && write_peers(dir) ? EXIT_OK : EXIT_FAILED;
+	ok = ok && allow(dir, "gateway", "gateway") && allow(dir, "worker", "worker");
+	return ok ? EXIT_OK : EXIT_FAILED;
+}
+
+/* One more key for a role, beside those that it has. */
+static int new_peer(const char *dir, const char *role, const char *name)
+{
+	if (strcmp(role, "gateway") && strcmp(role, "worker")) {
+		fprintf(stderr, "sealway keys: new gateway NAME, or new worker NAME\n");
+		return EXIT_USAGE;
+	}
+	if (strlen(name) > NAME_MAX_BYTES || strpbrk(name, " \t\r\n#/") || *name == '.') {
+		fprintf(stderr, "sealway keys: a name has up to %d characters and none of: space # /\n",
+			NAME_MAX_BYTES);
+		return EXIT_USAGE;
+	}
+	return keys_dir(dir) && made(key_new_curve(dir, name), dir, name) && allow(dir, role, name)
+		       ? EXIT_OK
+		       : EXIT_FAILED;
+}
+
+/* The key files stay: they are of no use any more, and not ours to delete. */
+static int revoke(const char *dir, const char *name)
+{
+	int n = peers_remove(dir, name);
+
+	if (n > 0)
+		printf("revoked %s: %d line%s taken out of %s/peers; a broker that runs cuts the peer now\n",
+		       name, n, n == 1 ? "" : "s", dir);
+	else if (n == 0)
+		fprintf(stderr,
+			"sealway keys: %s/peers has nobody named \"%s\" (sealway keys list shows them)\n",
+			dir, name);
+	return n > 0 ? EXIT_OK : EXIT_FAILED;
 }
 
 static int is_pub(const struct dirent *d)
@@ -93,13 +106,15 @@ static int list(const char *dir)
 		return EXIT_FAILED;
 	}
 	for (int i = 0; i < n; i++) {
-		char path[4096], text[B64_LEN(32) + 1] = "";
+		char path[4096], text[B64_LEN(32) + 1] = "", roles[128];
 		uint8_t key[32];
 
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
 		if (key_load_public(path, key) == ERR_OK) {
 			b64_put(text, key, sizeof(key));
-			printf("%-20.*s %s\n", (int)strlen(names[i]->d_name) - 4, names[i]->d_name, text);
+			peers_roles(dir, key, roles, sizeof(roles));
+			printf("%-20.*s %s%s%s\n", (int)strlen(names[i]->d_name) - 4, names[i]->d_name, text,
+			       *roles ? "  allowed: " : "", roles);
 		} else {
 			status = EXIT_FAILED;
 		}
@@ -117,20 +132,42 @@ bool keys_dir(const char *dir)
 	return false;
 }
 
+static int run(const struct command *c, const char *dir, const char *name, const struct operands *words)
+{
+	const char *what = words->v[0];
+
+	if (!strcmp(what, "list") && words->n == 1)
+		return list(dir);
+	if (!strcmp(what, "new") && words->n == 1)
+		return keys_dir(dir) ? new_proxy(dir) : EXIT_FAILED;
+	if (!strcmp(what, "new") && words->n == 3)
+		return new_peer(dir, words->v[1], words->v[2]);
+	if (!strcmp(what, "revoke") && words->n == 2)
+		return revoke(dir, words->v[1]);
+	if (!strcmp(what, "node") && words->n == 1 && !strchr(name, '/'))
+		return keys_dir(dir) && made(key_new_sign(dir, name), dir, name) ? EXIT_OK : EXIT_FAILED;
+	return args_wrong(c);
+}
+
 int cmd_keys(int argc, char **argv)
 {
 	static const struct command c = {
 		"keys",
-		"new|node|list",
-		"Makes or lists the keys of the processes in one directory.",
+		"new [gateway|worker NAME] | node | list | revoke NAME",
+		"Makes, lists and revokes the keys of the processes in one directory.",
 		"new   broker, gateway, worker (between the processes), proxy-request and proxy-auth "
 		"(towards\n"
 		"      the nodes), and peers, the broker's list of who may connect\n"
+		"new gateway NAME, new worker NAME\n"
+		"      one more key for that role, put on the list beside the others\n"
 		"node  the signing key of a node (default name: node)\n"
-		"list  names and public keys\n\n"
+		"list  names and public keys, and what peers allows them\n"
+		"revoke NAME\n"
+		"      takes a name (or a public key) off the list; a running broker cuts the peer at "
+		"once\n\n"
 		"NAME.key is secret (mode 0600), NAME.pub is public.  Nothing is ever overwritten.",
 		1,
-		1,
+		3,
 	};
 	const char *dir = ".", *name = "node";
 	const struct arg args[] = {
@@ -149,12 +186,5 @@ int cmd_keys(int argc, char **argv)
 	}
 	if (sodium_init() < 0)
 		return EXIT_FAILED;
-	if (!strcmp(words.v[0], "list"))
-		return list(dir);
-	if (!strcmp(words.v[0], "new"))
-		return keys_dir(dir) ? new_proxy(dir) : EXIT_FAILED;
-	if (!strcmp(words.v[0], "node") && !strchr(name, '/'))
-		return keys_dir(dir) && made(key_new_sign(dir, name), dir, name) ? EXIT_OK : EXIT_FAILED;
-	fprintf(stderr, "sealway keys: new, node or list (see sealway keys --help)\n");
-	return EXIT_USAGE;
+	return run(&c, dir, name, &words);
 }

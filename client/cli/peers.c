@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Changing the allow-list (peers.h).  A new file is written and renamed into
+ * place, so that a broker that watches it sees the old list or the new one and
+ * nothing between them.  Lines that are not touched, comments too, stay as they
+ * are.
+ */
+#include "client/cli/peers.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/b64.h"
+#include "common/mem.h"
+
+#define HEAD "# role, public key, name: who may connect to the broker\n"
+#define LINE_MAX_BYTES 512 /* as the broker reads them */
+
+struct entry {
+	char role[32], key[64], name[256];
+};
+
+/* False for comments, empty lines and what is no entry. */
+static bool entry_read(const char *line, struct entry *e)
+{
+	e->name[0] = 0;
+	return sscanf(line, " %31[^ \t#\n] %63[^ \t#\n] %255[^ \t#\n]", e->role, e->key, e->name) >= 2;
+}
+
+static int failed(const char *path, const char *what)
+{
+	fprintf(stderr, "sealway keys: cannot %s %s: %s\n", what, path, strerror(errno));
+	return -1;
+}
+
+/* Copies the list without the lines of name (NULL: with all) and appends more.
+ * How many were left out. */
+static int copy(FILE *from, FILE *to, const char *name, const char *more)
+{
+	char line[LINE_MAX_BYTES];
+	struct entry e;
+	int n = 0;
+
+	if (!from)
+		fputs(HEAD, to);
+	while (from && fgets(line, sizeof(line), from)) {
+		if (name && entry_read(line, &e) && (!strcmp(e.name, name) || !strcmp(e.key, name)))
+			n++;
+		else
+			fputs(line, to);
+	}
+	fputs(more, to);
+	return n;
+}
+
+/* Writes the new list beside the old one and puts it into its place. */
+static int rewrite(const char *path, const char *name, const char *more)
+{
+	char temp[4096 + 8];
+	FILE *from = fopen(path, "re"), *to;
+	int fd, n;
+
+	if (!from && (errno != ENOENT || name))
+		return failed(path, "read");
+	snprintf(temp, sizeof(temp), "%s.XXXXXX", path);
+	fd = mkstemp(temp);
+	to = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!to) {
+		if (from)
+			fclose(from);
+		return failed(temp, "write");
+	}
+	n = copy(from, to, name, more);
+	if (from && ferror(from))
+		n = failed(path, "read");
+	if (from)
+		fclose(from);
+	if (ferror(to) || fflush(to) || fchmod(fd, 0644) || fsync(fd))
+		n = failed(temp, "write");
+	if (fclose(to) && n >= 0)
+		n = failed(temp, "write");
+	if (n >= 0 && rename(temp, path) != 0)
+		n = failed(path, "replace");
+	if (n < 0)
+		unlink(temp);
+	return n;
+}
+
+static bool listed(const char *path, const char *name)
+{
+	char line[LINE_MAX_BYTES];
+	FILE *f = fopen(path, "re");
+	struct entry e;
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = entry_read(line, &e) && !strcmp(e.name, name);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+bool peers_add(const char *dir, const char *role, const char *name, const uint8_t key[32])
+{
+	char path[4096], text[B64_LEN(32) + 1] = "", line[LINE_MAX_BYTES];
+
+	snprintf(path, sizeof(path), "%s/peers", dir);
+	if (listed(path, name)) {
+		fprintf(stderr, "sealway keys: %s lists \"%s\" already\n", path, name);
+		return false;
+	}
+	b64_put(text, key, 32);
+	snprintf(line, sizeof(line), "%s %s %s\n", role, text, name);
+	return rewrite(path, NULL, line) >= 0;
+}
+
+int peers_remove(const char *dir, const char *name)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/peers", dir);
+	return rewrite(path, name, "");
+}
+
+void peers_roles(const char *dir, const uint8_t key[32], char *out, size_t n)
+{
+	char path[4096], text[B64_LEN(32) + 1] = "", line[LINE_MAX_BYTES];
+	struct entry e;
+	FILE *f;
+
+	*out = 0;
+	snprintf(path, sizeof(path), "%s/peers", dir);
+	f = fopen(path, "re");
+	b64_put(text, key, 32);
+	while (f && fgets(line, sizeof(line), f)) {
+		size_t used = strlen(out);
+
+		if (entry_read(line, &e) && !strcmp(e.key, text))
+			snprintf(out + used, n - used, "%s%s", used ? "," : "", e.role);
+	}
+	if (f)
+		fclose(f);
+}
