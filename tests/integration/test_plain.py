@@ -34,9 +34,16 @@ def node(system):
     for s in stacks(system):
         if s["state"] == "locked":  # by a 423 of the test before
             admin(system[0], "stack.unlock", stack=s["stack"])
-    assert n.register() == 200  # closes the breaker that the test before may have opened
+    ready(system, n)
     yield n
     assert not n.errors, n.errors
+
+
+def ready(system, n):
+    """A breaker that the test before may have opened is closed again."""
+    assert n.register() == 200
+    wait_for("the node to be found healthy", lambda: all(x["health"]["breaker"] == "closed"
+                                                         for x in admin(system[0], "node.list")["nodes"]))
 
 
 @pytest.fixture
@@ -382,7 +389,7 @@ def both(system, node, second):
     second.script = Request.honest
     second.requests.clear()
     second.errors.clear()
-    assert second.register() == 200
+    ready(system, second)
     yield node, second
     assert not second.errors, second.errors
 
