@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "broker/broker.h"
+#include "broker/store_read.h"
 
 struct admin_call; /* one command, until it is answered */
 
@@ -47,6 +48,40 @@ struct user *arg_user(struct admin_call *c, const json_t *args);
 /* The node numbered by member "node"; the same. */
 struct node *arg_node(struct admin_call *c, const json_t *args);
 
+/* --- long reads, on the pool --- */
+
+#define REASON_BYTES_MAX 200
+
+/* A read of the database while the loop goes on: work runs on the pool and fills
+ * list and result, done on the loop, where it answers and calls reading_free. */
+struct reading {
+	uv_work_t work; /* data: the reading */
+	struct admin_call *call;
+	char *path; /* of the database */
+	struct store_page page;
+	char *text;   /* owned: what page.request points to, or a file */
+	json_t *list; /* touched by one thread at a time */
+	bool sound;
+	enum err result;
+	char why[STORE_WHY];
+};
+
+/* An empty reading for a call, on the broker's database. */
+struct reading *reading_new(struct admin_call *c);
+
+/* Runs work, then done. */
+void reading_start(struct reading *r, uv_work_cb work, uv_after_work_cb done);
+
+/* Frees r; its call has been answered. */
+void reading_free(struct reading *r);
+
+/* What an in-flight request looks like from outside (admin_stack.c); no contents. */
+struct task;
+json_t *admin_task_json(const struct broker *b, const struct task *t);
+
+/* A word for how a node is (admin_node.c), static. */
+const char *admin_node_state(const struct broker *b, const struct node *n);
+
 /* --- verbs, one file per noun --- */
 
 #define ADMIN_VERBS(X) /* verb, function */                                                                  \
@@ -68,9 +103,15 @@ struct node *arg_node(struct admin_call *c, const json_t *args);
 	X("stack.list", admin_stack_list)                                                                    \
 	X("stack.show", admin_stack_show)                                                                    \
 	X("stack.unlock", admin_stack_unlock)                                                                \
+	X("stack.grant", admin_stack_grant)                                                                  \
 	X("request.list", admin_request_list)                                                                \
+	X("request.show", admin_request_show)                                                                \
 	X("usage.list", admin_usage_list)                                                                    \
+	X("user.journal", admin_user_journal)                                                                \
 	X("ledger.check", admin_ledger_check)                                                                \
+	X("ledger.backup", admin_ledger_backup)                                                              \
+	X("ledger.export", admin_ledger_export)                                                              \
+	X("top", admin_top)                                                                                  \
 	X("peer.list", admin_peer_list)                                                                      \
 	X("status", admin_status)
 

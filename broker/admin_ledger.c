@@ -1,29 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ledger.check {} and usage.list {user?}: long reads, done on the pool through
- * connections of their own.
+ * ledger.check {}, ledger.backup {file} and usage.list {user?}: long reads, done on
+ * the pool through connections of their own.
  */
 #include <stdlib.h>
 
 #include "broker/admin.h"
+#include "common/log.h"
 
-/* A read on the pool; the worker fills list, the loop answers. */
-struct reading {
-	uv_work_t work;
-	struct admin_call *call;
-	char *path;
-	uint64_t user;
-	json_t *list; /* touched by one thread at a time */
-	bool sound;
-	enum err result;
-};
+#define FILE_BYTES_MAX 4000
 
 static void add_problem(void *arg, const char *text)
 {
 	json_array_append_new(arg, json_string(text));
 }
 
-static struct reading *reading_new(struct admin_call *c)
+struct reading *reading_new(struct admin_call *c)
 {
 	struct reading *r = mem_new(sizeof(*r));
 	const struct broker *b = admin_broker(c);
@@ -35,10 +27,16 @@ static struct reading *reading_new(struct admin_call *c)
 	return r;
 }
 
-static void reading_free(struct reading *r)
+void reading_start(struct reading *r, uv_work_cb work, uv_after_work_cb done)
+{
+	BUG_ON(uv_queue_work(admin_broker(r->call)->uv, &r->work, work, done) != 0);
+}
+
+void reading_free(struct reading *r)
 {
 	json_decref(r->list);
 	free(r->path);
+	free(r->text);
 	free(r);
 }
 
@@ -65,7 +63,7 @@ void admin_ledger_check(struct admin_call *c, const json_t *args)
 	struct reading *r = reading_new(c);
 
 	(void)args;
-	BUG_ON(uv_queue_work(admin_broker(c)->uv, &r->work, check_work, check_done) != 0);
+	reading_start(r, check_work, check_done);
 }
 
 static void add_usage(void *arg, const struct usage_row *u)
@@ -80,7 +78,7 @@ static void usage_work(uv_work_t *w)
 {
 	struct reading *r = w->data;
 
-	r->result = store_usage(r->path, r->user, add_usage, r->list);
+	r->result = store_usage(r->path, r->page.user, add_usage, r->list);
 }
 
 static json_int_t field(const json_t *row, size_t i)
@@ -129,6 +127,42 @@ void admin_usage_list(struct admin_call *c, const json_t *args)
 			return;
 	}
 	r = reading_new(c);
-	r->user = u ? u->id : 0;
-	BUG_ON(uv_queue_work(admin_broker(c)->uv, &r->work, usage_work, usage_done) != 0);
+	r->page.user = u ? u->id : 0;
+	reading_start(r, usage_work, usage_done);
+}
+
+static void backup_work(uv_work_t *w)
+{
+	struct reading *r = w->data;
+
+	r->result = store_backup(r->path, r->text, r->why);
+}
+
+static void backup_done(uv_work_t *w, int status)
+{
+	struct reading *r = w->data;
+
+	(void)status;
+	if (r->result == ERR_OK) {
+		log_info("ledger_backup");
+		admin_ok(r->call, json_pack("{s:s}", "file", r->text));
+	} else {
+		log_warn("ledger_backup_failed", L_ERR(r->result));
+		admin_fail(r->call, r->result, "%s", r->why);
+	}
+	reading_free(r);
+}
+
+void admin_ledger_backup(struct admin_call *c, const json_t *args)
+{
+	const char *file = arg_text(args, "file");
+	struct reading *r;
+
+	if (!file || file[0] != '/' || slice_str(file).n > FILE_BYTES_MAX) {
+		admin_fail(c, ERR_BODY, "file: the whole path, from /, of the file to write");
+		return;
+	}
+	r = reading_new(c);
+	r->text = mem_strndup(file, slice_str(file).n);
+	reading_start(r, backup_work, backup_done);
 }

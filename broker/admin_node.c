@@ -9,7 +9,7 @@
 #include "common/log.h"
 #include "common/sign.h"
 
-static const char *state_name(const struct broker *b, const struct node *n)
+const char *admin_node_state(const struct broker *b, const struct node *n)
 {
 	if (n->row.state == NODE_REMOVED)
 		return "removed";
@@ -56,7 +56,7 @@ static json_t *node_json(const struct broker *b, const struct node *n)
 	sign_address(n->row.sign_key, account);
 	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:o, s:o}", "node",
 			 (json_int_t)n->row.id, "account", account, "address", n->url, "state",
-			 state_name(b, n), "country", n->country, "version", n->version, "original",
+			 admin_node_state(b, n), "country", n->country, "version", n->version, "original",
 			 n->row.original, "seen", (json_int_t)n->row.seen, "faults",
 			 (json_int_t)n->row.faults, "health", health_json(b, n), "models", models_json(n));
 }
@@ -122,9 +122,9 @@ static void set_state(struct admin_call *c, struct node *n, enum node_state stat
 		probe_forget(b, n);
 	else
 		probe_here(b, n);
-	log_info("node_state", L_U("node", n->row.id), L_S("state", state_name(b, n)));
+	log_info("node_state", L_U("node", n->row.id), L_S("state", admin_node_state(b, n)));
 	admin_commit(c, node_op(n),
-		     json_pack("{s:I, s:s}", "node", (json_int_t)n->row.id, "state", state_name(b, n)));
+		     json_pack("{s:I, s:s}", "node", (json_int_t)n->row.id, "state", admin_node_state(b, n)));
 }
 
 void admin_node_drain(struct admin_call *c, const json_t *args)
@@ -158,7 +158,7 @@ void admin_model_list(struct admin_call *c, const json_t *args)
 			json_array_append_new(offers, json_pack("{s:I, s:I, s:s}", "node",
 								(json_int_t)m->subs[i]->node->row.id, "price",
 								(json_int_t)m->subs[i]->price, "state",
-								state_name(b, m->subs[i]->node)));
+								admin_node_state(b, m->subs[i]->node)));
 		json_array_append_new(list, json_pack("{s:s, s:o}", "name", m->name, "offers", offers));
 	}
 	admin_ok(c, json_pack("{s:o}", "models", list));

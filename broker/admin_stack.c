@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * stack.list {user?}, stack.show {stack}, stack.unlock {stack}, request.list {}:
- * what is bought, what is in flight; no contents.
+ * stack.list {user?}, stack.show {stack}, stack.unlock {stack}, stack.grant {user,
+ * node, model, units, reason}, request.list {}: what is bought, what is in flight;
+ * no contents.
  */
 #include "broker/admin.h"
 #include "broker/task.h"
@@ -89,24 +90,72 @@ void admin_stack_show(struct admin_call *c, const json_t *args)
 	admin_ok(c, body);
 }
 
+json_t *admin_task_json(const struct broker *b, const struct task *t)
+{
+	char name[33];
+
+	log_rid(name, t->rid);
+	return json_pack("{s:s, s:s, s:s, s:I, s:s, s:b, s:I, s:I, s:I}", "request", name, "state",
+			 task_state_name(t->state), "user", t->user->name, "node",
+			 (json_int_t)t->node->row.id, "endpoint", endpoint_name(t->endpoint), "stream",
+			 t->stream, "attempt", (json_int_t)t->attempt, "units",
+			 (json_int_t)(t->res ? t->res->units : 0), "ms",
+			 (json_int_t)(broker_ms(b) - t->since_ms));
+}
+
 void admin_request_list(struct admin_call *c, const json_t *args)
 {
 	const struct broker *b = admin_broker(c);
 	json_t *list = json_array();
 	const struct task *t;
-	char name[33];
 	size_t pos = 0;
 
 	(void)args;
-	while ((t = map_next(b->tasks, &pos)) != NULL) {
-		log_rid(name, t->rid);
-		json_array_append_new(
-			list, json_pack("{s:s, s:s, s:s, s:I, s:s, s:b, s:I, s:I, s:I}", "request", name,
-					"state", task_state_name(t->state), "user", t->user->name, "node",
-					(json_int_t)t->node->row.id, "endpoint", endpoint_name(t->endpoint),
-					"stream", t->stream, "attempt", (json_int_t)t->attempt, "units",
-					(json_int_t)(t->res ? t->res->units : 0), "ms",
-					(json_int_t)(broker_ms(b) - t->since_ms)));
-	}
+	while ((t = map_next(b->tasks, &pos)) != NULL)
+		json_array_append_new(list, admin_task_json(b, t));
 	admin_ok(c, json_pack("{s:o}", "requests", list));
+}
+
+/* What is granted; false, and answered, when an argument is wrong. */
+static bool read_grant(struct admin_call *c, const json_t *args, const struct node *n, struct row_stack *row)
+{
+	const char *model = arg_text(args, "model"), *reason = arg_text(args, "reason");
+	const struct model *m = registry_model(admin_broker(c)->registry, slice_str(model));
+
+	if (!m || !node_sub(n, m->id)) {
+		admin_fail(c, ERR_NOT_FOUND, "this node does not offer such a model (argument \"model\")");
+		return false;
+	}
+	if (!arg_u64(args, "units", ID_MAX, &row->bought) || row->bought == 0) {
+		admin_fail(c, ERR_BODY, "units: 1 to 2^53-1");
+		return false;
+	}
+	if (!reason || !reason[0] || slice_str(reason).n > REASON_BYTES_MAX) {
+		admin_fail(c, ERR_BODY, "reason: 1 to %d bytes that say why", REASON_BYTES_MAX);
+		return false;
+	}
+	row->node = n->row.id;
+	row->model = m->id;
+	row->created = broker_now();
+	return true;
+}
+
+void admin_stack_grant(struct admin_call *c, const json_t *args)
+{
+	struct broker *b = admin_broker(c);
+	struct user *u = arg_user(c, args);
+	const struct node *n = u ? arg_node(c, args) : NULL;
+	struct row_stack row = { .id = 0 };
+	struct store_op *op;
+	struct stack *st;
+
+	if (!n || !read_grant(c, args, n, &row))
+		return;
+	if (ledger_grant(b->ledger, u, &row, arg_text(args, "reason"), &st, &op) != ERR_OK) {
+		admin_fail(c, ERR_BODY, "units: 1 to 2^53-1");
+		return;
+	}
+	log_info("stack_granted", L_U("user", u->id), L_U("stack", st->id), L_U("node", st->node),
+		 L_U("units", st->bought));
+	admin_commit(c, op, stack_json(b, st));
 }

@@ -8,8 +8,6 @@
 #include "broker/meter.h"
 #include "common/log.h"
 
-#define REASON_BYTES_MAX 200
-
 static json_t *user_json(const struct user *u)
 {
 	return json_pack("{s:s, s:I, s:I, s:I}", "user", u->name, "id", (json_int_t)u->id,

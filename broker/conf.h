@@ -16,6 +16,7 @@ struct broker_conf {
 	char *curve_key, *peers;
 	bool insecure;
 	char *database;
+	bool check_ledger; /* prove it and end */
 	uint64_t stack_units, lock_max_units;
 	bool accept_unsigned_usage, open_registration;
 	char *node_networks;

@@ -170,6 +170,11 @@ enum err ledger_buy(struct ledger *l, struct user *u, uint64_t node, uint64_t mo
  * requests on it are refused.  NULL when that is its state already. */
 struct store_op *ledger_stack_state(struct stack *st, enum stack_state state) MUST_USE;
 
+/* A stack that costs nothing, given by an operator: bought for 0, and in the
+ * journal with who and why.  ERR_RANGE for 0 or over ID_MAX units. */
+enum err ledger_grant(struct ledger *l, struct user *u, const struct row_stack *what, const char *why,
+		      struct stack **out, struct store_op **op) MUST_USE;
+
 /* Reserves units of st for a key; ERR_UNITS when they are not free. */
 enum err ledger_lock(struct ledger *l, struct stack *st, const uint8_t node_key[KEY_BYTES], uint64_t units,
 		     int64_t now_ms, int64_t expires_ms, struct lock **out, struct store_op **op) MUST_USE;

@@ -121,44 +121,53 @@ struct stack *ledger_put_stack(struct ledger *l, struct user *u, const struct ro
 	return st;
 }
 
-/* The journal of a purchase and the stack it buys, in one op. */
-static struct store_op *buy_op(const struct user *u, const struct row_stack *row, int64_t now)
+/* A new stack of the user and what the journal says of it, in one op. */
+static void add_stack(struct ledger *l, struct user *u, struct row_stack *row, const char *who,
+		      const char *why, struct stack **out, struct store_op **op)
 {
-	static const char who[] = "broker", why[] = "stack bought";
-	struct store_op *op = store_op_new(OP_STACK);
-
-	op->u.buy.stack = *row;
-	op->u.buy.journal = (struct row_journal){ .user = u->id,
-						  .delta = -(int64_t)row->paid,
-						  .balance = u->balance,
-						  .stack = row->id,
-						  .at = now };
-	op->text[0] = mem_strndup(who, sizeof(who) - 1);
-	op->text[1] = mem_strndup(why, sizeof(why) - 1);
-	return op;
+	row->user = u->id;
+	row->state = STACK_OPEN;
+	do {
+		row->id = ledger_new_id();
+	} while (ledger_stack(l, row->id));
+	u->balance -= row->paid;
+	*out = ledger_put_stack(l, u, row);
+	*op = store_op_new(OP_STACK);
+	(*op)->u.buy.stack = *row;
+	(*op)->u.buy.journal = (struct row_journal){ .user = u->id,
+						     .delta = -(int64_t)row->paid,
+						     .balance = u->balance,
+						     .stack = row->id,
+						     .at = row->created };
+	(*op)->text[0] = mem_strndup(who, strlen(who));
+	(*op)->text[1] = mem_strndup(why, strlen(why));
 }
 
 enum err ledger_buy(struct ledger *l, struct user *u, uint64_t node, uint64_t model, uint64_t units,
 		    uint64_t price, int64_t now, struct stack **out, struct store_op **op)
 {
-	struct row_stack row = { .user = u->id,
-				 .node = node,
-				 .model = model,
-				 .state = STACK_OPEN,
-				 .bought = units,
-				 .price = price,
-				 .created = now };
+	struct row_stack row = {
+		.node = node, .model = model, .bought = units, .price = price, .created = now
+	};
 
 	if (units == 0 || units > ID_MAX)
 		return ERR_RANGE;
 	if (ledger_cost(units, price, &row.paid) != ERR_OK || row.paid > u->balance)
 		return ERR_BALANCE;
-	do {
-		row.id = ledger_new_id();
-	} while (ledger_stack(l, row.id));
-	u->balance -= row.paid;
-	*out = ledger_put_stack(l, u, &row);
-	*op = buy_op(u, &row, now);
+	add_stack(l, u, &row, "broker", "stack bought", out, op);
+	return ERR_OK;
+}
+
+enum err ledger_grant(struct ledger *l, struct user *u, const struct row_stack *what, const char *why,
+		      struct stack **out, struct store_op **op)
+{
+	struct row_stack row = {
+		.node = what->node, .model = what->model, .bought = what->bought, .created = what->created
+	};
+
+	if (row.bought == 0 || row.bought > ID_MAX)
+		return ERR_RANGE;
+	add_stack(l, u, &row, "operator", why, out, op);
 	return ERR_OK;
 }
 

@@ -111,6 +111,21 @@ static int serve(struct broker *b)
 	return status;
 }
 
+static void on_problem(void *arg, const char *text)
+{
+	(void)arg;
+	printf("%s\n", text);
+}
+
+/* --check-ledger: for a ledger that no broker may serve, or that one serves just now. */
+static int check_ledger(const char *path)
+{
+	bool sound = store_check(path, on_problem, NULL);
+
+	printf("%s: the ledger %s\n", path, sound ? "adds up" : "does not add up");
+	return sound ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct broker b = { .draining = false };
@@ -121,7 +136,9 @@ int main(int argc, char **argv)
 	if (action == CONF_RUN && log_level_parse(b.conf.log_level, &level) == ERR_OK) {
 		log_init("sealway-broker", level, b.conf.log_json);
 		loop_harden();
-		status = sodium_init() < 0 ? 1 : serve(&b);
+		status = sodium_init() < 0     ? 1
+			 : b.conf.check_ledger ? check_ledger(b.conf.database)
+					       : serve(&b);
 	}
 	conf_free(&broker_conf_spec, &b.conf);
 	return status;

@@ -17,7 +17,7 @@
 /* Members that are times come as numbers: days or seconds since 1970. */
 static bool as_time(const char *name, const json_t *v, char out[CELL_MAX])
 {
-	static const char *const seconds[] = { "created", "last_used", "seen", "admitted", "expires" };
+	static const char *const seconds[] = { "created", "last_used", "seen", "admitted", "expires", "at" };
 	bool day = !strcmp(name, "day"), time = day;
 	time_t t = (time_t)json_integer_value(v);
 	struct tm tm;

@@ -19,9 +19,11 @@
 	X("node", cmd_node, "operator: nodes")                                                               \
 	X("model", cmd_model, "operator: models")                                                            \
 	X("stack", cmd_stack, "operator: prepaid stacks")                                                    \
-	X("request", cmd_request, "operator: requests in flight")                                            \
+	X("request", cmd_request, "operator: requests, in flight and settled")                               \
 	X("peer", cmd_peer, "operator: gateways and workers")                                                \
 	X("usage", cmd_usage, "operator: what was billed")                                                   \
+	X("ledger", cmd_ledger, "operator: prove, back up and export the ledger")                            \
+	X("top", cmd_top, "operator: a live view of the broker")                                             \
 	X("status", cmd_status, "operator: the broker's state and its ledger check")
 
 /* See COMMANDS: each reads its own arguments and says what went wrong on stderr. */

@@ -16,7 +16,8 @@
 struct options {
 	struct admin_where where;
 	const char *user, *reason;
-	uint64_t micro_usd, price, node;
+	const char *model;
+	uint64_t micro_usd, price, node, units_given;
 	bool take, remove, off;
 	const char *rate, *concurrent, *units;
 };
@@ -40,6 +41,12 @@ static size_t add_args(struct options *o, unsigned which, struct arg *out)
 		  0, 0 },
 	};
 	const struct arg node[] = { { "node", ARG_U64, &o->node, "N", "only at this node", 1, ID_MAX } };
+	const struct arg grant[] = {
+		{ "node", ARG_U64, &o->node, "N", "the node that it is for", 1, ID_MAX },
+		{ "model", ARG_TEXT, &o->model, "NAME", "the model that it is for", 0, 0 },
+		{ "units", ARG_U64, &o->units_given, "N", "how many", 1, ID_MAX },
+		{ "reason", ARG_TEXT, &o->reason, "TEXT", "why, for the journal (default: operator)", 0, 0 },
+	};
 	const struct arg off[] = { { "off", ARG_FLAG, &o->off, NULL, "end draining", 0, 0 } };
 	const struct arg where[] = { ADMIN_ARGS(&o->where) };
 	const struct {
@@ -48,7 +55,7 @@ static size_t add_args(struct options *o, unsigned which, struct arg *out)
 		size_t n;
 	} groups[] = { { OPT_USER, user, 1 },     { OPT_MONEY, money, 3 }, { OPT_PRICE, price, 2 },
 		       { OPT_LIMITS, limits, 3 }, { OPT_NODE, node, 1 },   { OPT_OFF, off, 1 },
-		       { ~0u, where, 3 } };
+		       { OPT_GRANT, grant, 4 },   { ~0u, where, 3 } };
 	size_t n = 0;
 
 	for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
@@ -102,6 +109,17 @@ static bool put_limits(const struct options *o, json_t *out)
 	       put_limit(out, "units_per_minute", o->units) && (o->rate || o->concurrent || o->units);
 }
 
+static bool put_grant(const struct options *o, json_t *out)
+{
+	if (!o->node || !o->model || !o->units_given)
+		return false;
+	json_object_set_new(out, "node", json_integer((json_int_t)o->node));
+	json_object_set_new(out, "model", json_string(o->model));
+	json_object_set_new(out, "units", json_integer((json_int_t)o->units_given));
+	json_object_set_new(out, "reason", json_string(o->reason));
+	return true;
+}
+
 /* False when an option that the verb needs is missing. */
 static bool put_options(const struct verb *v, const struct options *o, json_t *out)
 {
@@ -122,23 +140,49 @@ static bool put_options(const struct verb *v, const struct options *o, json_t *o
 	}
 	if (v->options & OPT_LIMITS && !put_limits(o, out))
 		return false;
+	if (v->options & OPT_GRANT && !put_grant(o, out))
+		return false;
 	return !(v->options & OPT_MONEY) || money;
+}
+
+/* Appends the pages behind reply to its rows.  False: said. */
+static bool add_pages(const struct admin_where *w, const struct verb *v, json_t *out, json_t *reply)
+{
+	struct admin_where again = *w;
+	json_t *next = json_incref(json_object_get(reply, "next")), *page;
+
+	again.dir = "."; /* the first call went there */
+	while (json_is_integer(next)) {
+		json_object_set_new(out, "after", next);
+		page = admin_call(&again, v->verb, json_incref(out));
+		if (!page)
+			return false;
+		json_array_extend(json_object_get(reply, v->member), json_object_get(page, v->member));
+		next = json_incref(json_object_get(page, "next"));
+		json_decref(page);
+	}
+	json_decref(next);
+	json_object_del(reply, "next");
+	return true;
 }
 
 static int call(const struct command *c, const struct verb *v, const struct options *o,
 		const struct operands *words)
 {
 	json_t *out = json_object(), *reply;
+	bool ok;
 
 	if (!put_operands(v, words, out) || !put_options(v, o, out)) {
 		json_decref(out);
 		return args_wrong(c);
 	}
-	reply = admin_call(&o->where, v->verb, out);
-	if (reply)
+	reply = admin_call(&o->where, v->verb, json_incref(out));
+	ok = reply && add_pages(&o->where, v, out, reply);
+	if (ok)
 		admin_print(&o->where, reply, v->member);
 	json_decref(reply);
-	return reply ? EXIT_OK : EXIT_FAILED;
+	json_decref(out);
+	return ok ? EXIT_OK : EXIT_FAILED;
 }
 
 int operate(const struct command *c, const struct verb *verbs, size_t n, int argc, char **argv)
@@ -171,10 +215,10 @@ int cmd_user(int argc, char **argv)
 {
 	static const struct command c = {
 		"user",
-		"list | add NAME | show NAME | fund NAME | price NAME MODEL | limit NAME",
+		"list | add NAME | show NAME | journal NAME | fund NAME | price NAME MODEL | limit NAME",
 		"Users, their balances, their own prices and limits.",
-		"fund needs --micro-usd; the reason is kept in the journal.  price needs --price or "
-		"--remove.  limit needs one of its three options; show tells what holds.",
+		"fund needs --micro-usd; the reason is kept in the journal, which journal shows.  price "
+		"needs --price or --remove.  limit needs one of its three options; show tells what holds.",
 		0,
 		3,
 	};
@@ -182,6 +226,7 @@ int cmd_user(int argc, char **argv)
 		{ "list", "user.list", "users", { NULL }, "", 0 },
 		{ "add", "user.add", NULL, { "name" }, "s", 0 },
 		{ "show", "user.show", NULL, { "user" }, "s", 0 },
+		{ "journal", "user.journal", "rows", { "user" }, "s", 0 },
 		{ "fund", "user.fund", NULL, { "user" }, "s", OPT_MONEY },
 		{ "price", "user.price", NULL, { "user", "model" }, "ss", OPT_PRICE | OPT_NODE },
 		{ "limit", "user.limit", NULL, { "user" }, "s", OPT_LIMITS },
@@ -244,10 +289,13 @@ int cmd_stack(int argc, char **argv)
 {
 	static const struct command c = {
 		"stack",
-		"list | show N | unlock N",
+		"list | show N | unlock N | grant USER",
 		"Prepaid stacks: units bought, free, reserved and spent.",
 		"A stack is locked when its node answered 423 for it: its units stay the user's, but new\n"
-		"locks go elsewhere and requests on it are refused until it is unlocked.",
+		"locks go elsewhere and requests on it are refused until it is unlocked.\n"
+		"grant gives a user units for nothing; it needs --node, --model and --units, and the "
+		"journal\n"
+		"keeps the reason.",
 		0,
 		2,
 	};
@@ -255,6 +303,7 @@ int cmd_stack(int argc, char **argv)
 		{ "list", "stack.list", "stacks", { NULL }, "", OPT_USER },
 		{ "show", "stack.show", NULL, { "stack" }, "n", 0 },
 		{ "unlock", "stack.unlock", NULL, { "stack" }, "n", 0 },
+		{ "grant", "stack.grant", NULL, { "user" }, "s", OPT_GRANT },
 	};
 
 	return RUN(verbs);
@@ -262,9 +311,20 @@ int cmd_stack(int argc, char **argv)
 
 int cmd_request(int argc, char **argv)
 {
-	static const struct command c = { "request", "[list]", "Requests in flight, by their public names.",
-					  "",        0,        1 };
-	static const struct verb verbs[] = { { "list", "request.list", "requests", { NULL }, "", 0 } };
+	static const struct command c = {
+		"request",
+		"list | show NAME",
+		"Requests in flight, and one by its name: in flight, or settled and remembered.",
+		"A request's name is its X-Request-Id where the client did not send one of its own; logs "
+		"have\n"
+		"it, too.",
+		0,
+		2,
+	};
+	static const struct verb verbs[] = {
+		{ "list", "request.list", "requests", { NULL }, "", 0 },
+		{ "show", "request.show", NULL, { "request" }, "s", 0 },
+	};
 
 	return RUN(verbs);
 }

@@ -9,7 +9,15 @@
 #include "client/cli/admin.h"
 
 /* Options of a verb beyond where the broker is; bits of struct verb.options. */
-enum { OPT_USER = 1, OPT_MONEY = 2, OPT_PRICE = 4, OPT_NODE = 8, OPT_OFF = 16, OPT_LIMITS = 32 };
+enum {
+	OPT_USER = 1,
+	OPT_MONEY = 2,
+	OPT_PRICE = 4,
+	OPT_NODE = 8,
+	OPT_OFF = 16,
+	OPT_LIMITS = 32,
+	OPT_GRANT = 64
+};
 
 struct verb {
 	const char *action;   /* second word of the command line */

@@ -73,6 +73,7 @@ struct up {
 
 /* up_paths.c: fills u->programs from where this program is.  False: said. */
 bool up_find_programs(struct up *u);
+bool up_find_program(const char *role, char out[PATH_MAX]);
 
 /* up_paths.c: what to type to run this program: its name when it is on the PATH, else its path. */
 void up_command(char out[PATH_MAX]);

@@ -25,27 +25,38 @@ static bool find(const char *here, const char *role, char out[PATH_MAX])
 			return true;
 		}
 	}
-	fprintf(stderr, "sealway up: cannot find sealway-%s (looked beside %s and in ../%s)\n", role, here,
+	fprintf(stderr, "sealway: cannot find sealway-%s (looked beside %s and in ../%s)\n", role, here,
 		role);
 	return false;
+}
+
+/* The folder of this program.  False: said. */
+static bool find_here(char here[PATH_MAX / 2])
+{
+	ssize_t n = readlink("/proc/self/exe", here, PATH_MAX / 2 - 1);
+
+	if (n <= 0 || n >= PATH_MAX / 2 - 1) {
+		fprintf(stderr, "sealway: cannot tell where this program is\n");
+		return false;
+	}
+	here[n] = '\0';
+	*strrchr(here, '/') = '\0';
+	return true;
+}
+
+bool up_find_program(const char *role, char out[PATH_MAX])
+{
+	char here[PATH_MAX / 2];
+
+	return find_here(here) && find(here, role, out);
 }
 
 bool up_find_programs(struct up *u)
 {
 	static const char *const roles[UP_ROLES] = { "broker", "worker", "gateway", "node" };
-	char here[PATH_MAX / 2];
-	ssize_t n = readlink("/proc/self/exe", here, sizeof(here) - 1);
-	char *slash;
 
-	if (n <= 0 || n >= (ssize_t)sizeof(here) - 1) {
-		fprintf(stderr, "sealway up: cannot tell where this program is\n");
-		return false;
-	}
-	here[n] = '\0';
-	slash = strrchr(here, '/');
-	*slash = '\0';
 	for (int i = 0; i < UP_ROLES; i++)
-		if (!find(here, roles[i], u->programs[i]))
+		if (!up_find_program(roles[i], u->programs[i]))
 			return false;
 	return true;
 }
