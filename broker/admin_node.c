@@ -144,10 +144,31 @@ void admin_node_remove(struct admin_call *c, const json_t *args)
 		set_state(c, n, NODE_REMOVED);
 }
 
+static json_t *offer_json(const struct broker *b, const struct sub *s)
+{
+	return json_pack("{s:I, s:I, s:s}", "node", (json_int_t)s->node->row.id, "price",
+			 (json_int_t)s->price, "state", admin_node_state(b, s->node));
+}
+
+/* The offers that the index does not hold just now, behind those that it does. */
+static void add_aside(const struct broker *b, json_t *by_name)
+{
+	const struct node *n;
+	size_t pos = 0;
+
+	while ((n = registry_next_node(b->registry, &pos)) != NULL) {
+		for (const struct sub *s = n->subs; s; s = s->next_of_node) {
+			if (s->active && s->aside)
+				json_array_append_new(json_object_get(by_name, s->model->name),
+						      offer_json(b, s));
+		}
+	}
+}
+
 void admin_model_list(struct admin_call *c, const json_t *args)
 {
 	const struct broker *b = admin_broker(c);
-	json_t *list = json_array(), *offers;
+	json_t *list = json_array(), *by_name = json_object(), *offers;
 	const struct model *m;
 	size_t pos = 0;
 
@@ -155,11 +176,11 @@ void admin_model_list(struct admin_call *c, const json_t *args)
 	while ((m = registry_next_model(b->registry, &pos)) != NULL) {
 		offers = json_array();
 		for (unsigned i = 0; i < m->n; i++)
-			json_array_append_new(offers, json_pack("{s:I, s:I, s:s}", "node",
-								(json_int_t)m->subs[i]->node->row.id, "price",
-								(json_int_t)m->subs[i]->price, "state",
-								admin_node_state(b, m->subs[i]->node)));
+			json_array_append_new(offers, offer_json(b, m->subs[i]));
+		json_object_set(by_name, m->name, offers);
 		json_array_append_new(list, json_pack("{s:s, s:o}", "name", m->name, "offers", offers));
 	}
+	add_aside(b, by_name);
+	json_decref(by_name);
 	admin_ok(c, json_pack("{s:o}", "models", list));
 }

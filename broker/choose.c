@@ -10,7 +10,9 @@
 #include "broker/probe.h"
 #include "common/log.h"
 
-#define VISIT_MAX 256 /* of the index, to find PICK_LOOK_MAX that are ready: 256 x ~50 ns */
+#define VISIT_MAX 256    /* of the index, to find PICK_LOOK_MAX that have room: 256 x ~50 ns */
+#define OWN_MAX 4        /* of the nodes where the user has a stack; as many with a price */
+#define OWN_VISIT_MAX 32 /* stacks, and prices, gone through to find them */
 
 /* A node that locks one stack of a user after the other must not sell it more of them. */
 #define LOCKED_STACKS_MAX 3
@@ -40,32 +42,84 @@ static void row_of(const struct broker *b, const struct choice *c, const struct 
 				  .ready = true };
 }
 
-static bool ready(const struct broker *b, const struct choice *c, const struct node *n)
+/* Who is asked: those that may be, as far as PICK_LOOK_MAX goes. */
+struct candidates {
+	struct sub *subs[PICK_LOOK_MAX];
+	size_t n;
+	enum err why; /* what kept a ready node out: ERR_OK, or as pick's */
+};
+
+static bool may_be_asked(const struct broker *b, const struct choice *c, const struct node *n)
 {
 	return n->row.id != c->avoid && node_ready(n, c->now, broker_ms(b)) &&
 	       (!n->row.original || b->conf.accept_unsigned_usage) &&
 	       ledger_locked(b->ledger, c->user, n->row.id, c->model->id) < LOCKED_STACKS_MAX;
 }
 
+/* A node that has no room, or takes no such request, takes no place from others. */
+static void consider(const struct broker *b, const struct pick_ask *ask, const struct choice *c,
+		     struct sub *s, struct candidates *all)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		if (all->subs[i] == s)
+			return;
+	}
+	if (all->n == PICK_LOOK_MAX || !may_be_asked(b, c, s->node))
+		return;
+	if (s->max_concurrent && s->running >= s->max_concurrent)
+		all->why = ERR_RATE;
+	else if (!ask->has_units || !s->max_units || ask->units <= s->max_units)
+		all->subs[all->n++] = s;
+	else if (all->why != ERR_RATE)
+		all->why = ERR_RANGE;
+}
+
+static void consider_node(const struct broker *b, const struct pick_ask *ask, const struct choice *c,
+			  uint64_t node, struct candidates *all)
+{
+	const struct node *n = registry_node(b->registry, node);
+	struct sub *s = n ? node_sub(n, c->model->id) : NULL;
+
+	if (s)
+		consider(b, ask, c, s, all);
+}
+
+/* Nodes where the user has units or a price of its own may stand anywhere in the index: the newest
+ * of them are looked at first. */
+static void consider_own(const struct broker *b, const struct pick_ask *ask, const struct choice *c,
+			 struct candidates *all)
+{
+	const struct stack *st = c->user->stacks;
+	const struct price *p = c->user->prices;
+
+	for (unsigned i = 0; st && i < OWN_VISIT_MAX && all->n < OWN_MAX; i++, st = st->next_of_user) {
+		if (st->model == c->model->id && st->state == STACK_OPEN && stack_free(st))
+			consider_node(b, ask, c, st->node, all);
+	}
+	for (unsigned i = 0; p && i < OWN_VISIT_MAX && all->n < 2 * OWN_MAX; i++, p = p->next) {
+		if (p->model == c->model->id && p->node)
+			consider_node(b, ask, c, p->node, all);
+	}
+}
+
 enum err choose_node(const struct broker *b, const struct pick_ask *ask, struct choice *c)
 {
+	const struct node_view v = { c->now, broker_ms(b), b->conf.accept_unsigned_usage };
 	struct pick_row rows[PICK_LOOK_MAX];
-	struct sub *subs[PICK_LOOK_MAX];
-	size_t n = 0, best;
+	struct candidates all = { .n = 0 };
+	size_t best;
 	enum err e;
 
-	for (unsigned i = 0; i < c->model->n && i < VISIT_MAX && n < PICK_LOOK_MAX; i++) {
-		struct sub *s = c->model->subs[i];
-
-		if (!ready(b, c, s->node))
-			continue;
-		subs[n] = s;
-		row_of(b, c, s, &rows[n++]);
-	}
-	e = pick(ask, rows, n, &best);
+	model_sweep(c->model, &v, PICK_LOOK_MAX);
+	consider_own(b, ask, c, &all);
+	for (unsigned i = 0; i < c->model->n && i < VISIT_MAX && all.n < PICK_LOOK_MAX; i++)
+		consider(b, ask, c, c->model->subs[i], &all);
+	for (size_t i = 0; i < all.n; i++)
+		row_of(b, c, all.subs[i], &rows[i]);
+	e = pick(ask, rows, all.n, &best);
 	if (e != ERR_OK)
-		return e;
-	c->sub = subs[best];
+		return all.why == ERR_RATE || (e == ERR_NO_NODE && all.why) ? all.why : e;
+	c->sub = all.subs[best];
 	c->units = pick_units(ask, &rows[best]);
 	c->price = rows[best].price;
 	return ERR_OK;

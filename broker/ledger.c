@@ -36,6 +36,7 @@ static void user_free(struct user *u)
 		u->prices = p->next;
 		free(p);
 	}
+	map_free(u->price_index);
 	free(u->name);
 	free(u);
 }
@@ -254,25 +255,46 @@ struct store_op *ledger_token_used(struct token *t, int64_t now)
 	return op;
 }
 
+struct price_key {
+	uint64_t node, model;
+};
+
+static struct price *find_price(const struct user *u, uint64_t node, uint64_t model)
+{
+	struct price_key k = { node, model };
+
+	return u->price_index ? map_get(u->price_index, &k) : NULL;
+}
+
+static void drop_price(struct user *u, struct price *p)
+{
+	struct price_key k = { p->node, p->model };
+	struct price **at = &u->prices;
+
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	map_del(u->price_index, &k);
+	free(p);
+}
+
 void ledger_put_price(struct user *u, const struct row_price *r)
 {
-	struct price **at = &u->prices, *p;
+	struct price_key k = { r->node, r->model };
+	struct price *p = find_price(u, r->node, r->model);
 
-	while ((p = *at) != NULL && (p->node != r->node || p->model != r->model))
-		at = &p->next;
-	if (r->removed) {
-		if (p)
-			*at = p->next;
-		free(p);
-		return;
-	}
-	if (!p) {
+	if (p && !r->removed) {
+		p->price = r->price;
+	} else if (p) {
+		drop_price(u, p);
+	} else if (!r->removed) {
 		p = mem_new(sizeof(*p));
-		*at = p;
-		p->node = r->node;
-		p->model = r->model;
+		*p = (struct price){ r->node, r->model, r->price, u->prices };
+		u->prices = p;
+		if (!u->price_index)
+			u->price_index = map_new(sizeof(k));
+		map_put(u->price_index, &k, p);
 	}
-	p->price = r->price;
 }
 
 struct store_op *ledger_set_price(struct ledger *l, struct user *u, const struct row_price *p)
@@ -288,13 +310,9 @@ struct store_op *ledger_set_price(struct ledger *l, struct user *u, const struct
 
 uint64_t ledger_price(const struct user *u, uint64_t node, uint64_t model, uint64_t list)
 {
-	for (const struct price *p = u->prices; p; p = p->next) {
-		if (p->model != model)
-			continue;
-		if (p->node == node)
-			return p->price;
-		if (p->node == 0)
-			list = p->price;
-	}
-	return list;
+	const struct price *p = find_price(u, node, model);
+
+	if (!p)
+		p = find_price(u, 0, model);
+	return p ? p->price : list;
 }

@@ -19,6 +19,7 @@
 #include "broker/limit.h"
 #include "broker/store.h"
 #include "common/err.h"
+#include "common/map.h"
 #include "common/mem.h"
 
 #define NAME_BYTES_MAX 64 /* of users and tokens */
@@ -35,11 +36,12 @@ struct user {
 	char *name;
 	uint64_t balance; /* micro-USD */
 	int64_t created;
-	struct stack *stacks; /* by next_of_user */
-	struct price *prices;
-	struct limits own;    /* LIMIT_UNSET: the default holds */
-	struct limit_use use; /* meter.c's */
-	uint64_t n_locks;     /* on all its stacks */
+	struct stack *stacks;    /* by next_of_user */
+	struct price *prices;    /* newest first */
+	struct map *price_index; /* node, model: the same; NULL while there is none */
+	struct limits own;       /* LIMIT_UNSET: the default holds */
+	struct limit_use use;    /* meter.c's */
+	uint64_t n_locks;        /* on all its stacks */
 };
 
 struct token {

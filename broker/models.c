@@ -15,10 +15,12 @@
 #include "proto/query.h"
 
 /* The cheapest ready offer of m, NULL when it is not servable now. */
-static const struct sub *servable(const struct broker *b, const struct model *m)
+static const struct sub *servable(const struct broker *b, struct model *m)
 {
 	int64_t now = broker_now();
+	const struct node_view v = { now, broker_ms(b), b->conf.accept_unsigned_usage };
 
+	model_sweep(m, &v, 1);
 	for (unsigned i = 0; i < m->n; i++) {
 		const struct node *n = m->subs[i]->node;
 
@@ -97,7 +99,7 @@ static void put_open_router(const struct sub *s, struct buf *out)
 static void put_list(const struct broker *b, void (*put)(const struct sub *s, struct buf *out),
 		     struct buf *out)
 {
-	const struct model *m;
+	struct model *m;
 	const struct sub *s;
 	const char *comma = "";
 	size_t pos = 0;

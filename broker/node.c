@@ -164,6 +164,8 @@ bool node_ready(const struct node *n, int64_t now, uint64_t now_ms)
 void node_note(struct node *n, bool ok, const struct breaker *br, uint64_t now_ms)
 {
 	if (ok) {
+		if (n->open_until)
+			node_wake(n);
 		n->failures = 0;
 		n->open_until = n->trial_from = 0;
 		return;

@@ -34,7 +34,7 @@ struct model {
 	uint64_t id;
 	char *name;
 	uint8_t hash[KEY_BYTES]; /* H(name), as in receipts */
-	struct sub **subs;       /* active ones, cheapest first */
+	struct sub **subs;       /* active ones that are not aside, cheapest first */
 	unsigned n, cap;
 };
 
@@ -47,6 +47,7 @@ struct sub {
 	uint64_t max_units;      /* per request; 0 = no limit */
 	uint64_t lock_units;     /* 0 = not declared */
 	bool active;
+	bool aside;       /* not in the index: its node was met unready (model_sweep) */
 	uint32_t running; /* requests in hand */
 	uint32_t locks;   /* given and not consumed */
 	struct sub *next_of_node;
@@ -127,6 +128,23 @@ enum breaker_state node_breaker(const struct node *n, uint64_t now_ms);
  * with a current key, breaker closed, or half-open with its one trial to give
  * (node_try). */
 bool node_ready(const struct node *n, int64_t now, uint64_t now_ms);
+
+/* --- the index --- */
+
+/* What readiness depends on besides the node. */
+struct node_view {
+	int64_t now;
+	uint64_t now_ms;
+	bool originals; /* nodes of the original network may be used */
+};
+
+/* Sets aside what is unready until the first `want` offers of the index are ready, or
+ * wait for a request as a trial.  What node_wake has not brought back is not met again. */
+void model_sweep(struct model *m, const struct node_view *v, unsigned want);
+
+/* Something happened to the node that may have made it ready: its offers are back in
+ * the index. */
+void node_wake(struct node *n);
 
 /* --- changing --- */
 

@@ -147,6 +147,7 @@ void node_set_key(struct node *n, const struct node_key *k, int64_t now, struct 
 	at->added = now;
 	at->superseded = 0;
 	at->dropped = false;
+	node_wake(n);
 	ops[0] = key_op(n, at);
 }
 
@@ -158,38 +159,6 @@ struct store_op *node_drop_key(struct node *n, const uint8_t key[KEY_BYTES])
 		return NULL;
 	k->dropped = true;
 	return key_op(n, k);
-}
-
-static void index_remove(struct model *m, const struct sub *s)
-{
-	unsigned to = 0;
-
-	for (unsigned i = 0; i < m->n; i++) {
-		if (m->subs[i] != s)
-			m->subs[to++] = m->subs[i];
-	}
-	m->n = to;
-}
-
-/* Keeps the index in order of price, then node. */
-static void index_insert(struct model *m, struct sub *s)
-{
-	unsigned i;
-
-	if (m->n == m->cap) {
-		m->cap = m->cap ? m->cap * 2 : 8;
-		m->subs = mem_grow(m->subs, m->cap * sizeof(struct sub *));
-	}
-	for (i = m->n; i > 0; i--) {
-		const struct sub *before = m->subs[i - 1];
-
-		if (before->price < s->price ||
-		    (before->price == s->price && before->node->row.id <= s->node->row.id))
-			break;
-		m->subs[i] = m->subs[i - 1];
-	}
-	m->subs[i] = s;
-	m->n++;
 }
 
 static struct sub *sub_place(struct node *n, struct model *m)

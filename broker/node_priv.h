@@ -15,4 +15,10 @@ struct registry {
 	struct map *model_names; /* H(name) */
 };
 
+/* Takes an offer out of the index, or from where it was set aside. */
+void index_remove(struct model *m, struct sub *s);
+
+/* Puts an active offer in its place. */
+void index_insert(struct model *m, struct sub *s);
+
 #endif

@@ -100,6 +100,7 @@ void probe_here(struct broker *b, struct node *n)
 	struct breaker br = probe_breaker(b);
 	uint64_t soonest = n->probe.asked_ms ? n->probe.asked_ms + SPACING_MS : 0, now = broker_ms(b);
 
+	node_wake(n);
 	node_half_open(n, &br, now);
 	plan(b, n, soonest > now ? soonest - now : 0);
 }
@@ -216,8 +217,10 @@ static void take(struct broker *b, struct node *n, const struct probed *m)
 	n->probe.at = broker_now();
 	n->probe.reached = ok;
 	n->probe.latency_us = m->latency_us;
-	if (ok)
+	if (ok) {
+		node_wake(n); /* whatever it was set aside for; a clock that was wrong, for one */
 		stat_observe(&metrics.probe, m->latency_us);
+	}
 	judge(b, n, ok);
 	plan(b, n, jitter(ok ? b->conf.probe_ms : b->conf.probe_ms / AGAIN_DIVISOR));
 }

@@ -120,6 +120,7 @@ static enum err apply_original(struct broker *b, const struct registration_msg *
 	    !slice_is(slice_of(m->address.p, bare), n->url))
 		return ERR_BODY;
 	n->row.seen = broker_now();
+	node_wake(n);
 	*op = node_op(n);
 	return ERR_OK;
 }

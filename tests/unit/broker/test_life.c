@@ -215,6 +215,7 @@ static void locks_refuse(void **state)
 	registry_node(r->b.registry, 1)->row.state = NODE_DRAINING;
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
 	registry_node(r->b.registry, 1)->row.state = NODE_ACTIVE;
+	node_wake(registry_node(r->b.registry, 1));
 	ledger_user_named(r->b.ledger, SLICE_STR("alice"))->balance -= 999901;
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_BALANCE);
 	ledger_user_named(r->b.ledger, SLICE_STR("alice"))->balance += 999901;
