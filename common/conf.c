@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/roff.h"
 #include "common/mem.h"
 
 #define LINE_BYTES 199 /* what inih holds of a line, without its NUL */
@@ -37,7 +38,9 @@ struct load {
 
 static const char *type_name(enum conf_type t)
 {
-	static const char *const names[] = { [CONF_STR] = "text", [CONF_U64] = "number", [CONF_BOOL] = "boolean" };
+	static const char *const names[] = {
+		[CONF_STR] = "text", [CONF_U64] = "number", [CONF_BOOL] = "boolean"
+	};
 
 	return names[t];
 }
@@ -103,7 +106,8 @@ static int on_pair(void *arg, const char *section, const char *name, const char 
 	if (section[0] && strcmp(section, own) != 0 && strcmp(section, l->spec->program) != 0)
 		return 1; /* another process's section in a shared file */
 	if (i < 0) {
-		fprintf(l->err, "%s:%d: unknown setting \"%s\"; --help lists them all\n", l->path, l->line, name);
+		fprintf(l->err, "%s:%d: unknown setting \"%s\"; --help lists them all\n", l->path, l->line,
+			name);
 		l->failed = true;
 		return 1;
 	}
@@ -111,7 +115,8 @@ static int on_pair(void *arg, const char *section, const char *name, const char 
 	if (l->indented && l->raw[i].text) {
 		join(l, (size_t)i, value);
 	} else if (strncmp(l->raw[i].from, l->path, strlen(l->path)) == 0) {
-		fprintf(l->err, "%s: \"%s\" stands in the file twice (first at %s)\n", from, name, l->raw[i].from);
+		fprintf(l->err, "%s: \"%s\" stands in the file twice (first at %s)\n", from, name,
+			l->raw[i].from);
 		l->failed = true;
 	} else {
 		set(l, (size_t)i, value, from);
@@ -249,8 +254,8 @@ static void say_bad(const struct load *l, size_t i)
 
 	if (o->type == CONF_U64)
 		fprintf(l->err, "%s: %s = \"%s\" is not a number from %llu to %llu%s%s\n", from, o->name,
-			l->raw[i].text, (unsigned long long)o->min, (unsigned long long)o->max, *o->unit ? " " : "",
-			o->unit);
+			l->raw[i].text, (unsigned long long)o->min, (unsigned long long)o->max,
+			*o->unit ? " " : "", o->unit);
 	else
 		fprintf(l->err, "%s: %s = \"%s\" is not true or false\n", from, o->name, l->raw[i].text);
 }
@@ -310,11 +315,12 @@ static void help_option(const struct conf_opt *o, FILE *to)
 
 static void help(const struct conf_spec *spec, FILE *to)
 {
-	fprintf(to, "%s: %s\n\nUsage: %s [--config FILE] [--NAME VALUE ...]\n\n", spec->program, spec->summary,
-		spec->program);
+	fprintf(to, "%s: %s\n\nUsage: %s [--config FILE] [--NAME VALUE ...]\n\n", spec->program,
+		spec->summary, spec->program);
 	fprintf(to, "  --config FILE            read settings from an INI file first\n"
 		    "  --check-config           check everything and exit\n"
 		    "  --example-config         print a commented file with every setting\n"
+		    "  --man                    print the manual page\n"
 		    "  --version, --help\n\nSettings (in the file as name = value, in the environment as "
 		    "SEALWAY_NAME; flags win):\n\n");
 	for (size_t i = 0; i < spec->n; i++)
@@ -323,17 +329,53 @@ static void help(const struct conf_spec *spec, FILE *to)
 
 void conf_example(const struct conf_spec *spec, FILE *to)
 {
-	fprintf(to, "# %s: %s\n# Every setting with its default. Environment (SEALWAY_NAME) and flags (--name) win.\n",
+	fprintf(to,
+		"# %s: %s\n# Every setting with its default. Environment (SEALWAY_NAME) and flags (--name) "
+		"win.\n",
 		spec->program, spec->summary);
 	for (size_t i = 0; i < spec->n; i++) {
 		const struct conf_opt *o = &spec->opts[i];
 
 		fprintf(to, "\n# %s\n# %s", o->help, type_name(o->type));
 		if (o->type == CONF_U64)
-			fprintf(to, " from %llu to %llu", (unsigned long long)o->min, (unsigned long long)o->max);
+			fprintf(to, " from %llu to %llu", (unsigned long long)o->min,
+				(unsigned long long)o->max);
 		fprintf(to, "%s%s%s\n#%s = %s\n", *o->unit ? ", " : "", o->unit,
 			o->reloadable ? "; read again at SIGHUP" : "", o->name, o->def ? o->def : "");
 	}
+}
+
+static void man_option(const struct conf_opt *o, FILE *to)
+{
+	char flag[64], text[512];
+
+	snprintf(flag, sizeof(flag), "--%s", o->name);
+	for (char *p = flag; *p; p++)
+		*p = *p == '_' ? '-' : *p;
+	snprintf(text, sizeof(text), "%s Default: %s%s%s.%s", o->help, o->def && *o->def ? o->def : "none",
+		 *o->unit ? " " : "", o->unit, o->reloadable ? " Read again at SIGHUP." : "");
+	roff_item(to, flag, type_name(o->type), text);
+}
+
+static void man(const struct conf_spec *spec, FILE *to)
+{
+	roff_head(to, spec->program, 8, spec->summary);
+	roff_section(to, "SYNOPSIS");
+	roff_text(to, "[--config FILE] [--NAME VALUE ...]");
+	roff_section(to, "OPTIONS");
+	roff_item(to, "--config", "file", "Read settings from an INI file first.");
+	roff_item(to, "--check-config", NULL, "Check everything and exit.");
+	roff_item(to, "--example-config", NULL, "Print a commented file with every setting.");
+	roff_item(to, "--man", NULL, "Print this page.");
+	roff_item(to, "--version, --help", NULL, "Say what they say.");
+	roff_section(to, "SETTINGS");
+	roff_text(to, "In the file as name = value, in the environment as SEALWAY_NAME; flags win.");
+	for (size_t i = 0; i < spec->n; i++)
+		man_option(&spec->opts[i], to);
+	roff_section(to, "SIGNALS");
+	roff_text(to, "SIGTERM drains: nothing new, what runs is finished, exit 0. A second one cuts.");
+	roff_section(to, "SEE ALSO");
+	roff_text(to, "sealway(1)");
 }
 
 static const char *config_path(int argc, char **argv)
@@ -395,6 +437,10 @@ enum conf_action conf_load(const struct conf_spec *spec, void *out, int argc, ch
 		printf("%s %s\n", spec->program, SEALWAY_VERSION);
 		return CONF_EXIT;
 	}
+	if (has_flag(argc, argv, "--man")) {
+		man(spec, stdout);
+		return CONF_EXIT;
+	}
 	if (has_flag(argc, argv, "--example-config")) {
 		conf_example(spec, stdout);
 		return CONF_EXIT;
@@ -438,7 +484,8 @@ enum err conf_reload(const struct conf_spec *spec, void *live, int argc, char **
 		memcpy(fresh + o->offset, tmp, n);
 	}
 	if (e != ERR_OK)
-		log_error("config.reload_failed", L_S("do", "fix what standard error names and send SIGHUP again"));
+		log_error("config.reload_failed",
+			  L_S("do", "fix what standard error names and send SIGHUP again"));
 	conf_free(spec, fresh);
 	free(fresh);
 	return e;

@@ -40,9 +40,14 @@ struct operands {
 	size_t n;
 };
 
+/* As the last word these print the table for shells (a word per line: actions,
+ * options) and for the manual, instead of running anything. */
+#define ARGS_COMPLETIONS "--completions"
+#define ARGS_MAN_PART "--man-part"
+
 enum args_result {
 	ARGS_RUN,
-	ARGS_HELP,  /* --help was served: exit 0 */
+	ARGS_HELP,  /* --help or one of the above was served: exit 0 */
 	ARGS_USAGE, /* said on stderr what is wrong: exit 2 */
 };
 

@@ -24,6 +24,7 @@
 	X("usage", cmd_usage, "operator: what was billed")                                                   \
 	X("ledger", cmd_ledger, "operator: prove, back up and export the ledger")                            \
 	X("top", cmd_top, "operator: a live view of the broker")                                             \
+	X("completion", cmd_completion, "print the completion of commands for bash")                         \
 	X("status", cmd_status, "operator: the broker's state and its ledger check")
 
 /* See COMMANDS: each reads its own arguments and says what went wrong on stderr. */

@@ -8,6 +8,7 @@
 
 #include "client/cli/args.h"
 #include "client/cli/cli.h"
+#include "common/roff.h"
 
 static const struct {
 	const char *name;
@@ -29,6 +30,42 @@ static void overview(FILE *to)
 	fprintf(to, "\nsealway COMMAND --help tells more.  First command to try: sealway up\n");
 }
 
+static void names(void)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		printf("%s\n", commands[i].name);
+	printf("--help\n--version\n");
+}
+
+static void part_of(size_t i, const char *action)
+{
+	char words[3][32];
+	char *argv[3] = { words[0], words[1], words[2] };
+
+	snprintf(words[0], sizeof(words[0]), "%s", commands[i].name);
+	snprintf(words[1], sizeof(words[1]), "%s", action ? action : ARGS_MAN_PART);
+	snprintf(words[2], sizeof(words[2]), "%s", ARGS_MAN_PART);
+	(void)commands[i].run(action ? 3 : 2, argv);
+}
+
+/* Each command tells its own part. */
+static void manual(void)
+{
+	roff_head(stdout, "sealway", 1, "end-to-end encrypted inference: ask, verify, operate");
+	roff_section(stdout, "SYNOPSIS");
+	roff_text(stdout, "sealway COMMAND [options] ...");
+	roff_section(stdout, "COMMANDS");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		part_of(i, NULL);
+		if (!strcmp(commands[i].name, "node"))
+			part_of(i, "admit"); /* the one action with options of its own */
+	}
+	roff_section(stdout, "EXIT STATUS");
+	roff_text(stdout, "0 done, 1 failed, 2 mistyped.");
+	roff_section(stdout, "SEE ALSO");
+	roff_text(stdout, "sealway-gateway(8), sealway-broker(8), sealway-worker(8), sealway-node(8)");
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
@@ -37,6 +74,14 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (!strcmp(name, commands[i].name))
 			return commands[i].run(argc - 1, argv + 1);
+	if (!strcmp(name, ARGS_COMPLETIONS)) {
+		names();
+		return EXIT_OK;
+	}
+	if (!strcmp(name, "--man")) {
+		manual();
+		return EXIT_OK;
+	}
 	if (!strcmp(name, "--version")) {
 		printf("sealway %s\n", SEALWAY_VERSION);
 		return EXIT_OK;
