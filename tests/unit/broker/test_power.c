@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Power cuts.  A life of random changes through the production ledger and
+ * store; images of the disk are taken before syncs of log and database, wherever
+ * they happen.  Every image opens, is sound, and has all that was acknowledged as
+ * durable by then: settlements, purchases, payments.  What else it has is a
+ * beginning of what was decided: a reservation is missing only if all that came
+ * after it is missing too.  The next life begins from one of the images.
+ */
+#include "tests/unit/broker/test.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "broker/ledger.h"
+#include "broker/node.h"
+#include "broker/store.h"
+#include "common/log.h"
+#include "tests/unit/broker/disk.h"
+#include "tests/unit/broker/power.h"
+
+#define OPEN_MAX 64
+#define IMAGES 24 /* of one life */
+#define RIDS 512  /* acknowledged ones that are remembered */
+
+/* What has been acknowledged, or was there already. */
+struct promise {
+	atomic_ullong spent, stacks, funded;
+	atomic_uint n_rids;
+	uint8_t rids[RIDS][RID_BYTES];
+};
+
+struct image {
+	char path[160];
+	uint64_t spent, stacks, funded;
+	unsigned n_rids;
+};
+
+struct life {
+	uv_loop_t loop;
+	struct store *store;
+	struct ledger *ledger;
+	struct registry *registry;
+	struct user *user;
+	struct reservation *open[OPEN_MAX];
+	const char *path;
+	unsigned seed, syncs, n_images, db_images;
+	struct image image[IMAGES];
+};
+
+static struct promise said;
+static struct life w;
+static unsigned images, checkpoints;
+
+static void on_row(void *arg, const struct store_op *op)
+{
+	(void)arg;
+	assert_int_equal(registry_apply(w.registry, op), ERR_OK);
+	assert_int_equal(ledger_apply(w.ledger, op), ERR_OK);
+}
+
+static void on_problem(void *arg, const char *text)
+{
+	(void)arg;
+	print_error("%s\n", text);
+}
+
+static void take_up(const char *path)
+{
+	uint64_t epoch;
+
+	w = (struct life){ .path = path };
+	assert_int_equal(uv_loop_init(&w.loop), 0);
+	w.ledger = ledger_new();
+	w.registry = registry_new();
+	assert_int_equal(store_open(&w.store, &w.loop, path, &epoch), ERR_OK);
+	assert_true(store_check(path, on_problem, NULL));
+	assert_int_equal(store_load(w.store, on_row, NULL), ERR_OK);
+	assert_true(ledger_check(w.ledger, on_problem, NULL));
+	w.user = ledger_user_named(w.ledger, SLICE_STR("alice"));
+}
+
+static void put_down(void)
+{
+	store_close(w.store);
+	uv_run(&w.loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&w.loop), 0);
+	ledger_free(w.ledger);
+	registry_free(w.registry);
+}
+
+static void begin(void)
+{
+	struct row_node row = { .id = 1, .state = NODE_ACTIVE };
+	struct store_op *op;
+	struct node *n;
+
+	assert_int_equal(ledger_user_add(w.ledger, SLICE_STR("alice"), 1, &w.user, &op), ERR_OK);
+	store_submit(w.store, op);
+	assert_int_equal(registry_node_add(w.registry, &row, SLICE_STR(""), SLICE_STR(""), SLICE_STR(""), &n),
+			 ERR_OK);
+	store_submit(w.store, node_op(n));
+	(void)registry_model_add(w.registry, SLICE_STR("demo"), &op);
+	store_submit(w.store, op);
+}
+
+/* --- what was acknowledged --- */
+
+static void on_funded(void *arg, enum err result)
+{
+	assert_int_equal(result, ERR_OK);
+	atomic_fetch_add(&said.funded, (unsigned long long)(uintptr_t)arg);
+}
+
+static void on_bought(void *arg, enum err result)
+{
+	(void)arg;
+	assert_int_equal(result, ERR_OK);
+	atomic_fetch_add(&said.stacks, 1);
+}
+
+struct settled {
+	uint8_t rid[RID_BYTES];
+	uint64_t billed;
+};
+
+static void on_settled(void *arg, enum err result)
+{
+	struct settled *s = arg;
+	unsigned n = atomic_load(&said.n_rids);
+
+	assert_int_equal(result, ERR_OK);
+	atomic_fetch_add(&said.spent, s->billed);
+	if (n < RIDS) {
+		memcpy(said.rids[n], s->rid, RID_BYTES);
+		atomic_store(&said.n_rids, n + 1);
+	}
+	free(s);
+}
+
+/* --- what is done --- */
+
+static void submit(struct store_op *op, void (*done)(void *arg, enum err result), void *arg)
+{
+	op->done = done;
+	op->arg = arg;
+	store_submit(w.store, op);
+}
+
+static void settle(struct reservation *r)
+{
+	struct row_settlement row = { .billed = (uint64_t)rand() % (r->units + 1), .at = 86400 };
+	struct settled *s = mem_new(sizeof(*s));
+
+	row.completion = row.billed;
+	memcpy(s->rid, r->rid, RID_BYTES);
+	s->billed = row.billed;
+	submit(ledger_settle(w.ledger, r, &row), on_settled, s);
+}
+
+static void fund(void)
+{
+	int64_t amount = 1 + rand() % 100000;
+	struct store_op *op;
+
+	assert_int_equal(ledger_fund(w.ledger, w.user, amount, "test", "more", 1, &op), ERR_OK);
+	submit(op, on_funded, (void *)(uintptr_t)amount);
+}
+
+static void buy(void)
+{
+	struct store_op *op;
+	struct stack *st;
+
+	if (ledger_buy(w.ledger, w.user, 1, 1, 1 + (uint64_t)(rand() % 1000), (uint64_t)(rand() % 90000), 1,
+		       &st, &op) == ERR_OK)
+		submit(op, on_bought, NULL);
+}
+
+static void reserve(struct stack *st, const uint8_t *key)
+{
+	uint8_t rid[RID_BYTES];
+	struct reserve_ask ask = { .rid = rid, .node_key = key, .units = (uint64_t)(rand() % 300) };
+	int i = rand() % OPEN_MAX;
+	struct store_op *op;
+
+	for (int b = 0; b < RID_BYTES; b++)
+		rid[b] = (uint8_t)rand();
+	if (w.open[i]) {
+		settle(w.open[i]);
+		w.open[i] = NULL;
+	}
+	ask.lock = ledger_lock_match(st, key, ask.units);
+	if (ledger_reserve(w.ledger, st, &ask, &w.open[i], &op) == ERR_OK)
+		store_submit(w.store, op);
+}
+
+static void step(void)
+{
+	struct stack *st = ledger_room(w.ledger, w.user, 1, 1, UINT64_MAX);
+	uint8_t key[KEY_BYTES] = { (uint8_t)(rand() % 3) };
+	struct store_op *op = NULL;
+	struct lock *k;
+	int what = rand() % 10;
+
+	if (what == 0)
+		fund();
+	else if (what == 1 || !st)
+		buy();
+	else if (what == 2 && st->locks)
+		store_submit(w.store, ledger_lock_end(w.ledger, st->locks));
+	else if (what <= 4 &&
+		 ledger_lock(w.ledger, st, key, (uint64_t)(rand() % 99), 0, 9, &k, &op) == ERR_OK)
+		store_submit(w.store, op);
+	else
+		reserve(st, key);
+}
+
+/* What an earlier life left in flight ends first, as after a restart. */
+static void adopt(void)
+{
+	struct reservation *r;
+	size_t pos = 0;
+
+	while ((r = ledger_next_reservation(w.ledger, &pos)) != NULL)
+		settle(r);
+}
+
+/* --- the cuts --- */
+
+static void hook(void *arg, bool db)
+{
+	struct image *im = &w.image[w.n_images];
+	unsigned every = *(const unsigned *)arg;
+
+	w.syncs++;
+	if (w.n_images == IMAGES || (!db && rand_r(&w.seed) % every != 0) ||
+	    (db && w.db_images >= IMAGES / 3))
+		return;
+	w.db_images += db;
+	im->spent = atomic_load(&said.spent);
+	im->stacks = atomic_load(&said.stacks);
+	im->funded = atomic_load(&said.funded);
+	im->n_rids = atomic_load(&said.n_rids);
+	snprintf(im->path, sizeof(im->path), "%.100s.%u.db", w.path, ++images);
+	power_image(w.path, im->path, (enum power_cut)(w.n_images % CUTS), w.seed);
+	w.n_images++;
+	checkpoints += db;
+}
+
+static void sums(uint64_t *spent, uint64_t *stacks, uint64_t *funded)
+{
+	struct stack *st;
+	size_t pos = 0;
+
+	*spent = *stacks = 0;
+	*funded = w.user ? w.user->balance : 0;
+	while ((st = ledger_next_stack(w.ledger, &pos)) != NULL) {
+		*spent += st->spent;
+		*funded += st->paid;
+		++*stacks;
+	}
+}
+
+static void on_again(void *arg, enum err result)
+{
+	assert_int_equal(result, ERR_EXISTS);
+	ledger_unreserve(w.ledger, arg);
+}
+
+/* A request id that was settled and told so does not get a second reservation. */
+static void try_again(const uint8_t rid[RID_BYTES])
+{
+	size_t pos = 0;
+	struct stack *st = ledger_next_stack(w.ledger, &pos);
+	uint8_t key[KEY_BYTES] = { 9 };
+	struct reserve_ask ask = { .rid = rid, .node_key = key };
+	struct reservation *r;
+	struct store_op *op;
+
+	assert_int_equal(ledger_reserve(w.ledger, st, &ask, &r, &op), ERR_OK);
+	submit(op, on_again, r);
+}
+
+static void look(const struct image *im)
+{
+	uint64_t spent, stacks, funded;
+
+	take_up(im->path);
+	sums(&spent, &stacks, &funded);
+	if (spent < im->spent || stacks < im->stacks || funded < im->funded)
+		fail_msg("%s: %llu of %llu spent, %llu of %llu stacks, %llu of %llu funded", im->path,
+			 (unsigned long long)spent, (unsigned long long)im->spent, (unsigned long long)stacks,
+			 (unsigned long long)im->stacks, (unsigned long long)funded,
+			 (unsigned long long)im->funded);
+	for (unsigned i = 0; i < im->n_rids; i++)
+		assert_null(ledger_reservation(w.ledger, said.rids[i]));
+	for (unsigned i = 0; i < im->n_rids && i < 3; i++)
+		try_again(said.rids[im->n_rids - 1 - i]);
+	while (store_backlog(w.store))
+		uv_run(&w.loop, UV_RUN_ONCE);
+	put_down();
+}
+
+static void forget(const struct image *im)
+{
+	static const char *const ends[] = { "", "-wal", "-shm", ".lease" };
+	char path[200];
+
+	for (int i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "%.160s%s", im->path, ends[i]);
+		unlink(path);
+	}
+}
+
+/* Steps of one life on path; the image with which the next begins. */
+static struct image live(const char *path, unsigned steps, unsigned every, unsigned burst)
+{
+	static struct image taken[IMAGES];
+	unsigned n, next;
+
+	power_on(path);
+	take_up(path);
+	w.seed = (unsigned)rand();
+	atomic_store(&said.n_rids, 0);
+	power_hook(hook, &every);
+	if (!w.user)
+		begin();
+	fund();
+	adopt();
+	for (unsigned i = 0; i < steps; i++) {
+		step();
+		if ((unsigned)rand() % burst == 0) {
+			while (store_backlog(w.store) > 8)
+				uv_run(&w.loop, UV_RUN_ONCE);
+			uv_run(&w.loop, UV_RUN_NOWAIT);
+		}
+	}
+	while (store_backlog(w.store))
+		uv_run(&w.loop, UV_RUN_ONCE);
+	power_off();
+	n = w.n_images;
+	assert_true(n > 0);
+	memcpy(taken, w.image, sizeof(taken));
+	put_down();
+	next = (unsigned)rand() % n;
+	for (unsigned i = 0; i < n; i++) {
+		look(&taken[i]);
+		if (i != next)
+			forget(&taken[i]);
+	}
+	return taken[next];
+}
+
+/* What the image has is what holds from now on: later changes of the life before never happened. */
+static void from_image(const struct image *im)
+{
+	uint64_t spent, stacks, funded;
+
+	take_up(im->path);
+	sums(&spent, &stacks, &funded);
+	put_down();
+	atomic_store(&said.spent, spent);
+	atomic_store(&said.stacks, stacks);
+	atomic_store(&said.funded, funded);
+}
+
+static void cut_at_any_sync(void **state)
+{
+	const char *path = disk_new(), *given = getenv("SEALWAY_SEED");
+	unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : 20,
+		 lives = getenv("SEALWAY_LONG") ? 400 : 8;
+	struct image im = { 0 }, before;
+
+	(void)state;
+	print_message("SEALWAY_SEED=%u\n", seed);
+	srand(seed);
+	snprintf(im.path, sizeof(im.path), "%s", path);
+	for (unsigned i = 0; i < lives; i++) {
+		before = im;
+		/* one long enough for a checkpoint, and some that commit op by op */
+		im = i % 8 == 1 ? live(before.path, 9000, 40, 40)
+				: live(before.path, 400, 1 + i, 1 + i % 4 * 8);
+		forget(&before);
+		from_image(&im);
+	}
+	print_message("%u lives, %u images, %u of them in the middle of a checkpoint\n", lives, images,
+		      checkpoints);
+	assert_true(checkpoints > 0);
+	disk_free();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cut_at_any_sync),
+	};
+
+	log_init("test", LOG_ERROR, false);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
