@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OUT = os.path.join(ROOT, "build-test")
@@ -76,25 +77,37 @@ def build(args):
         tally(r.returncode == 0, r.returncode != 0, f"build {name} ({cc}, warnings are errors)")
 
 
+def unit_once(test):
+    """(passed, failed, what it printed) of one test program."""
+    r = run([test], 300, env=env_with())
+    good = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test", r.stdout))
+    bad = sum(int(n) for n in re.findall(r"\[  FAILED  \] (\d+) test", r.stdout))
+    if r.returncode and not bad or not good + bad:
+        bad += 1
+    return good, bad, r.stdout
+
+
 def unit(args):
+    """Two at a time: most of them wait for something.  What fails is tried again alone."""
     for name in ("plain", "asan"):
         where = os.path.join(OUT, name, "tests", "unit")
         tests = sorted(os.path.join(d, f) for d, _, fs in os.walk(where) for f in fs
                        if f.startswith("test_") and os.access(os.path.join(d, f), os.X_OK) and "." not in f)
         if not tests:
             tally(0, 1, f"unit {name}: no test was built")
-        for test in tests:
-            for attempt in range(AGAIN + 1):
-                r = run([test], 300, env=env_with())
-                good = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test", r.stdout))
-                bad = sum(int(n) for n in re.findall(r"\[  FAILED  \] (\d+) test", r.stdout))
-                if r.returncode and not bad or not good + bad:
-                    bad += 1
-                if not bad or "Sanitizer" in r.stdout or "runtime error" in r.stdout:
+        with ThreadPoolExecutor(2) as pool:
+            first = list(pool.map(unit_once, tests))
+        for test, (good, bad, text) in zip(tests, first):
+            what = f"unit {name} {os.path.relpath(test, where)}"
+            for attempt in range(AGAIN):
+                if not bad or "Sanitizer" in text or "runtime error" in text:
                     break
-                say(r.stdout[-6000:])
-                say(f"  attempt {attempt + 1} of unit {name} {os.path.relpath(test, where)} failed")
-            tally(good, bad, f"unit {name} {os.path.relpath(test, where)}")
+                say(text[-6000:])
+                say(f"  attempt {attempt + 1} of {what} failed; once more, by itself:")
+                good, bad, text = unit_once(test)
+            if bad:
+                say(text[-6000:])
+            tally(good, bad, what)
 
 
 def pytest(args, what, paths, timeout, again=True, **env):
