@@ -16,12 +16,10 @@
 #define INTERVAL_MS 1000
 #define SILENT_INTERVALS 3
 
-/* Nodes give their own addresses: none of them may point inside. */
-static bool allow_address(void *arg, const struct sockaddr *sa)
+/* Nodes give their own addresses: none of them may point inside.  Asked at every connect. */
+static bool allow_address(void *arg, const struct sockaddr *sa, bool tls)
 {
-	struct worker *w = arg;
-
-	return !upstream_address_inward(sa) || networks_hold(w->networks, sa);
+	return networks_allow(((struct worker *)arg)->networks, sa, tls);
 }
 
 static enum err load_sign_key(const char *path, const char *setting, struct sign_key **out)

@@ -24,6 +24,7 @@ static const struct range4 inward4[] = {
 	{ 0xa9fe0000, 16 }, /* link-local, cloud metadata */
 	{ 0xac100000, 12 }, /* private */
 	{ 0xc0000000, 24 }, /* protocol assignments */
+	{ 0xc0586300, 24 }, /* 6to4 relays */
 	{ 0xc0a80000, 16 }, /* private */
 	{ 0xc6120000, 15 }, /* benchmarks */
 	{ 0xe0000000, 4 },  /* multicast */
@@ -49,10 +50,14 @@ struct range6 {
 static const struct range6 ranges6[] = {
 	{ { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, 96, 12 }, /* v4-mapped */
 	{ { 0 }, 96, 12 },                                        /* v4-compatible, :: and ::1 */
+	{ { 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, 96, 12 },       /* v4-translated (RFC 2765) */
 	{ { 0, 0x64, 0xff, 0x9b }, 96, 12 },                      /* NAT64 */
 	{ { 0, 0x64, 0xff, 0x9b, 0, 1 }, 48, -1 },                /* NAT64, local use */
 	{ { 0x20, 0x02 }, 16, 2 },                                /* 6to4 */
 	{ { 0x20, 0x01, 0, 0 }, 32, -1 },                         /* Teredo */
+	{ { 0x20, 0x01, 0, 0x02, 0, 0 }, 48, -1 },                /* benchmarks */
+	{ { 0x01 }, 64, -1 },                                     /* discarded */
+	{ { 0x5f }, 16, -1 },                                     /* segment routing inside a network */
 	{ { 0xfc }, 7, -1 },                                      /* unique-local */
 	{ { 0xfe, 0x80 }, 10, -1 },                               /* link-local */
 	{ { 0xfe, 0xc0 }, 10, -1 },                               /* site-local */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/net/upstream.h"
 
 #define NETWORKS_MAX 64
 #define NETWORK_TEXT_MAX 64
@@ -117,4 +118,9 @@ bool networks_hold(const struct networks *n, const struct sockaddr *sa)
 			return true;
 	}
 	return false;
+}
+
+bool networks_allow(const struct networks *n, const struct sockaddr *sa, bool tls)
+{
+	return networks_hold(n, sa) || (tls && !upstream_address_inward(sa));
 }

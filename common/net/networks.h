@@ -23,4 +23,8 @@ void networks_free(struct networks *n);
 /* Whether sa lies in one of them; v4-mapped addresses count as IPv4. */
 bool networks_hold(const struct networks *n, const struct sockaddr *sa);
 
+/* Whether a node may be at sa: what lies inside only where n says so; without TLS nowhere
+ * else, because the way there is not ours. */
+bool networks_allow(const struct networks *n, const struct sockaddr *sa, bool tls);
+
 #endif

@@ -19,6 +19,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define IDLE_DEFAULT 64
 
@@ -216,6 +217,7 @@ struct upstream_req *upstream_start(struct upstream *u, const struct upstream_ca
 	r->c = *c;
 	r->c.method = mem_strndup(c->method, strlen(c->method));
 	r->c.url = mem_strndup(c->url, strlen(c->url));
+	r->tls = strncasecmp(c->url, "https://", 8) == 0;
 	upstream_curl_open(r);
 	link_req(r);
 	/* By the timer, because a caller may be inside a callback of another request. */

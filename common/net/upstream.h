@@ -31,8 +31,9 @@ enum upstream_result {
 struct upstream_opts {
 	const char *ca_file; /* "" = system trust */
 	unsigned max_idle;   /* kept connections; 0 = 64 */
-	/* Asked at every connect with the resolved address; false refuses.  NULL: all. */
-	bool (*allow_address)(void *arg, const struct sockaddr *sa);
+	/* Asked at every connect with the resolved address, and whether TLS will guard it; false
+	 * refuses.  NULL: all. */
+	bool (*allow_address)(void *arg, const struct sockaddr *sa, bool tls);
 	void *arg;
 };
 
@@ -85,7 +86,8 @@ bool upstream_sent(const struct upstream_req *r);
 const char *upstream_result_name(enum upstream_result r);
 
 /* True for loopback, unspecified, private, CGNAT, link-local, unique-local,
- * multicast, and v4-mapped or NAT64 forms of these. */
+ * multicast and other special addresses, and for v4-mapped, v4-translated, NAT64 and 6to4 forms
+ * of these; Teredo as a whole. */
 bool upstream_address_inward(const struct sockaddr *sa);
 
 #endif

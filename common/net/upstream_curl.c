@@ -19,7 +19,7 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
 	struct upstream *u = r->up;
 
 	(void)purpose;
-	if (u->o.allow_address && !u->o.allow_address(u->o.arg, &a->addr)) {
+	if (u->o.allow_address && !u->o.allow_address(u->o.arg, &a->addr, r->tls)) {
 		r->refused = true;
 		return CURL_SOCKET_BAD;
 	}

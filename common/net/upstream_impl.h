@@ -44,6 +44,7 @@ struct upstream_req {
 	bool held;       /* curl stopped reading */
 	bool refused;    /* allow_address said no */
 	bool late, over; /* a deadline passed; over max_body, or a coding nobody asked for */
+	bool tls;        /* an https:// URL */
 	bool coded;      /* Transfer-Encoding was there */
 	bool dead;       /* cancelled: no more callbacks */
 };

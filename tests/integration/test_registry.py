@@ -231,7 +231,7 @@ class Registrant(ScriptedNode):
     """One that only registers; nobody is at its address."""
 
     def __init__(self, up, node_id):
-        self.up, self.id, self.model, self.counter = up, node_id, "demo", 0
+        self.up, self.id, self.model, self.price, self.counter = up, node_id, "demo", 1000, 0
         self.sign_key, self.x_key = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
         self.public = self.sign_key.public_key().public_bytes(*RAW)
         self.x_public = self.x_key.public_key().public_bytes(*RAW)

@@ -53,6 +53,8 @@ static void test_inward(void **state)
 		"172.16.0.0",
 		"172.31.255.255",
 		"192.0.0.1",
+		"192.88.99.0",
+		"192.88.99.255",
 		"192.168.0.0",
 		"192.168.255.255",
 		"198.18.0.0",
@@ -66,6 +68,11 @@ static void test_inward(void **state)
 		"::ffff:127.0.0.1",
 		"::ffff:10.1.2.3",
 		"::127.0.0.1",
+		"::ffff:0:127.0.0.1",
+		"::ffff:0:169.254.169.254",
+		"100::1",
+		"2001:2::1",
+		"5f00::1",
 		"64:ff9b::10.0.0.1",
 		"64:ff9b::169.254.169.254",
 		"64:ff9b:1::1",
@@ -113,6 +120,12 @@ static void test_outward(void **state)
 		"223.255.255.255",
 		"8.8.8.8",
 		"::ffff:8.8.8.8",
+		"::ffff:0:8.8.8.8",
+		"192.88.98.255",
+		"192.88.100.0",
+		"100:0:0:1::1",
+		"2001:2:1::1",
+		"5f01::1",
 		"64:ff9b::8.8.8.8",
 		"2002:0808:0808::1",
 		"2001:4860:4860::8888",
@@ -172,6 +185,36 @@ static void test_networks(void **state)
 	assert_false(holds("2001:db8::/33", "2001:db8:8000::1"));
 }
 
+static bool allows(const char *list, const char *addr, bool tls)
+{
+	struct sockaddr_storage ss;
+	struct networks *n = NULL;
+	bool yes;
+
+	assert_int_equal(networks_parse(list, &n), ERR_OK);
+	yes = networks_allow(n, parse(addr, &ss), tls);
+	networks_free(n);
+	return yes;
+}
+
+static void test_where_nodes_may_be(void **state)
+{
+	(void)state;
+	assert_true(allows("", "8.8.8.8", true));
+	assert_false(allows("", "8.8.8.8", false)); /* in the clear over networks that are not ours */
+	assert_false(allows("10.0.0.0/8", "8.8.8.8", false));
+	assert_true(allows("8.8.8.0/24", "8.8.8.8", false));
+	assert_false(allows("", "10.0.0.1", true));
+	assert_true(allows("10.0.0.0/8", "10.0.0.1", true));
+	assert_true(allows("10.0.0.0/8", "10.0.0.1", false));
+	assert_true(allows("10.0.0.0/8", "::ffff:10.0.0.1", false));
+	assert_false(allows("10.0.0.0/8", "64:ff9b::10.0.0.1",
+			    true)); /* through a gateway to who knows whose 10/8 */
+	assert_true(allows("64:ff9b::/96", "64:ff9b::10.0.0.1", true));
+	assert_false(allows("10.0.0.0/8", "2002:0a00:0001::1", true));
+	assert_false(allows("0.0.0.0/0", "fd00::1", true));
+}
+
 static void test_networks_refused(void **state)
 {
 	static const char *const bad[] = {
@@ -220,9 +263,13 @@ static void test_networks_other_family(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_inward),           cmocka_unit_test(test_outward),
-		cmocka_unit_test(test_other_family),     cmocka_unit_test(test_networks),
-		cmocka_unit_test(test_networks_refused), cmocka_unit_test(test_networks_other_family),
+		cmocka_unit_test(test_inward),
+		cmocka_unit_test(test_outward),
+		cmocka_unit_test(test_other_family),
+		cmocka_unit_test(test_networks),
+		cmocka_unit_test(test_where_nodes_may_be),
+		cmocka_unit_test(test_networks_refused),
+		cmocka_unit_test(test_networks_other_family),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,10 +69,11 @@ static void on_gone(void *arg, struct fake_conn *c)
 	s->gone |= c == s->conn;
 }
 
-static bool allow(void *arg, const struct sockaddr *sa)
+static bool allow(void *arg, const struct sockaddr *sa, bool tls)
 {
 	struct side *s = arg;
 
+	assert_false(tls);
 	assert_int_equal(sa->sa_family, AF_INET);
 	s->asked++;
 	return s->allow;

@@ -221,9 +221,9 @@ static void on_gone(void *arg, struct fake_conn *c)
 
 /* --- set-up --- */
 
-static bool allow_address(void *arg, const struct sockaddr *sa)
+static bool allow_address(void *arg, const struct sockaddr *sa, bool tls)
 {
-	(void)sa;
+	(void)sa, (void)tls;
 	return ((struct side *)arg)->allow;
 }
 

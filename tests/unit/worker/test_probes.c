@@ -58,9 +58,9 @@ static void on_probed(void *arg, unsigned to, const struct probed *m)
 	s->has_said = true;
 }
 
-static bool allow(void *arg, const struct sockaddr *sa)
+static bool allow(void *arg, const struct sockaddr *sa, bool tls)
 {
-	(void)sa;
+	(void)sa, (void)tls;
 	return !((struct side *)arg)->refuse;
 }
 

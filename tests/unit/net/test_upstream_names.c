@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Names and spellings that lead inside.  The resolver is replaced by one that
+ * says what a hostile DNS server would; the rule is the worker's.  The only
+ * address that may be reached is the test's own server.
+ */
+#define _GNU_SOURCE
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/net/networks.h"
+#include "common/net/upstream.h"
+#include "tests/unit/net/fake_server.h"
+
+typedef int (*resolver)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+static const char *answers[3]; /* what the next question is answered with */
+
+/* Stands before libc's: libcurl asks this one. */
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+	resolver real = (resolver)dlsym(RTLD_NEXT, "getaddrinfo");
+	struct addrinfo numeric = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM }, **end = out;
+
+	if (!name || strcmp(name, "node.test") != 0)
+		return real(name, service, hints, out);
+	*out = NULL;
+	for (int i = 0; i < 3 && answers[i]; i++) {
+		if (real(answers[i], service, &numeric, end) != 0)
+			return EAI_NONAME;
+		while (*end)
+			end = &(*end)->ai_next;
+	}
+	return *out ? 0 : EAI_NONAME;
+}
+
+struct side {
+	uv_loop_t uv;
+	struct networks *networks;
+	struct upstream *up;
+	struct fake_server *server;
+	char url[64];
+	bool done;
+	enum upstream_result result;
+	unsigned asked, requests;
+};
+
+static bool allow(void *arg, const struct sockaddr *sa, bool tls)
+{
+	struct side *s = arg;
+
+	s->asked++;
+	return networks_allow(s->networks, sa, tls);
+}
+
+static void on_request(void *arg, struct fake_conn *c, struct slice request)
+{
+	(void)request;
+	((struct side *)arg)->requests++;
+	fake_say(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+	fake_hang_up(c);
+}
+
+static void on_done(void *arg, enum upstream_result r)
+{
+	struct side *s = arg;
+
+	s->done = true;
+	s->result = r;
+}
+
+static void open_pool(struct side *s)
+{
+	struct upstream_opts o = { .ca_file = "", .allow_address = allow, .arg = s };
+
+	s->up = upstream_new(&s->uv, &o);
+}
+
+static int setup(void **state)
+{
+	struct side *s = mem_new(sizeof(*s));
+	struct fake_events ev = { on_request, NULL, s };
+
+	uv_loop_init(&s->uv);
+	s->server = fake_open(&s->uv, &ev);
+	open_pool(s);
+	assert_int_equal(networks_parse("127.0.0.1/32", &s->networks), ERR_OK);
+	snprintf(s->url, sizeof(s->url), "http://node.test:%u/", fake_port(s->server));
+	memset(answers, 0, sizeof(answers));
+	*state = s;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct side *s = *state;
+
+	upstream_free(s->up);
+	fake_close(s->server);
+	networks_free(s->networks);
+	uv_run(&s->uv, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&s->uv), 0);
+	free(s);
+	return 0;
+}
+
+static enum upstream_result get(struct side *s, const char *url)
+{
+	struct upstream_call c = { .method = "GET",
+				   .url = url,
+				   .connect_ms = 2000,
+				   .first_byte_ms = 2000,
+				   .on_done = on_done,
+				   .arg = s };
+
+	s->done = false;
+	s->asked = 0;
+	upstream_start(s->up, &c);
+	assert_true(fake_run(&s->uv, &s->done, 5000));
+	return s->result;
+}
+
+/* A pool of its own: nothing is remembered of what the name was. */
+static enum upstream_result get_anew(struct side *s)
+{
+	upstream_free(s->up);
+	open_pool(s);
+	return get(s, s->url);
+}
+
+static void every_form(void **state)
+{
+	static const char *const inside[] = {
+		"127.0.0.2",
+		"0.0.0.0",
+		"10.0.0.1",
+		"172.16.0.1",
+		"192.168.0.1",
+		"100.64.0.1",
+		"169.254.169.254",
+		"224.0.0.1",
+		"255.255.255.255",
+		"::",
+		"::1",
+		"::ffff:127.0.0.2",
+		"::ffff:10.0.0.1",
+		"::127.0.0.1",
+		"::ffff:0:10.0.0.1",
+		"64:ff9b::10.0.0.1",
+		"64:ff9b::127.0.0.1",
+		"64:ff9b:1::1",
+		"2002:0a00:0001::1",
+		"2001:0:1:2::1",
+		"fd00::1",
+		"fe80::1",
+		"fec0::1",
+		"ff02::1",
+	};
+	struct side *s = *state;
+
+	/* TLS alone does not help */
+	snprintf(s->url, sizeof(s->url), "https://node.test:%u/", fake_port(s->server));
+	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++) {
+		answers[0] = inside[i];
+		if (get_anew(s) != UPSTREAM_REFUSED || s->asked != 1)
+			fail_msg("%s: %s", inside[i], upstream_result_name(s->result));
+	}
+	assert_int_equal(s->requests, 0);
+	snprintf(s->url, sizeof(s->url), "http://node.test:%u/", fake_port(s->server));
+	answers[0] = "127.0.0.1"; /* the one that node_networks names */
+	assert_int_equal(get_anew(s), UPSTREAM_OK);
+	answers[0] = "::ffff:127.0.0.1"; /* and its other form */
+	(void)get_anew(s);
+	assert_int_not_equal(s->result, UPSTREAM_REFUSED);
+}
+
+/* Good when the node registered, inside when the worker connects. */
+static void a_name_that_changes_its_mind(void **state)
+{
+	struct side *s = *state;
+
+	answers[0] = "127.0.0.1";
+	assert_int_equal(get_anew(s), UPSTREAM_OK);
+	assert_int_equal(s->requests, 1);
+	answers[0] = "169.254.169.254";
+	assert_int_equal(get_anew(s), UPSTREAM_REFUSED);
+	answers[0] = "::1";
+	assert_int_equal(get_anew(s), UPSTREAM_REFUSED);
+	assert_int_equal(s->requests, 1);
+	answers[0] = "127.0.0.1";
+	assert_int_equal(get(s, s->url),
+			 UPSTREAM_REFUSED); /* what was resolved is remembered, and judged again */
+	assert_int_equal(s->asked, 1);
+	assert_int_equal(get_anew(s), UPSTREAM_OK);
+}
+
+/* Of several addresses only those that may be are tried. */
+static void good_and_bad_together(void **state)
+{
+	struct side *s = *state;
+
+	answers[0] = "10.0.0.1";
+	answers[1] = "127.0.0.1";
+	assert_int_equal(get_anew(s), UPSTREAM_OK);
+	assert_int_equal(s->asked, 2);
+	assert_int_equal(s->requests, 1);
+	answers[1] = "192.168.0.1";
+	answers[2] = "127.0.0.2";
+	assert_int_equal(get_anew(s), UPSTREAM_REFUSED);
+	assert_int_equal(s->asked, 3);
+	assert_int_equal(s->requests, 1);
+}
+
+/* Spellings of 127.0.0.2 and the like that slip past whoever compares text. */
+static void spellings(void **state)
+{
+	static const char *const urls[] = {
+		"https://2130706434/",
+		"https://0x7f000002/",
+		"https://0177.0.0.2/",
+		"https://127.2/",
+		"https://127.0.2/",
+		"https://[::ffff:127.0.0.2]/",
+		"https://[::ffff:7f00:2]/",
+		"https://[::7f00:2]/",
+		"https://[64:ff9b::7f00:2]/",
+		"https://[2002:7f00:2::]/",
+		"https://0/",
+		"https://[::]/",
+		"https://169.254.169.254/",
+		"https://[fd00:ec2::254]/",
+		"https://127.0.0.2./",
+	};
+	struct side *s = *state;
+
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		enum upstream_result r = get(s, urls[i]);
+
+		/* no URL to curl, no name to the resolver, or refused at the connect */
+		if (r != UPSTREAM_REFUSED && !(r == UPSTREAM_CONNECT && s->asked == 0))
+			fail_msg("%s: %s", urls[i], upstream_result_name(r));
+	}
+	assert_int_equal(s->requests, 0);
+}
+
+/* Settings of the environment send nothing elsewhere, and neither does the node. */
+static void nowhere_else(void **state)
+{
+	static const char *const names[] = { "http_proxy", "https_proxy", "ALL_PROXY", "HTTPS_PROXY" };
+	struct side *s = *state;
+	char proxy[64];
+
+	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", fake_port(s->server));
+	for (size_t i = 0; i < 4; i++)
+		setenv(names[i], proxy, 1);
+	answers[0] = "10.0.0.1";
+	assert_int_equal(get_anew(s), UPSTREAM_REFUSED);
+	assert_int_equal(s->requests, 0);
+	for (size_t i = 0; i < 4; i++)
+		unsetenv(names[i]);
+	assert_int_equal(get(s, "http://user:word@127.0.0.1/"), UPSTREAM_CONNECT);
+	assert_int_equal(s->asked, 0);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = { T(every_form), T(a_name_that_changes_its_mind),
+					    T(good_and_bad_together), T(spellings), T(nowhere_else) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
