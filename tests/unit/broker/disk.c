@@ -30,7 +30,7 @@ void disk_free(void)
 		abort();
 }
 
-static FILE *python(const char *sql)
+FILE *disk_query(const char *database, const char *sql)
 {
 	char command[2048];
 
@@ -38,7 +38,7 @@ static FILE *python(const char *sql)
 	snprintf(command, sizeof(command),
 		 "python3 -c 'import os, sqlite3; c = sqlite3.connect(\"%s\", timeout=5); "
 		 "r = c.execute(os.environ[\"SQL\"]).fetchone(); c.commit(); print(r[0] if r else -1)'",
-		 path);
+		 database);
 	return popen(command, "r");
 }
 
@@ -54,7 +54,7 @@ bool disk_script(const char *file)
 
 long long disk_int(const char *sql)
 {
-	FILE *f = python(sql);
+	FILE *f = disk_query(path, sql);
 	long long v = -1;
 
 	if (!f || fscanf(f, "%lld", &v) != 1)
@@ -66,7 +66,7 @@ long long disk_int(const char *sql)
 
 bool disk_sql(const char *sql)
 {
-	FILE *f = python(sql);
+	FILE *f = disk_query(path, sql);
 
 	while (f && fgetc(f) != EOF)
 		;
