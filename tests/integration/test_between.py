@@ -210,8 +210,9 @@ def test_keys_change_while_everything_runs():
         listed = p.run("keys", "list", "--dir", "keys")
         assert listed.count("allowed: gateway") == 2 and listed.count("allowed: worker") == 1
         p.start("gateway", "--curve-key", "keys/gateway-2.key", "--listen", "127.0.0.1:0", name="second")
-        url = "http://" + p.second.ready()["listen"]
-        wait_for("the second gateway", lambda: get(url[7:], "/health")[0] == 200)
+        info = p.second.ready()
+        url = "http://" + info["listen"]
+        wait_for("the second gateway", lambda: get(info["admin"], "/ready")[0] == 200)
         assert p.healthy()
         stop, failed, n = threading.Event(), [], [0]
 
