@@ -43,14 +43,12 @@ static void send_reply(struct admin_call *c, enum err e, json_t *body)
 	struct admin_reply m = { .error = text ? e : ERR_INTERNAL,
 				 .body = text ? slice_str(text)
 					      : SLICE_STR("{\"message\":\"something in it is not text\"}") };
-	struct buf msg = { 0 };
+	struct buf msg = { .secret = true };
 	struct zmsg parts[2];
 
 	memcpy(m.rid, c->rid, RID_BYTES);
 	admin_reply_encode(&m, &msg);
-	if (text)
-		mem_wipe(text, strlen(text)); /* may hold a new token */
-	free(text);
+	mem_wiping_free(text);
 	json_decref(body);
 	zmsg_copy_init(&parts[0], slice_of(c->route, c->route_n));
 	zmsg_take_init(&parts[1], &msg);
@@ -178,6 +176,7 @@ enum err admin_open(struct broker *b)
 	struct zsock_opts o = { .type = ZSOCK_ROUTER, .max_msg = 4 << 20, .on_msg = on_msg, .arg = b };
 	enum err e;
 
+	json_set_alloc_funcs(mem_wiping_malloc, mem_wiping_free); /* a new token goes through here */
 	b->desk = zsock_open(b->zctx, b->uv, &o);
 	e = zsock_bind(b->desk, b->conf.admin, false);
 	if (e != ERR_OK)

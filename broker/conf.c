@@ -34,6 +34,8 @@ static const struct conf_opt opts[] = {
 	STR(ready_file, "", "File written once the broker serves: JSON with pid and addresses."),
 	NUM(drain_s, "30", 0, 86400, "s",
 	    "Time that requests get to finish after SIGTERM before they are cut."),
+	STR(user, "", "User to become after start when started as root; empty: stay who it is."),
+	BOOL(seccomp, "true", "Refuse system calls that this program never makes; false for debuggers."),
 	STR(bus, "ipc:///run/sealway/bus",
 	    "Endpoints for gateways and workers, space separated, ipc:// or tcp://."),
 	STR(admin, "ipc:///run/sealway/admin",

@@ -9,7 +9,8 @@
 
 struct broker_conf {
 	char *config, *log_level, *admin_listen, *ready_file;
-	bool log_json;
+	bool log_json, seccomp;
+	char *user;
 	uint64_t drain_s;
 	char *bus;   /* endpoints to bind, space separated */
 	char *admin; /* ipc endpoint of the operator's socket */

@@ -18,6 +18,7 @@
 #include "broker/task.h"
 #include "common/httpd/admin.h"
 #include "common/log.h"
+#include "common/sandbox.h"
 
 #define DRAIN_LOOK_MS 20
 
@@ -102,7 +103,8 @@ static int serve(struct broker *b)
 	b->loop = loop_new(&ev);
 	b->uv = loop_uv(b->loop);
 	metrics_register();
-	if (broker_open(b, b->uv) == ERR_OK && serve_http(b) == ERR_OK && say_ready(b) == ERR_OK)
+	if (sandbox_user(b->conf.user) == ERR_OK && broker_open(b, b->uv) == ERR_OK &&
+	    serve_http(b) == ERR_OK && sandbox_calls(b->conf.seccomp) == ERR_OK && say_ready(b) == ERR_OK)
 		status = loop_run(b->loop);
 	admin_http_close(b->http);
 	broker_close(b);

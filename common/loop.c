@@ -19,12 +19,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
-
-#ifdef __has_feature
-#define SANITIZER_CLANG __has_feature(address_sanitizer)
-#else
-#define SANITIZER_CLANG 0
-#endif
+#include "common/sanitized.h"
 
 struct loop {
 	uv_loop_t uv;
@@ -194,7 +189,7 @@ void loop_harden(void)
 
 	umask(077);
 	setrlimit(RLIMIT_CORE, &none);
-#if !defined(__SANITIZE_ADDRESS__) && !SANITIZER_CLANG
+#if !SANITIZED
 	prctl(PR_SET_DUMPABLE, 0); /* the leak checker has to look into its own process */
 #endif
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -191,3 +191,31 @@ void buf_free(struct buf *b)
 	b->p = NULL;
 	b->cap = 0;
 }
+
+/* Each block carries its size in front. */
+#define HEAD 16 /* keeps the alignment of malloc */
+
+void *mem_wiping_malloc(size_t n)
+{
+	uint8_t *p;
+
+	if (n > SIZE_MAX - HEAD)
+		return NULL;
+	p = malloc(n + HEAD);
+	if (!p)
+		return NULL;
+	memcpy(p, &n, sizeof(n));
+	return p + HEAD;
+}
+
+void mem_wiping_free(void *v)
+{
+	uint8_t *p = v;
+	size_t n;
+
+	if (!p)
+		return;
+	memcpy(&n, p - HEAD, sizeof(n));
+	mem_wipe(p, n);
+	free(p - HEAD);
+}

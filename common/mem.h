@@ -90,6 +90,11 @@ char *mem_strndup(const void *p, size_t n) MUST_USE;
 /* Overwrites n bytes in a way that the compiler keeps. */
 void mem_wipe(void *p, size_t n);
 
+/* malloc and free for libraries that let us choose: a block is wiped when freed.
+ * NULL when there is no memory; NULL may be freed. */
+void *mem_wiping_malloc(size_t n);
+void mem_wiping_free(void *p);
+
 /* Constant-time equality of n bytes, for anything secret. */
 bool mem_same(const void *a, const void *b, size_t n);
 

@@ -13,7 +13,8 @@
 
 struct gw_conf {
 	char *config, *log_level, *admin_listen, *ready_file;
-	bool log_json;
+	bool log_json, seccomp;
+	char *user;
 	uint64_t drain_s;
 	char *listen, *tls_cert, *tls_key, *cors_origin;
 	uint64_t threads;

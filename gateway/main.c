@@ -14,6 +14,7 @@
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/sandbox.h"
 #include "gateway/conf.h"
 #include "gateway/metrics.h"
 #include "gateway/thread.h"
@@ -84,6 +85,7 @@ static enum err load_keys(struct gateway *g)
 
 	if (!*g->conf.curve_key)
 		return ERR_OK;
+	sandbox_lock(c, sizeof(*c));
 	e = key_load(g->conf.curve_key, c->secret_key);
 	if (e == ERR_OK)
 		e = key_load_public(g->conf.broker_key, c->server_key);
@@ -158,6 +160,10 @@ static enum err start(struct gateway *g)
 		e = start_threads(g);
 	if (e == ERR_OK)
 		e = admin_http_open(&g->admin, loop_uv(g->loop), g->conf.admin_listen, on_ready, g);
+	if (e == ERR_OK)
+		e = sandbox_user(g->conf.user);
+	if (e == ERR_OK)
+		e = sandbox_calls(g->conf.seccomp);
 	return e == ERR_OK ? say_ready(g) : e;
 }
 

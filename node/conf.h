@@ -9,7 +9,8 @@
 
 struct node_conf {
 	char *log_level;
-	bool log_json;
+	bool log_json, seccomp;
+	char *user;
 	char *listen, *admin_listen, *ready_file;
 	uint64_t drain_s;
 	char *public_address, *country;

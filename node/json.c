@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Every block that jansson allocates carries its size in front, so that it can
- * be wiped when freed; texts of prompts and answers leave no copies behind.
+ * JSON of prompts and answers: every block that jansson allocates is wiped when
+ * freed, so that no copies stay behind.
  */
 #include "node/json.h"
 
@@ -9,36 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD 16 /* keeps the alignment of malloc */
-
-static void *wiping_malloc(size_t n)
-{
-	uint8_t *p;
-
-	if (n > SIZE_MAX - HEAD)
-		return NULL;
-	p = malloc(n + HEAD);
-	if (!p)
-		return NULL;
-	memcpy(p, &n, sizeof(n));
-	return p + HEAD;
-}
-
-static void wiping_free(void *v)
-{
-	uint8_t *p = v;
-	size_t n;
-
-	if (!p)
-		return;
-	memcpy(&n, p - HEAD, sizeof(n));
-	mem_wipe(p, n);
-	free(p - HEAD);
-}
-
 void json_harden(void)
 {
-	json_set_alloc_funcs(wiping_malloc, wiping_free);
+	json_set_alloc_funcs(mem_wiping_malloc, mem_wiping_free);
 	json_object_seed(0); /* from the system's randomness: members cannot be made to collide */
 }
 

@@ -14,6 +14,7 @@
 
 #include "common/keys.h"
 #include "common/log.h"
+#include "common/sandbox.h"
 #include "node/counts.h"
 #include "node/json.h"
 #include "node/node.h"
@@ -233,7 +234,8 @@ static int run(struct node *n)
 	n->uv = loop_uv(n->loop);
 	n->upkeep.data = n;
 	uv_timer_init(n->uv, &n->upkeep);
-	if (open_parts(n) == ERR_OK)
+	if (sandbox_user(n->conf.user) == ERR_OK && open_parts(n) == ERR_OK &&
+	    sandbox_calls(n->conf.seccomp) == ERR_OK)
 		rc = loop_run(n->loop);
 	close_parts(n);
 	return rc;

@@ -22,12 +22,19 @@
 	}
 #define DAY 86400
 
+#define SWITCH(name, help)                                                                                   \
+	{                                                                                                    \
+#name, CONF_BOOL, AT(name), "true", 0, 1, "", false, help                                    \
+	}
+
 static const struct conf_opt opts[] = {
 	STR(log_level, "info", "Lowest level that is logged: debug, info, warn or error."),
 	FLAG(log_json, "Write log lines as JSON instead of key=value."),
 	STR(admin_listen, "127.0.0.1:0", "Where /health, /ready and /metrics are served; empty for nowhere."),
 	STR(ready_file, "", "Written (by rename, JSON) once the worker serves; supervisors wait for it."),
 	NUM(drain_s, "30", 0, DAY, "s", "After SIGTERM, how long running requests may take to end."),
+	STR(user, "", "User to become after start when started as root; empty: stay who it is."),
+	SWITCH(seccomp, "Refuse system calls that this program never makes; false for debuggers."),
 	STR(brokers, "", "Endpoints of the brokers, separated by spaces: ipc:///path or tcp://host:port."),
 	STR(broker_key, "", "Public CURVE key file of the brokers; needed on tcp."),
 	STR(curve_key, "", "This worker's secret CURVE key file; needed on tcp."),

@@ -9,7 +9,8 @@
 
 struct worker_conf {
 	char *log_level;
-	bool log_json;
+	bool log_json, seccomp;
+	char *user;
 	char *admin_listen, *ready_file;
 	uint64_t drain_s;
 	char *brokers, *broker_key, *curve_key;

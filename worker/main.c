@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "common/log.h"
+#include "common/sandbox.h"
 #include "worker/metrics.h"
 #include "worker/worker.h"
 
@@ -22,7 +23,7 @@ static int run(struct worker *w)
 	}
 	log_init("sealway-worker", level, w->conf.log_json);
 	metrics_init();
-	if (worker_start(w) == ERR_OK) {
+	if (sandbox_user(w->conf.user) == ERR_OK && worker_start(w) == ERR_OK) {
 		log_info("worker.started", L_S("publish", publish_endpoint(w->publish)),
 			 L_U("instance", w->instance));
 		loop_ready(w->loop);

@@ -10,6 +10,7 @@
 
 #include "common/keys.h"
 #include "common/log.h"
+#include "common/sandbox.h"
 #include "common/zprobe.h"
 #include "worker/worker.h"
 
@@ -46,6 +47,7 @@ static enum err load_curve(struct worker *w)
 
 	if (!*w->conf.curve_key)
 		return ERR_OK;
+	sandbox_lock(w, sizeof(*w));
 	e = key_load(w->conf.curve_key, s->secret_key);
 	if (e)
 		return e;
@@ -230,6 +232,8 @@ enum err worker_start(struct worker *w)
 		e = admin_http_open(&w->admin, loop_uv(w->loop), w->conf.admin_listen, worker_ready, w);
 	if (!e)
 		e = probe(w);
+	if (!e)
+		e = sandbox_calls(w->conf.seccomp);
 	if (!e)
 		e = write_ready(w);
 	return e;
