@@ -141,6 +141,7 @@ def integration(args):
     for name in ("plain", "asan"):
         pytest(args, f"integration {name}", ["tests/integration"], 1200, SEALWAY_BUILD=os.path.join(OUT, name),
                SEALWAY_SANITIZED="1" if name == "asan" else "")
+    pytest(args, "tools of the benchmark", ["tests/bench"], 300, SEALWAY_BUILD=os.path.join(OUT, "plain"))
 
 
 def client(args):

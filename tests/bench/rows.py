@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the benchmark: which load on which systems, and what is read off the processes meanwhile."""
+import json
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+import time
+
+import systems
+
+PROXIES = ["direct", "nginx", "haproxy", "portkey", "sealway-ipc", "sealway-tcp"]
+NO_PORTKEY = [p for p in PROXIES if p != "portkey"]
+OURS = ["sealway-ipc", "sealway-tcp"]
+
+# name -> (what, systems, flags of the load generator, what counts, on HTTP/2)
+LOADS = {
+    "a1": ("2 KB to 200 B, c=1", PROXIES, ["--lanes", "1"], "rps", False),
+    "a16": ("2 KB to 200 B, c=16", PROXIES, ["--lanes", "16"], "rps", False),
+    "a64": ("2 KB to 200 B, c=64", PROXIES, ["--lanes", "64"], "rps", False),
+    "a256": ("2 KB to 200 B, c=256", PROXIES, ["--lanes", "256"], "rps", False),
+    "a1000": ("2 KB to 200 B, open loop, 1,000/s", NO_PORTKEY, ["--lanes", "256", "--rate", "1000"], "total", False),
+    "h64": ("2 KB to 200 B, HTTP/2, 64 streams on 2 connections", ["nginx", "haproxy"] + OURS,
+            ["--lanes", "64", "--per-conn", "32"], "rps", True),
+    "b": ("SSE flat out, c=16, 200 events", NO_PORTKEY, ["--lanes", "16", "--chunks", "200"], "events_per_s", False),
+    "c1": ("SSE paced 50/s, 1 stream", NO_PORTKEY, ["--lanes", "1", "--gap-us", "20000"], "chunk", False),
+    "c50": ("SSE paced 50/s, 50 streams", NO_PORTKEY, ["--lanes", "50", "--gap-us", "20000"], "chunk", False),
+    "c500": ("SSE paced 50/s, 500 streams", NO_PORTKEY, ["--lanes", "500", "--gap-us", "20000"], "chunk", False),
+    "c5000": ("SSE paced 5/s, 5,000 streams", NO_PORTKEY, ["--lanes", "5000", "--gap-us", "200000"], "chunk", False),
+    "d1": ("1 MB prompt, c=4", NO_PORTKEY, ["--lanes", "4", "--size", "1048576", "--bodies", "8"], "rps", False),
+    "d8": ("8 MB prompt, c=2", NO_PORTKEY, ["--lanes", "2", "--size", "8388608", "--bodies", "4"], "rps", False),
+    "e": ("lock, c=16", OURS, ["--lanes", "16", "--locks"], "rps", False),
+    "fa": ("signature of every object checked: 2 KB to 200 B, c=64", ["sealway-ipc", "sealway-verify"],
+           ["--lanes", "64"], "rps", False),
+    "fb": ("signature of every chunk checked: SSE flat out", ["sealway-ipc", "sealway-verify"],
+           ["--lanes", "16", "--chunks", "200"], "events_per_s", False),
+}
+SPECIAL = ["syscalls", "startup", "open"]
+NAMES = list(LOADS) + SPECIAL
+SCALE = {  # rounds, seconds, warm-up, seconds of paced rows
+    "smoke": dict(rounds=1, seconds=0.2, warmup=0.1, paced=0.6),
+    "quick": dict(rounds=2, seconds=0.6, warmup=0.3, paced=1.6),
+    "full": dict(rounds=5, seconds=1.2, warmup=0.4, paced=4),
+}
+QUICK = ["a1", "a64", "a1000", "h64", "b", "c50", "c500", "d1", "e", "fa", "fb", "syscalls", "startup"]
+SMOKE = ["a16", "h64", "b", "c50", "e", "startup"]
+
+
+class Plan:
+    def __init__(self, scale, names=None):
+        self.scale = scale
+        self.__dict__.update(SCALE[scale])
+        self.names = names.split(",") if names else {"smoke": SMOKE, "quick": QUICK, "full": NAMES}[scale]
+        unknown = [n for n in self.names if n not in NAMES]
+        if unknown:
+            raise SystemExit(f"no such row: {' '.join(unknown)} (there are: {' '.join(NAMES)})")
+
+
+def load(lab, words, timeout=150):
+    """Runs the load generator; {"failed": why} instead of a result when it cannot."""
+    try:
+        r = subprocess.run([lab.tool("bench-load"), *words], capture_output=True, text=True, timeout=timeout)
+        out = json.loads(r.stdout) if r.stdout else {"failed": r.stderr[-300:] or f"status {r.returncode}"}
+    except (subprocess.TimeoutExpired, ValueError) as e:
+        out = {"failed": str(e)[-300:]}
+    if not out.get("failed") and not out.get("answers"):
+        out["failed"] = f"nothing was answered: {out.get('wrongs')}"
+    return out
+
+
+def flags_of(row, plan):
+    flags = list(LOADS[row][2])
+    if "--gap-us" in flags:
+        gap = int(flags[flags.index("--gap-us") + 1]) / 1e6
+        lanes = int(flags[flags.index("--lanes") + 1])
+        ramp = max(0.2, lanes / 4000)
+        flags += ["--once", "--chunks", str(max(4, int((plan.paced + ramp) / gap))), "--seconds",
+                  str(plan.paced + ramp + 5), "--ramp", str(ramp)]
+        if lanes > 1000:
+            flags += ["--sources", "4"]
+        return flags
+    return flags + ["--seconds", str(plan.seconds), "--warmup", str(plan.warmup)]
+
+
+def once(lab, system, row, plan):
+    """One round: the load's result, and each process's CPU time per answer and per event."""
+    flags = flags_of(row, plan)
+    if row == "e":
+        flags += ["--to", f"127.0.0.1:{system.port}", "--path", "/v1/nodes/lock", "--token", system.token]
+    else:
+        flags += system.flags(http2=LOADS[row][4])
+    parts = dict(system.parts, node=lab.node_pid)
+    before = {role: systems.cpu_ns(pid) for role, pid in parts.items()}
+    out = load(lab, flags)
+    if out.get("failed"):
+        return out
+    answers, events = max(1, out["answers"]), out["all_events"]
+    used = {role: (systems.cpu_ns(pid) - before[role]) / 1e3 for role, pid in parts.items()}
+    node = used.pop("node") if "node" not in system.parts else used["node"]
+    out["node_cpu_us"] = {"request": round(node / answers, 2), "chunk": round(node / events, 3) if events else 0}
+    out["cpu_us_per_request"] = {role: round(v / answers, 2) for role, v in used.items()}
+    out["cpu_us_per_chunk"] = {role: round(v / events, 3) for role, v in used.items()} if events else {}
+    out["rss_kb"] = {role: systems.rss_kb(pid) for role, pid in system.parts.items()}
+    return out
+
+
+def value_of(out, counts):
+    return out[counts] if counts in ("rps", "events_per_s") else out.get(counts, {}).get("p50", 0)
+
+
+def middle(values):
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def merged(rounds, name):
+    """One histogram of all rounds."""
+    count = {}
+    for r in rounds:
+        for top, n in r.get(name, {}).get("buckets", []):
+            count[top] = count.get(top, 0) + n
+    return sorted(count.items())
+
+
+def summary(rounds, counts):
+    good = [r for r in rounds if not r.get("failed")]
+    if not good:
+        return {"failed": rounds[0]["failed"]}
+    out = {"value": middle([value_of(r, counts) for r in good]), "wrong": sum(r["wrong"] for r in good),
+           "wrongs": [r["wrongs"] for r in good if r["wrong"]], "verified": sum(r["verified"] for r in good),
+           "rounds": len(good)}
+    for h in ("total", "first", "gap", "chunk"):
+        if good[0].get(h):
+            out[h] = {p: round(statistics.median(r[h][p] for r in good), 1) for p in ("p50", "p90", "p99", "p999")}
+            out[h]["buckets"] = merged(good, h)
+    for k in ("cpu_us_per_request", "cpu_us_per_chunk", "rss_kb", "node_cpu_us"):
+        out[k] = {role: round(statistics.median(r[k][role] for r in good), 2) for role in good[0][k]}
+    out["load_cpu_s"] = round(statistics.median(r["cpu_s"] for r in good), 2)
+    return out
+
+
+def compare(lab, all_systems, row, plan, say):
+    """All systems in turn, several rounds, so that a bad moment of the machine meets all of them."""
+    what, names, _, counts, _ = LOADS[row]
+    rounds = {n: [] for n in names if n in all_systems and (n != "portkey" or row.startswith("a"))}
+    for _ in range(1 if row == "c5000" else plan.rounds):
+        for n in rounds:
+            rounds[n].append(once(lab, all_systems[n], row, plan))
+    out = {"row": row, "what": what, "counts": counts, "systems": {n: summary(r, counts) for n, r in rounds.items()}}
+    out["failed"] = any(s.get("failed") for s in out["systems"].values())
+    say(f"{row}: " + ", ".join(f"{n} {s.get('failed') or round(s['value']['median'], 1)}"
+                               + (f" ({s['wrong']} wrong)" if s.get("wrong") else "") for n, s in out["systems"].items()))
+    void(out)
+    return out
+
+
+def void(row):
+    """The node's own ceiling (one process, from its CPU time in the same round) has to be three times what the proxy
+    reached, else the row says nothing about the proxy."""
+    if row["counts"] not in ("rps", "events_per_s"):
+        return
+    for name, s in row["systems"].items():
+        each = (s.get("node_cpu_us") or {}).get("request" if row["counts"] == "rps" else "chunk")
+        if name != "direct" and each:
+            s["node_ceiling"] = round(1e6 / each / s["value"]["median"], 1)
+
+
+# --- rows that are no comparison ---
+
+def count_syscalls(pid, seconds):
+    with tempfile.NamedTemporaryFile("r") as f:
+        subprocess.run(["timeout", "-s", "INT", str(seconds), "strace", "-f", "-c", "-o", f.name, "-p", str(pid)],
+                       capture_output=True)
+        m = re.search(r"^100\.00\s+[\d.]+\s+\d+\s+(\d+)", f.read(), re.M)
+        return int(m[1]) if m else None
+
+
+def instructions(pids, seconds):
+    r = subprocess.run(["perf", "stat", "-x", ",", "-e", "instructions:u", "-p", ",".join(map(str, pids)), "--", "sleep",
+                        str(seconds)], capture_output=True, text=True)
+    m = re.search(r"^(\d+),,instructions", r.stderr, re.M)
+    return int(m[1]) if m else None
+
+
+def watched(lab, system, fixed, watch, seconds):
+    """Runs watch(seconds) within an open-loop load; gives its result per request."""
+    words = [lab.tool("bench-load"), *system.flags(), *fixed, "--seconds", str(seconds + 1.5)]
+    rate = float(fixed[fixed.index("--rate") + 1])
+    p = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    time.sleep(0.7)
+    n = watch(seconds)
+    out, _ = p.communicate(timeout=60)
+    good = json.loads(out)["wrong"] == 0
+    return round(n / (rate * seconds), 1) if n and good else None
+
+
+def syscalls(lab, all_systems, plan, say):
+    """At a rate that tracing does not disturb; each process by itself."""
+    load_flags = ["--lanes", "64", "--rate", "300"]
+    out = {"row": "syscalls", "what": "system calls and user instructions per request, open loop, 300/s", "systems": {}}
+    seconds = 1.5 if plan.scale == "full" else 1
+    for name in ("nginx", "haproxy", *OURS):
+        s = all_systems.get(name)
+        if not s:
+            continue
+        each = {}
+        for role, pid in s.parts.items():
+            pids = systems.tree(pid)
+            calls = watched(lab, s, load_flags, lambda t, ps=pids: sum(count_syscalls(p, t) or 0 for p in ps[-1:]), seconds)
+            if len(pids) > 2:
+                calls = None  # nginx: several workers; strace -f follows only what it starts
+            each[role] = {"syscalls": calls,
+                          "instructions": watched(lab, s, load_flags, lambda t, ps=pids: instructions(ps, t), seconds)}
+        out["systems"][name] = {"each": each}
+    say("syscalls: " + json.dumps(out["systems"]))
+    return out
+
+
+def measure(lab, all_systems, plan, say):
+    """All rows that share the running systems."""
+    out = [compare(lab, all_systems, r, plan, say) for r in plan.names if r in LOADS]
+    if "syscalls" in plan.names:
+        out.append(syscalls(lab, all_systems, plan, say))
+    return out
+
+
+def first_served(build, ready_only=False):
+    """Milliseconds from the start of `sealway up` to its first answer, on a new directory."""
+    sealway = os.path.join(build, "client", "sealway")
+    with tempfile.TemporaryDirectory(prefix="swb") as d:
+        ready = os.path.join(d, "ready")
+        env = systems.clean_env(HOME=d)
+        began = time.monotonic()
+        p = subprocess.Popen([sealway, "up", "--dir", os.path.join(d, "d"), "--listen", "127.0.0.1:0", "--ready-file", ready],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
+        try:
+            while not os.path.exists(ready):
+                if p.poll() is not None or time.monotonic() - began > 30:
+                    raise RuntimeError("sealway up did not start")
+                time.sleep(0.002)
+            came_up = time.monotonic() - began
+            info = json.load(open(ready))
+            r = subprocess.run([sealway, "complete", "--max-tokens", "3", "a b"], capture_output=True, timeout=20,
+                               env=dict(env, SEALWAY_URL=info["url"], SEALWAY_TOKEN=info["token"]))
+            took = time.monotonic() - began
+        finally:
+            p.terminate()
+            p.wait(40)
+        if r.returncode:
+            raise RuntimeError(r.stderr.decode())
+        return came_up * 1e3, took * 1e3
+
+
+def startup(build, plan, say):
+    times = [first_served(build) for _ in range(1 if plan.scale == "smoke" else 2 * plan.rounds)]
+    out = {"row": "startup", "what": "`sealway up` on a new directory to its first answered request",
+           "ready_ms": middle([t[0] for t in times]), "first_ms": middle([t[1] for t in times])}
+    say(f"startup: ready {out['ready_ms']['median']:.0f} ms, first answer {out['first_ms']['median']:.0f} ms")
+    return out
+
+
+def open_streams(build, plan, say, streams=32000, gap_s=4, chunks=4):
+    """Many open streams, each a chunk per gap_s: two workers (18,000 connections to nodes each), two node processes, one
+    gateway by HTTP/2; two load generators from several source addresses."""
+    out = {"row": "open", "what": f"{streams:,} open streams, 1 chunk per {gap_s} s"}
+    with systems.Lab(build, tempfile.mkdtemp(prefix="swb")) as lab:
+        s = systems.Sealway(lab, "sealway-open", workers=2)
+        systems.start_node(lab, [s], processes=2)
+        base = {role: systems.rss_kb(pid) for role, pid in s.parts.items()}
+        words = [lab.tool("bench-load"), *s.flags(http2=True), "--per-conn", "100", "--once", "--lanes", str(streams // 2),
+                 "--chunks", str(chunks + 3), "--gap-us", str(gap_s * 1000000), "--ramp", "10", "--seconds",
+                 str(gap_s * (chunks + 5)), "--drain", "20", "--sources", "8"]
+        loads = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        time.sleep(10 + 2 * gap_s)
+        top = {role: systems.rss_kb(pid) for role, pid in s.parts.items()}
+        results = [json.loads(p.communicate(timeout=120)[0]) for p in loads]
+    out["answers"] = sum(r["answers"] for r in results)
+    out["wrongs"] = [r["wrongs"] for r in results]
+    out["chunk"] = {p: max(r["chunk"][p] for r in results) for p in ("p50", "p99")} if out["answers"] else {}
+    out["rss_kb"], out["rss_idle_kb"] = top, base
+    out["kb_per_stream"] = round((sum(top.values()) - sum(base.values())) / streams, 2)
+    out["failed"] = out["answers"] != streams
+    say("open: " + json.dumps(out))
+    return out
+
+
+def alone(build, plan, say):
+    """Rows that start systems of their own."""
+    out = []
+    if "startup" in plan.names:
+        out.append(startup(build, plan, say))
+    if "open" in plan.names:
+        out.append(open_streams(build, plan, say))
+    return out

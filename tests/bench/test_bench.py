@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark's own tools: that the load generator counts what is wrong, and that a round of everything works."""
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+BUILD = os.environ["SEALWAY_BUILD"]
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import report  # noqa: E402
+import rows  # noqa: E402
+
+LOAD = os.path.join(BUILD, "tests", "bench", "bench-load")
+
+
+class Fake:
+    """A server that says the same bytes to every request."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                c, _ = self.listener.accept()
+            except OSError:
+                return
+            with c:
+                data = b""
+                while b"\r\n\r\n" not in data:
+                    data += c.recv(65536)
+                head, _, body = data.partition(b"\r\n\r\n")
+                want = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                while len(body) < want:
+                    body += c.recv(65536)
+                c.sendall(self.answer)
+
+    def load(self, *flags):
+        r = subprocess.run([LOAD, "--to", f"127.0.0.1:{self.port}", "--path", "/x", "--once", "--seconds", "2", "--size", "10",
+                            *flags], capture_output=True, text=True, timeout=30)
+        self.listener.close()
+        return json.loads(r.stdout)
+
+
+def sse(*events, end=b"0\r\n\r\n"):
+    body = b"".join(b"%x\r\n%s\r\n" % (len(e), e) for e in events)
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + body + end
+
+
+def event(i):
+    return b'data: {"i":%d,"x":"y"}\n\n' % i
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+def test_a_complete_stream_is_right():
+    out = Fake(sse(event(0), event(1), DONE)).load("--chunks", "2")
+    assert out["wrong"] == 0 and out["answers"] == 1 and out["all_events"] == 2
+
+
+def test_events_split_anywhere_and_comments_are_fine():
+    out = Fake(sse(event(0)[:5], event(0)[5:-1], b"\n:\n", b"\n" + event(1), DONE)).load("--chunks", "2")
+    assert out["wrong"] == 0 and out["all_events"] == 2
+
+
+def test_what_is_wrong_is_counted():
+    for answer, why in ((sse(event(0), DONE), "events are missing"), (sse(event(1), event(0), DONE), "an event out of order"),
+                        (sse(event(0), event(0), DONE), "an event out of order"), (sse(event(0), event(1)), "no [DONE]"),
+                        (sse(event(0), event(1), DONE, end=b""), "cut off"),
+                        (sse(event(0), b"event: error\ndata: {}\n\n"), "an error event"),
+                        (b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "status 503"),
+                        (b"HTTP/1.1 200 OK\r\n\r\n", "an answer of unknown length")):
+        out = Fake(answer).load("--chunks", "2")
+        assert out["wrongs"] == {why: 1} and out["answers"] == 0, (why, out)
+
+
+def test_a_smoke_round_of_everything():
+    """Peers that are installed, and sealway both ways: every answer right, samples verified by the client library."""
+    r = subprocess.run([os.path.join(HERE, "run"), "--smoke", "--no-portkey", "--installed-only", "--build", BUILD, "--rows",
+                        "a16,h64,b,c50,e", "--json"], capture_output=True, text=True, timeout=120)
+    assert r.returncode == 0, r.stderr
+    result = json.loads(r.stdout)
+    assert [row["row"] for row in result["rows"]] == ["a16", "h64", "b", "c50", "e"]
+    for row in result["rows"]:
+        for name, s in row["systems"].items():
+            assert s["wrong"] == 0 and s["value"]["median"] > 0, (row["row"], name, s)
+            if row["row"] != "e" and name in rows.OURS:
+                assert s["verified"] > 0, (row["row"], name)
+        assert "sealway-ipc" in report.table(result)
+        if row["row"] != "e":
+            assert "<polyline" in report.svg(row, "chunk" if row["counts"] == "chunk" else "total")
+
+
+def test_a_row_is_void_when_the_node_is_the_limit():
+    row = {"row": "a64", "counts": "rps", "systems": {
+        "nginx": {"value": {"median": 50000}, "node_cpu_us": {"request": 10}},
+        "sealway-ipc": {"value": {"median": 10000}, "node_cpu_us": {"request": 10}}}}
+    rows.void(row)
+    assert [s["node_ceiling"] for s in row["systems"].values()] == [2.0, 10.0]
+
+
+def test_unknown_rows_are_refused():
+    r = subprocess.run([os.path.join(HERE, "run"), "--rows", "nonsense", "--build", BUILD], capture_output=True, text=True)
+    assert r.returncode != 0 and "no such row: nonsense" in r.stderr
+
+
