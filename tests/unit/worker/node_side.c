@@ -71,7 +71,7 @@ void node_side_receipt(struct node_side *n, const struct work *w, uint8_t outcom
 
 	memset(r, 0, sizeof(*r));
 	r->outcome = outcome;
-	r->endpoint = (uint8_t)w->endpoint;
+	r->endpoint = endpoint_kind(w->endpoint);
 	memcpy(r->rid, w->rid, sizeof(r->rid));
 	r->stack = w->stack;
 	memcpy(r->node_key, w->node_key, sizeof(r->node_key));

@@ -32,6 +32,9 @@ static enum err on_send(void *arg, unsigned to, struct slice bytes)
 		assert_int_equal(s->posts, 0); /* said before the first byte goes to the node */
 		s->posted++;
 		break;
+	case MSG_ANSWERING:
+		s->answering++;
+		break;
 	case MSG_RETURN:
 		assert_int_equal(return_decode(bytes, &ret), ERR_OK);
 		s->return_error = ret.error;
@@ -189,7 +192,9 @@ static void on_request(void *arg, struct fake_conn *c, struct slice request)
 {
 	struct side *s = arg;
 
-	if (side_starts(request, "POST /v1/confidential/chat/completions ")) {
+	if (side_starts(request, "POST /v1/confidential/chat/completions ") ||
+	    side_starts(request, "POST /v1/chat/completions ") ||
+	    side_starts(request, "POST /v1/images/generations ")) {
 		s->posts++;
 		s->conn = c;
 		s->has_conn = true;

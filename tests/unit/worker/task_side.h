@@ -50,7 +50,7 @@ struct side {
 
 	/* messages to the broker */
 	bool broker_gone;
-	unsigned posted, returned, inflight, settled;
+	unsigned posted, answering, returned, inflight, settled;
 	enum err return_error;
 	bool is_settled;
 	struct settle settle;
