@@ -119,6 +119,7 @@ static struct party *party_add(struct broker *b, const struct hello *h, const ui
 
 	p->role = h->role;
 	p->instance = h->instance;
+	p->member = ++b->peers->members;
 	p->name = mem_strndup(h->name.p, h->name.n);
 	p->endpoint = mem_strndup(h->endpoint.p, h->endpoint.n);
 	p->topics = map_new(sizeof(uint64_t));
@@ -183,6 +184,7 @@ void peers_hello(struct broker *b, struct slice route, const uint8_t *key, struc
 		replace(b, p); /* reachable by now: it may get the other's work */
 	p->capacity = h.capacity;
 	p->heard_ms = broker_ms(b);
+	w.member = p->member;
 	welcome_encode(&w, &out);
 	router_send(b, p, &out);
 	intro_newcomer(b, p);

@@ -23,6 +23,7 @@ struct party {
 	uint8_t route[ROUTE_BYTES];
 	enum role role;
 	uint64_t instance; /* of a gateway also its topic */
+	uint64_t member;   /* the how manieth that was taken in */
 	bool has_key;
 	uint8_t key[KEY_BYTES]; /* the CURVE key it proved to hold */
 	char *name, *endpoint;
@@ -43,6 +44,7 @@ struct peers {
 	struct map *instances; /* instance -> peer */
 	struct party *list[ROLE_MAX];
 	unsigned n;
+	uint64_t members; /* taken in so far */
 	struct alarm sweep;
 };
 

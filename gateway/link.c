@@ -32,6 +32,7 @@ struct link {
 	struct zsock *z;
 	uv_timer_t tick;
 	bool up, draining;
+	uint64_t member;        /* ours at the broker */
 	uint64_t epoch, broker; /* of the last WELCOME */
 	uint64_t interval_ms;
 	uint64_t heard;  /* loop time of the broker's last message, or of connecting */
@@ -164,16 +165,18 @@ static void set_interval(struct link *l, uint64_t ms)
 static void on_welcome(struct link *l, struct slice bytes)
 {
 	struct welcome m;
-	bool again;
+	bool same, again;
 
 	if (welcome_decode(bytes, &m) != ERR_OK) {
 		stat_inc(&metrics.dropped, 1);
 		return;
 	}
-	if (l->up && m.instance == l->broker && m.epoch == l->epoch)
-		return;
-	go_down(l, "another life of the broker");
 	again = m.instance == l->broker && m.epoch == l->epoch;
+	same = again && m.member == l->member;
+	if (l->up && same)
+		return;
+	go_down(l, again ? "taken for dead" : "another life of the broker");
+	l->member = m.member;
 	l->epoch = m.epoch;
 	l->broker = m.instance;
 	l->up = true;
@@ -182,7 +185,7 @@ static void on_welcome(struct link *l, struct slice bytes)
 	set_interval(l, m.interval_ms);
 	stat_inc(&metrics.links, 1);
 	log_info("link.up", L_U("epoch", m.epoch), L_U("interval_ms", l->interval_ms));
-	l->o.up(l->o.arg, again);
+	l->o.up(l->o.arg, again, again && !same);
 }
 
 static void on_pong(struct link *l, struct slice bytes)

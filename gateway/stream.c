@@ -214,7 +214,7 @@ void stream_broker_gone(void *arg, uint64_t confirmed)
 			stream_fail(gw, p, ERR_NO_BROKER, NULL, true);
 }
 
-void stream_broker_again(struct gw *gw)
+void stream_broker_again(struct gw *gw, bool forgotten)
 {
 	struct pending *p;
 	size_t pos = 0;
@@ -222,6 +222,8 @@ void stream_broker_again(struct gw *gw)
 	while ((p = inflight_next(gw->inflight, &pos)))
 		if (p->kind == PENDING_JOB && p->flight.state == FLIGHT_WAITING)
 			stream_fail(gw, p, ERR_NO_BROKER, NULL, true);
+		else if (forgotten && p->kind == PENDING_JOB)
+			stream_fail(gw, p, ERR_INTERNAL, NULL, true);
 }
 
 /* The client gets a comment only where nothing else waits and no event is unfinished. */

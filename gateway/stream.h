@@ -25,9 +25,10 @@ bool stream_worker_busy(void *arg, uint64_t worker);
  * may never have reached it, end with 503; answers under way go on. */
 void stream_broker_gone(void *arg, uint64_t confirmed);
 
-/* The same broker is back and may have given us up: jobs whose answer has not
- * begun end with 503, and it is told. */
-void stream_broker_again(struct gw *gw);
+/* The same broker is back: jobs whose answer has not begun end with 503, since
+ * what it said of them may be lost, and it is told.  forgotten: it had taken us
+ * for dead; no worker goes on with the answers under way, so they are cut. */
+void stream_broker_again(struct gw *gw, bool forgotten);
 
 /* A deadline passed (inflight_new). */
 void stream_due(struct gw *gw, struct deadline *e);

@@ -50,10 +50,11 @@ void welcome_encode(const struct welcome *m, struct buf *out)
 {
 	struct mp_writer w;
 
-	wire_begin(&w, out, MSG_WELCOME, NULL, 3);
+	wire_begin(&w, out, MSG_WELCOME, NULL, 4);
 	mp_put_u64(&w, m->epoch);
 	mp_put_u64(&w, m->instance);
 	mp_put_u64(&w, m->interval_ms);
+	mp_put_u64(&w, m->member);
 }
 
 enum err welcome_decode(struct slice bytes, struct welcome *out)
@@ -67,6 +68,7 @@ enum err welcome_decode(struct slice bytes, struct welcome *out)
 	m.epoch = mp_u64(&r, UINT64_MAX);
 	m.instance = mp_u64(&r, UINT64_MAX);
 	m.interval_ms = wire_u32(&r);
+	m.member = mp_u64(&r, UINT64_MAX);
 	e = wire_close(&r);
 	if (e == ERR_OK)
 		*out = m;

@@ -23,11 +23,13 @@ struct hello {
 	uint32_t inflight;     /* worker: how many INFLIGHT and SETTLE messages follow the WELCOME */
 };
 
-/* [v, WELCOME, nil, epoch, broker instance, interval_ms] */
+/* [v, WELCOME, nil, epoch, broker instance, interval_ms, member] */
 struct welcome {
 	uint64_t epoch;    /* of the broker's lease; grows with each broker life */
 	uint64_t instance; /* of the broker */
 	uint32_t interval_ms;
+	uint64_t member; /* grows with each peer that is taken in: another one than before says that this
+			  * broker had taken the peer for dead and given up what was its */
 };
 
 /* [v, PING, nil, instance, epoch, load, draining]; the PONG has the same shape and
