@@ -121,8 +121,11 @@ static inline void hello_sample(bool full, struct buf *out)
 
 static inline void welcome_sample(bool full, struct buf *out)
 {
-	welcome_encode(
-		&(struct welcome){ .epoch = full ? UINT64_MAX : 0, .instance = 1, .interval_ms = 1000, .member = full ? UINT64_MAX : 1 }, out);
+	welcome_encode(&(struct welcome){ .epoch = full ? UINT64_MAX : 0,
+					  .instance = 1,
+					  .interval_ms = 1000,
+					  .member = full ? UINT64_MAX : 1 },
+		       out);
 }
 
 static inline void ping_sample(bool full, struct buf *out)
