@@ -359,9 +359,12 @@ static void man_option(const struct conf_opt *o, FILE *to)
 
 static void man(const struct conf_spec *spec, FILE *to)
 {
+	char usage[128];
+
 	roff_head(to, spec->program, 8, spec->summary);
 	roff_section(to, "SYNOPSIS");
-	roff_text(to, "[--config FILE] [--NAME VALUE ...]");
+	snprintf(usage, sizeof(usage), "%s [--config FILE] [--NAME VALUE ...]", spec->program);
+	roff_text(to, usage);
 	roff_section(to, "OPTIONS");
 	roff_item(to, "--config", "file", "Read settings from an INI file first.");
 	roff_item(to, "--check-config", NULL, "Check everything and exit.");
@@ -371,9 +374,13 @@ static void man(const struct conf_spec *spec, FILE *to)
 	roff_section(to, "SETTINGS");
 	roff_text(to, "In the file as name = value, in the environment as SEALWAY_NAME; flags win.");
 	for (size_t i = 0; i < spec->n; i++)
-		man_option(&spec->opts[i], to);
+		if (strcmp(spec->opts[i].name, "config") != 0)
+			man_option(&spec->opts[i], to);
 	roff_section(to, "SIGNALS");
-	roff_text(to, "SIGTERM drains: nothing new, what runs is finished, exit 0. A second one cuts.");
+	roff_text(to, "SIGTERM, SIGINT: drain: nothing new, what runs is finished, exit 0; a second one cuts.\n"
+		      "SIGHUP: read the settings that say so again; a mistake in them changes nothing.");
+	roff_section(to, "EXIT STATUS");
+	roff_text(to, "0 ended as asked, 1 could not serve, 2 wrong settings (said on standard error).");
 	roff_section(to, "SEE ALSO");
 	roff_text(to, "sealway(1)");
 }

@@ -17,6 +17,7 @@
 
 #define OFFER_MS 5
 #define CALL_MS 5000
+#define LONG_MS 3600000 /* the whole ledger is read or written */
 
 struct admin_link {
 	struct zctx *ctx;
@@ -26,6 +27,7 @@ struct admin_link {
 	struct buf frame; /* not taken by the socket yet */
 	uint8_t rid[RID_BYTES];
 	uint64_t deadline;
+	uint64_t answer_ms; /* from when the call was taken; 0: what is left */
 	admin_done_fn done; /* NULL: no call under way */
 	void *arg;
 };
@@ -63,10 +65,13 @@ static void offer(struct admin_link *a)
 	if (!a->frame.n)
 		return;
 	zmsg_copy_init(&m, buf_slice(&a->frame));
-	if (zsock_send(a->sock, &m, 1) == ERR_OK)
-		buf_reset(&a->frame);
-	else
+	if (zsock_send(a->sock, &m, 1) != ERR_OK) {
 		zmsg_close(&m);
+		return;
+	}
+	buf_reset(&a->frame);
+	if (a->answer_ms)
+		a->deadline = uv_now(a->uv) + a->answer_ms;
 }
 
 static void on_timer(uv_timer_t *t)
@@ -193,6 +198,7 @@ json_t *admin_call(const struct admin_where *w, const char *verb, json_t *args)
 	}
 	a = admin_open(&c.uv, endpoint);
 	if (a) {
+		a->answer_ms = strncmp(verb, "ledger.", 7) ? 0 : LONG_MS;
 		admin_send(a, verb, args, CALL_MS, on_done, &c);
 		uv_run(&c.uv, UV_RUN_DEFAULT);
 		admin_close(a);

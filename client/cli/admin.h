@@ -46,7 +46,7 @@ struct admin_where {
 		  ARG_TEXT,                                                                                  \
 		  &(w)->endpoint,                                                                            \
 		  "ENDPOINT",                                                                                \
-		  "the broker's admin socket instead, such as ipc:///run/sealway/admin",                     \
+		  "the broker's admin socket instead (SEALWAY_ADMIN), such as ipc:///run/sealway/admin",     \
 		  0,                                                                                         \
 		  0 },                                                                                       \
 	{                                                                                                    \

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "common/roff.h"
 
 static void help(const struct command *c, const struct arg *args, size_t n)
 {
@@ -27,58 +26,6 @@ static void help(const struct command *c, const struct arg *args, size_t n)
 	}
 	if (*c->details)
 		printf("\n%s\n", c->details);
-}
-
-/* --- for shells and manuals, from the same tables --- */
-
-/* The words of "list | add NAME | new|node" that are to be typed as they are. */
-static void print_actions(const char *operands)
-{
-	bool first = true; /* of an alternative */
-
-	for (const char *p = operands; *p;) {
-		size_t n = strspn(p, "abcdefghijklmnopqrstuvwxyz");
-
-		if (n && first && !(p[n] >= 'A' && p[n] <= 'Z'))
-			printf("%.*s\n", (int)n, p);
-		first = n ? false : *p == '|' || (first && (*p == ' ' || *p == '['));
-		p += n ? n : 1;
-	}
-}
-
-static void completions(const struct command *c, const struct arg *args, size_t n)
-{
-	print_actions(c->operands);
-	for (size_t i = 0; i < n; i++)
-		printf("--%s\n", args[i].name);
-	printf("--help\n");
-}
-
-static void man_part(const struct command *c, const struct arg *args, size_t n)
-{
-	char title[256];
-
-	snprintf(title, sizeof(title), "sealway %s %s", c->name, c->operands);
-	roff_sub(stdout, title);
-	roff_text(stdout, c->summary);
-	for (size_t i = 0; i < n; i++) {
-		snprintf(title, sizeof(title), "--%s", args[i].name);
-		roff_item(stdout, title, args[i].value, args[i].help);
-	}
-	if (*c->details)
-		roff_text(stdout, c->details);
-}
-
-/* A call that asks for the table alone. */
-static bool served(const struct command *c, const struct arg *args, size_t n, const char *word)
-{
-	if (!strcmp(word, ARGS_COMPLETIONS))
-		completions(c, args, n);
-	else if (!strcmp(word, ARGS_MAN_PART))
-		man_part(c, args, n);
-	else
-		return false;
-	return true;
 }
 
 static enum args_result bad(const struct command *c, const char *what, const char *which)
@@ -155,7 +102,7 @@ enum args_result args_parse(const struct command *c, const struct arg *args, siz
 	enum args_result r = ARGS_RUN;
 
 	out->n = 0;
-	if (argc > 1 && served(c, args, n, argv[argc - 1]))
+	if (args_shell(c, args, n, argc, argv))
 		return ARGS_HELP;
 	for (int i = 1; i < argc && r == ARGS_RUN; i++) {
 		if (options && !strcmp(argv[i], "--"))

@@ -40,8 +40,8 @@ struct operands {
 	size_t n;
 };
 
-/* As the last word these print the table for shells (a word per line: actions,
- * options) and for the manual, instead of running anything. */
+/* As the last word these print the table for shells (what may follow the words
+ * before, a word per line) and for the manual, instead of running anything. */
 #define ARGS_COMPLETIONS "--completions"
 #define ARGS_MAN_PART "--man-part"
 
@@ -55,6 +55,12 @@ enum args_result {
  * and "--" before operands that begin with dashes; a single "-" is an operand. */
 enum args_result args_parse(const struct command *c, const struct arg *args, size_t n, int argc, char **argv,
 			    struct operands *out);
+
+/* Serves a call whose last word is one of the above; false for every other. */
+bool args_shell(const struct command *c, const struct arg *args, size_t n, int argc, char **argv);
+
+/* The operands of one action: of "list | add NAME" for add, "NAME". */
+void args_action(const struct command *c, const char *action, char *out, size_t cap);
 
 /* An operand that is an identifier: 1..2^53-1. */
 bool args_number(const char *word, uint64_t *out);

@@ -110,10 +110,10 @@ static bool print_pages(const struct options *o, json_t *args)
 			putchar('\n');
 		}
 		json_object_set(args, "after", json_object_get(reply, "next"));
-		more = json_is_integer(json_object_get(reply, "next"));
+		more = json_is_integer(json_object_get(reply, "next")) && !ferror(stdout); /* main tells */
 		json_decref(reply);
 	}
-	return fflush(stdout) == 0;
+	return true;
 }
 
 static int export(const struct options *o)
@@ -129,35 +129,93 @@ static int export(const struct options *o)
 	return status;
 }
 
+#define ARGS_MAX 8
+
+/* The options of one action, or of all (NULL). */
+static size_t add_args(struct options *o, const char *action, struct arg out[ARGS_MAX])
+{
+	const struct arg where[] = { ADMIN_ARGS(&o->where) };
+	const struct arg file[] = {
+		{ "database", ARG_TEXT, &o->database, "FILE", "check: this file instead", 0, 0 },
+	};
+	const struct arg rows[] = {
+		{ "what", ARG_TEXT, &o->what, "settlements|journal", "export: which (default: settlements)",
+		  0, 0 },
+		{ "user", ARG_TEXT, &o->user, "NAME", "export: only this user's", 0, 0 },
+		{ "from", ARG_TEXT, &o->from, "DAY", "export: from the start of this day (UTC) on", 0, 0 },
+		{ "to", ARG_TEXT, &o->to, "DAY", "export: up to the start of this day", 0, 0 },
+	};
+	size_t n = sizeof(where) / sizeof(where[0]);
+
+	memcpy(out, where, sizeof(where));
+	if (!action || !strcmp(action, "check")) {
+		memcpy(out + n, file, sizeof(file));
+		n += sizeof(file) / sizeof(file[0]);
+	}
+	if (!action || !strcmp(action, "export")) {
+		memcpy(out + n, rows, sizeof(rows));
+		n += sizeof(rows) / sizeof(rows[0]);
+	}
+	return n;
+}
+
+static enum args_result parse(const struct command *c, const char *action, int argc, char **argv,
+			      struct options *o, struct operands *words)
+{
+	struct arg args[ARGS_MAX];
+
+	*o = (struct options){ .what = "settlements" };
+	admin_where_init(&o->where);
+	return args_parse(c, args, add_args(o, action, args), argc, argv, words);
+}
+
+/* NULL: no such action. */
+static const char *action_of(const char *word)
+{
+	static const char *const actions[] = { "check", "backup", "export" };
+
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
+		if (!strcmp(word, actions[i]))
+			return actions[i];
+	return NULL;
+}
+
+static int run(const struct command *c, const struct options *o, const struct operands *words)
+{
+	const char *action = words->v[0];
+
+	if (!strcmp(action, "check") && words->n == 1)
+		return check(o);
+	if (!strcmp(action, "backup") && words->n == 2)
+		return backup(o, words->v[1]);
+	if (!strcmp(action, "export") && words->n == 1)
+		return export(o);
+	return args_wrong(c);
+}
+
 int cmd_ledger(int argc, char **argv)
 {
 	static const struct command c = {
 		"ledger",
 		"check | backup FILE | export",
 		"Proves, backs up and exports the ledger.",
-		"check   that every stack and every balance adds up, of the running broker's ledger or, "
-		"with\n"
-		"        --database, of a file; status 1 when one does not\n"
-		"backup  a consistent copy while the broker serves, proven before it gets its name; never "
-		"over a\n"
-		"        file that is there\n"
+		"check   that every stack and every balance adds up, of the running broker's ledger or,\n"
+		"        with --database, of a file; status 1 when one does not\n"
+		"backup  a consistent copy while the broker serves, proven before it gets its name;\n"
+		"        never over a file that is there\n"
 		"export  settled requests, or the journal of balances, one JSON object per line",
 		1,
 		2,
 	};
-	struct options o = { .what = "settlements" };
+	const char *action = argc > 1 ? action_of(argv[1]) : NULL;
+	struct options o;
 	struct operands words;
+	enum args_result r = parse(&c, action, argc, argv, &o, &words);
 
-	admin_where_init(&o.where);
-	const struct arg args[] = {
-		ADMIN_ARGS(&o.where),
-		{ "database", ARG_TEXT, &o.database, "FILE", "check: this file instead", 0, 0 },
-		{ "what", ARG_TEXT, &o.what, "WHAT", "export: settlements (default) or journal", 0, 0 },
-		{ "user", ARG_TEXT, &o.user, "NAME", "export: only this user's", 0, 0 },
-		{ "from", ARG_TEXT, &o.from, "DAY", "export: from the start of this day (UTC) on", 0, 0 },
-		{ "to", ARG_TEXT, &o.to, "DAY", "export: up to the start of this day", 0, 0 },
-	};
-	switch (args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words)) {
+	/* options came first: once more, with those of the action alone */
+	if (r == ARGS_RUN && !action)
+		r = parse(&c, action_of(words.v[0]), argc, argv, &o, &words);
+	switch (r) {
 	case ARGS_HELP:
 		return EXIT_OK;
 	case ARGS_USAGE:
@@ -165,11 +223,5 @@ int cmd_ledger(int argc, char **argv)
 	case ARGS_RUN:
 		break;
 	}
-	if (!strcmp(words.v[0], "check") && words.n == 1)
-		return check(&o);
-	if (!strcmp(words.v[0], "backup") && words.n == 2)
-		return backup(&o, words.v[1]);
-	if (!strcmp(words.v[0], "export") && words.n == 1)
-		return export(&o);
-	return args_wrong(&c);
+	return run(&c, &o, &words);
 }

@@ -27,14 +27,15 @@ static void overview(FILE *to)
 		    "you get is\nreadable by you and the node that answers, by nothing in between.\n\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].line);
-	fprintf(to, "\nsealway COMMAND --help tells more.  First command to try: sealway up\n");
+	fprintf(to, "\nsealway COMMAND --help tells more, sealway --man | man -l - everything.\n"
+		    "First command to try: sealway up\n");
 }
 
 static void names(void)
 {
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		printf("%s\n", commands[i].name);
-	printf("--help\n--version\n");
+	printf("--help\n--man\n--version\n");
 }
 
 static void part_of(size_t i, const char *action)
@@ -46,6 +47,29 @@ static void part_of(size_t i, const char *action)
 	snprintf(words[1], sizeof(words[1]), "%s", action ? action : ARGS_MAN_PART);
 	snprintf(words[2], sizeof(words[2]), "%s", ARGS_MAN_PART);
 	(void)commands[i].run(action ? 3 : 2, argv);
+}
+
+static void man_surroundings(void)
+{
+	static const char *const environment[][2] = {
+		{ "SEALWAY_URL", "The gateway that is asked." },
+		{ "SEALWAY_TOKEN", "Bearer token; arguments could be seen by others." },
+		{ "SEALWAY_MODEL", "The model that is asked." },
+		{ "SEALWAY_KNOWN_NODES", "File of pinned node keys." },
+		{ "SEALWAY_DIR", "Data directory of sealway up, where operator's commands find the broker." },
+		{ "SEALWAY_ADMIN", "The broker's admin socket instead." },
+	};
+
+	roff_section(stdout, "ENVIRONMENT");
+	for (size_t i = 0; i < sizeof(environment) / sizeof(environment[0]); i++)
+		roff_item(stdout, environment[i][0], NULL, environment[i][1]);
+	roff_section(stdout, "FILES");
+	roff_item(stdout, "~/.config/sealway/known_nodes", NULL, "Keys of nodes, pinned at first use.");
+	roff_item(stdout, "sealway-data", NULL, "What sealway up keeps: ledger, keys, settings, logs.");
+	roff_section(stdout, "EXIT STATUS");
+	roff_text(stdout, "0 done, 1 failed (said on standard error), 2 mistyped.");
+	roff_section(stdout, "SEE ALSO");
+	roff_text(stdout, "sealway-gateway(8), sealway-broker(8), sealway-worker(8), sealway-node(8)");
 }
 
 /* Each command tells its own part. */
@@ -60,22 +84,19 @@ static void manual(void)
 		if (!strcmp(commands[i].name, "node"))
 			part_of(i, "admit"); /* the one action with options of its own */
 	}
-	roff_section(stdout, "EXIT STATUS");
-	roff_text(stdout, "0 done, 1 failed, 2 mistyped.");
-	roff_section(stdout, "SEE ALSO");
-	roff_text(stdout, "sealway-gateway(8), sealway-broker(8), sealway-worker(8), sealway-node(8)");
+	man_surroundings();
 }
 
-int main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
-	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (!strcmp(name, commands[i].name))
 			return commands[i].run(argc - 1, argv + 1);
-	if (!strcmp(name, ARGS_COMPLETIONS)) {
-		names();
+	if (argc > 1 && !strcmp(argv[argc - 1], ARGS_COMPLETIONS)) { /* nothing follows --help */
+		if (argc == 2)
+			names();
 		return EXIT_OK;
 	}
 	if (!strcmp(name, "--man")) {
@@ -94,4 +115,18 @@ int main(int argc, char **argv)
 		fprintf(stderr, "sealway: no command \"%s\"\n\n", name);
 	overview(stderr);
 	return EXIT_USAGE;
+}
+
+/* What could not be written was not told: no success, above all not for a token. */
+int main(int argc, char **argv)
+{
+	int status;
+
+	signal(SIGPIPE, SIG_IGN);
+	status = dispatch(argc, argv);
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_OK) {
+		fprintf(stderr, "sealway: the output cannot be written\n");
+		status = EXIT_FAILED;
+	}
+	return status;
 }

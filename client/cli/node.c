@@ -15,10 +15,12 @@
 #include "common/mem.h"
 #include "proto/limits.h"
 
+#define NO_PRICE UINT64_MAX
+
 struct admission {
 	uint64_t id;
 	const char *url, *node_key, *model;
-	uint64_t price;
+	uint64_t price; /* NO_PRICE: not given; 0 is one */
 	bool readdress;
 };
 
@@ -70,7 +72,7 @@ static int node_admit(int argc, char **argv)
 		1,
 	};
 	struct admin_where w;
-	struct admission m = { 0 };
+	struct admission m = { .price = NO_PRICE };
 	struct operands words;
 	json_t *reply;
 
@@ -93,7 +95,7 @@ static int node_admit(int argc, char **argv)
 	case ARGS_RUN:
 		break;
 	}
-	if (m.readdress ? words.n || !m.id || !m.url : !words.n)
+	if (m.readdress ? words.n || !m.id || !m.url : !words.n || (m.model && m.price == NO_PRICE))
 		return args_wrong(&c);
 	if (m.readdress)
 		reply = admin_call(&w, "node.admit",

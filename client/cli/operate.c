@@ -12,6 +12,7 @@
 #include "proto/limits.h"
 
 #define VALUES_MAX 16
+#define NO_PRICE UINT64_MAX /* 0 is one: free */
 
 struct options {
 	struct admin_where where;
@@ -24,30 +25,34 @@ struct options {
 
 static size_t add_args(struct options *o, unsigned which, struct arg *out)
 {
-	const struct arg user[] = { { "user", ARG_TEXT, &o->user, "NAME", "only this user's", 0, 0 } };
+	const struct arg user[] = { { "user", ARG_TEXT, &o->user, "NAME", "list: only this user's", 0, 0 } };
 	const struct arg money[] = {
-		{ "micro-usd", ARG_U64, &o->micro_usd, "N", "millionths of a dollar", 1, ID_MAX },
-		{ "take", ARG_FLAG, &o->take, NULL, "take them off the balance instead", 0, 0 },
-		{ "reason", ARG_TEXT, &o->reason, "TEXT", "why, for the journal (default: operator)", 0, 0 },
+		{ "micro-usd", ARG_U64, &o->micro_usd, "N", "fund: millionths of a dollar", 1, ID_MAX },
+		{ "take", ARG_FLAG, &o->take, NULL, "fund: take them off the balance instead", 0, 0 },
+		{ "reason", ARG_TEXT, &o->reason, "TEXT", "fund: why, for the journal (default: operator)", 0,
+		  0 },
 	};
 	const struct arg price[] = {
-		{ "price", ARG_U64, &o->price, "N", "micro-USD per million units", 0, ID_MAX },
-		{ "remove", ARG_FLAG, &o->remove, NULL, "forget the user's own price", 0, 0 },
+		{ "price", ARG_U64, &o->price, "N", "price: micro-USD per million units", 0, ID_MAX },
+		{ "remove", ARG_FLAG, &o->remove, NULL, "price: forget the user's own price", 0, 0 },
 	};
 	const struct arg limits[] = {
-		{ "rate", ARG_TEXT, &o->rate, "N", "requests per minute, none, or default", 0, 0 },
-		{ "concurrent", ARG_TEXT, &o->concurrent, "N", "requests at once, none, or default", 0, 0 },
-		{ "units-per-minute", ARG_TEXT, &o->units, "N", "units reserved per minute, none, or default",
+		{ "rate", ARG_TEXT, &o->rate, "N", "limit: requests per minute, none, or default", 0, 0 },
+		{ "concurrent", ARG_TEXT, &o->concurrent, "N", "limit: requests at once, none, or default", 0,
+		  0 },
+		{ "units-per-minute", ARG_TEXT, &o->units, "N",
+		  "limit: units reserved per minute, none, or default", 0, 0 },
+	};
+	const struct arg node[] = { { "node", ARG_U64, &o->node, "N", "price: only at this node", 1,
+				      ID_MAX } };
+	const struct arg grant[] = {
+		{ "node", ARG_U64, &o->node, "N", "grant: the node that it is for", 1, ID_MAX },
+		{ "model", ARG_TEXT, &o->model, "NAME", "grant: the model that it is for", 0, 0 },
+		{ "units", ARG_U64, &o->units_given, "N", "grant: how many", 1, ID_MAX },
+		{ "reason", ARG_TEXT, &o->reason, "TEXT", "grant: why, for the journal (default: operator)",
 		  0, 0 },
 	};
-	const struct arg node[] = { { "node", ARG_U64, &o->node, "N", "only at this node", 1, ID_MAX } };
-	const struct arg grant[] = {
-		{ "node", ARG_U64, &o->node, "N", "the node that it is for", 1, ID_MAX },
-		{ "model", ARG_TEXT, &o->model, "NAME", "the model that it is for", 0, 0 },
-		{ "units", ARG_U64, &o->units_given, "N", "how many", 1, ID_MAX },
-		{ "reason", ARG_TEXT, &o->reason, "TEXT", "why, for the journal (default: operator)", 0, 0 },
-	};
-	const struct arg off[] = { { "off", ARG_FLAG, &o->off, NULL, "end draining", 0, 0 } };
+	const struct arg off[] = { { "off", ARG_FLAG, &o->off, NULL, "drain: end draining", 0, 0 } };
 	const struct arg where[] = { ADMIN_ARGS(&o->where) };
 	const struct {
 		unsigned bit;
@@ -67,19 +72,16 @@ static size_t add_args(struct options *o, unsigned which, struct arg *out)
 	return n;
 }
 
-static bool put_operands(const struct verb *v, const struct operands *words, json_t *out)
+static bool put_operands(const struct verb *v, const char *const *words, size_t n, json_t *out)
 {
-	size_t want = strlen(v->kinds);
 	uint64_t number;
 
-	if (words->n != (words->n ? want + 1 : want))
+	if (n != strlen(v->kinds))
 		return false;
-	for (size_t i = 0; i < want; i++) {
-		const char *word = words->v[i + 1];
-
+	for (size_t i = 0; i < n; i++) {
 		if (v->kinds[i] == 's')
-			json_object_set_new(out, v->names[i], json_string(word));
-		else if (args_number(word, &number))
+			json_object_set_new(out, v->names[i], json_string(words[i]));
+		else if (args_number(words[i], &number))
 			json_object_set_new(out, v->names[i], json_integer((json_int_t)number));
 		else
 			return false;
@@ -120,6 +122,15 @@ static bool put_grant(const struct options *o, json_t *out)
 	return true;
 }
 
+/* Exactly one of the two: a price that was forgotten must not become 0. */
+static bool put_price(const struct options *o, json_t *out)
+{
+	if ((o->price == NO_PRICE) != o->remove)
+		return false;
+	json_object_set_new(out, "price", o->remove ? json_null() : json_integer((json_int_t)o->price));
+	return true;
+}
+
 /* False when an option that the verb needs is missing. */
 static bool put_options(const struct verb *v, const struct options *o, json_t *out)
 {
@@ -131,9 +142,8 @@ static bool put_options(const struct verb *v, const struct options *o, json_t *o
 		json_object_set_new(out, "node", json_integer((json_int_t)o->node));
 	if (v->options & OPT_OFF)
 		json_object_set_new(out, "on", json_boolean(!o->off));
-	if (v->options & OPT_PRICE)
-		json_object_set_new(out, "price",
-				    o->remove ? json_null() : json_integer((json_int_t)o->price));
+	if (v->options & OPT_PRICE && !put_price(o, out))
+		return false;
 	if (v->options & OPT_MONEY) {
 		json_object_set_new(out, "micro_usd", json_integer(o->take ? -money : money));
 		json_object_set_new(out, "reason", json_string(o->reason));
@@ -167,12 +177,12 @@ static bool add_pages(const struct admin_where *w, const struct verb *v, json_t 
 }
 
 static int call(const struct command *c, const struct verb *v, const struct options *o,
-		const struct operands *words)
+		const char *const *words, size_t n)
 {
 	json_t *out = json_object(), *reply;
 	bool ok;
 
-	if (!put_operands(v, words, out) || !put_options(v, o, out)) {
+	if (!put_operands(v, words, n, out) || !put_options(v, o, out)) {
 		json_decref(out);
 		return args_wrong(c);
 	}
@@ -185,17 +195,40 @@ static int call(const struct command *c, const struct verb *v, const struct opti
 	return ok ? EXIT_OK : EXIT_FAILED;
 }
 
-int operate(const struct command *c, const struct verb *verbs, size_t n, int argc, char **argv)
+static const struct verb *find(const struct verb *verbs, size_t n, const char *action)
 {
-	struct options o = { .reason = "operator" };
-	struct arg args[VALUES_MAX];
-	struct operands words;
-	unsigned which = 0;
-
-	admin_where_init(&o.where);
 	for (size_t i = 0; i < n; i++)
-		which |= verbs[i].options;
-	switch (args_parse(c, args, add_args(&o, which, args), argc, argv, &words)) {
+		if (!strcmp(action, verbs[i].action))
+			return &verbs[i];
+	return NULL;
+}
+
+/* With the options of these verbs and no others. */
+static enum args_result parse(const struct command *c, unsigned which, int argc, char **argv,
+			      struct options *o, struct operands *words)
+{
+	struct arg args[VALUES_MAX];
+
+	*o = (struct options){ .reason = "operator", .price = NO_PRICE };
+	admin_where_init(&o->where);
+	return args_parse(c, args, add_args(o, which, args), argc, argv, words);
+}
+
+/* One action; skip: of the words, those that name it. */
+static int run_verb(const struct command *c, const struct verb *v, int argc, char **argv, size_t skip)
+{
+	char name[64], operands[128];
+	struct command own = *c;
+	struct options o;
+	struct operands words;
+
+	args_action(c, v->action, operands, sizeof(operands));
+	snprintf(name, sizeof(name), "%s %s", c->name, v->action);
+	own.name = name;
+	own.operands = operands;
+	own.min_operands = skip + strlen(v->kinds);
+	own.max_operands = own.min_operands;
+	switch (parse(&own, v->options, argc, argv, &o, &words)) {
 	case ARGS_HELP:
 		return EXIT_OK;
 	case ARGS_USAGE:
@@ -203,10 +236,30 @@ int operate(const struct command *c, const struct verb *verbs, size_t n, int arg
 	case ARGS_RUN:
 		break;
 	}
+	return call(&own, v, &o, words.v + skip, words.n - skip);
+}
+
+int operate(const struct command *c, const struct verb *verbs, size_t n, int argc, char **argv)
+{
+	const struct verb *v = argc > 1 ? find(verbs, n, argv[1]) : NULL;
+	struct options o;
+	struct operands words;
+	unsigned which = 0;
+
+	if (v)
+		return run_verb(c, v, argc - 1, argv + 1, 0);
 	for (size_t i = 0; i < n; i++)
-		if (words.n ? !strcmp(words.v[0], verbs[i].action) : i == 0)
-			return call(c, &verbs[i], &o, &words);
-	return args_wrong(c);
+		which |= verbs[i].options;
+	switch (parse(c, which, argc, argv, &o, &words)) {
+	case ARGS_HELP:
+		return EXIT_OK;
+	case ARGS_USAGE:
+		return EXIT_USAGE;
+	case ARGS_RUN:
+		break;
+	}
+	v = words.n ? find(verbs, n, words.v[0]) : &verbs[0];
+	return v ? run_verb(c, v, argc, argv, words.n ? 1 : 0) : args_wrong(c);
 }
 
 #define RUN(verbs) operate(&c, verbs, sizeof(verbs) / sizeof(verbs[0]), argc, argv)
@@ -217,7 +270,7 @@ int cmd_user(int argc, char **argv)
 		"user",
 		"list | add NAME | show NAME | journal NAME | fund NAME | price NAME MODEL | limit NAME",
 		"Users, their balances, their own prices and limits.",
-		"fund needs --micro-usd; the reason is kept in the journal, which journal shows.  price "
+		"fund needs --micro-usd; the reason is kept in the journal, which journal shows.  price\n"
 		"needs --price or --remove.  limit needs one of its three options; show tells what holds.",
 		0,
 		3,

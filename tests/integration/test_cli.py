@@ -80,6 +80,10 @@ def test_every_kind_of_text_comes_back(up):
 
 def test_a_reader_that_goes_away_and_a_full_disk(up):
     with open("/dev/full", "wb") as full:
+        for command in (["user", "list"], ["user", "list", "--json"], ["ledger", "export"], ["ledger", "check"], ["status"],
+                        ["top", "--json"], ["token", "create", "demo", "untold"], ["--man"], ["completion", "bash"]):
+            r = run(up, *command, capture_output=False, stdout=full, stderr=subprocess.PIPE, env={"SEALWAY_DIR": up.dir})
+            assert r.returncode == 1 and b"cannot be written" in r.stderr, command
         for command in ASKING:
             r = run(up, command, "a b", capture_output=False, stdout=full, stderr=subprocess.PIPE)
             assert r.returncode == 1 and r.stderr, command
@@ -105,10 +109,42 @@ def test_a_reader_that_goes_away_and_a_full_disk(up):
     ["up", "--listen", "nowhere"], ["up", "--engine", "magic"], ["user", "add"], ["user", "fund", "demo"],
     ["token", "create", "demo"], ["node", "admit"], ["node", "show", "x"], ["node", "admit", "--readdress", "--id", "3"],
     ["node", "admit", "--readdress", "--url", "http://127.0.0.1:1"], ["status", "now"],
+    ["node", "admit", b64(bytes(31) + b"\1"), "--url", "https://node.example", "--node-key", b64(bytes(31) + b"\1"), "--model", "m"],
+    ["user", "price", "demo", "demo"], ["user", "price", "demo", "demo", "--price", "1", "--remove"],
+    ["user", "add", "x", "--micro-usd", "5"], ["user", "--micro-usd", "5", "add", "x"], ["user", "show"], ["user", "show", "a", "b"],
+    ["user", "fund", "demo", "--micro-usd", "1", "--node", "1"], ["token", "create", "demo", "x", "--user", "demo"],
+    ["stack", "list", "--node", "1"], ["node", "remove", "1", "--off"], ["model", "show"], ["request", "show"],
+    ["ledger"], ["ledger", "prove"], ["ledger", "export", "--database", "f"], ["ledger", "--database", "f", "export"],
+    ["ledger", "backup", "f", "--user", "demo"], ["ledger", "check", "--from", "2026-01-01"], ["ledger", "check", "f"],
 ], ids=lambda a: " ".join(a) or "nothing")
 def test_wrong_usage(up, args):
     r = run(up, *args)
     assert (r.returncode, r.stdout) == (2, b"") and r.stderr.startswith((b"sealway", b"usage:")), r.stderr
+
+
+def test_options_come_anywhere(up):
+    where = {"SEALWAY_DIR": up.dir}
+    for args in (["user", "show", "demo", "--json"], ["user", "--json", "show", "demo"], ["user", "show", "--json", "--", "demo"]):
+        r = run(up, *args, env=where)
+        assert r.returncode == 0 and json.loads(r.stdout)["user"] == "demo", (args, r.stderr)
+    for args in (["user"], ["user", "list"], ["user", "--json"], ["user", "--json", "list"]):
+        assert b"demo" in run(up, *args, env=where).stdout, args
+    r = run(up, "user", "fund", "--help")
+    assert r.returncode == 0 and b"--micro-usd" in r.stdout and b"--rate" not in r.stdout
+    assert r.stdout.startswith(b"usage: sealway user fund [options] NAME\n")
+
+
+def test_prices_of_a_user(up):
+    where = {"SEALWAY_DIR": up.dir}
+
+    def prices():
+        return json.loads(run(up, "user", "show", "demo", "--json", env=where).stdout)["prices"]
+    assert run(up, "user", "price", "demo", up.model, "--price", "7", "--node", "1", env=where).returncode == 0
+    assert prices() == [{"model": up.model, "node": 1, "price": 7}]
+    assert run(up, "user", "price", "demo", up.model, "--node", "1", env=where).returncode == 2  # not: for nothing
+    assert prices() == [{"model": up.model, "node": 1, "price": 7}]
+    assert run(up, "user", "price", "demo", up.model, "--remove", "--node", "1", env=where).returncode == 0
+    assert prices() == []
 
 
 def test_without_a_token(up):
