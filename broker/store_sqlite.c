@@ -20,6 +20,7 @@
 
 #include "broker/store_rows.h"
 #include "broker/store_schema.h"
+#include "broker/store_sqlite_wal.h"
 #include "broker/store_statements.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -40,6 +41,7 @@ static const char *const sql_of[] = {
 struct backend {
 	sqlite3 *db;
 	sqlite3_stmt *st[S_COUNT];
+	struct wal *log;
 	int lease; /* descriptor of FILE.lease, locked */
 	int wal;   /* descriptor of FILE-wal, for syncing */
 };
@@ -434,7 +436,7 @@ static enum err open_db(struct backend *b, const char *path, uint64_t *epoch)
 	sqlite3_extended_result_codes(b->db, 1);
 	sqlite3_busy_timeout(b->db, 2000); /* a reader that checkpoints; writers there are none */
 	e = exec_sql(b->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
-			    "PRAGMA wal_autocheckpoint=4000;");
+			    "PRAGMA cache_size=-65536;");
 	if (e == ERR_OK)
 		e = migrate(b->db);
 	if (e == ERR_OK)
@@ -443,6 +445,8 @@ static enum err open_db(struct backend *b, const char *path, uint64_t *epoch)
 		e = open_wal(b, path);
 	if (e == ERR_OK)
 		e = backend_sync(b);
+	if (e == ERR_OK)
+		e = wal_start(&b->log, b->db, path);
 	return e == ERR_OK ? prepare(b) : e;
 }
 
@@ -471,6 +475,7 @@ void backend_close(struct backend *b)
 {
 	if (!b)
 		return;
+	wal_stop(b->log);
 	for (int i = 0; i < S_COUNT; i++)
 		sqlite3_finalize(b->st[i]);
 	sqlite3_close(b->db);

@@ -265,13 +265,39 @@ static void what_changed_while_signatures_were_verified(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* Said again while the disk writes the first: no SETTLED before it is safe, whoever asks. */
+static void a_repeated_settlement_is_not_acknowledged_early(void **state)
+{
+	struct rig *r = *state;
+	uint64_t st = locked(r, 1000);
+	struct work w;
+
+	rig_job(r, st, 0);
+	w = rig_work(r, &r->wk);
+	rig_posted(&r->wk, &w);
+	rig_run(r, 20);
+	atomic_store(&disk_hangs, true);
+	for (int i = 0; i < 3; i++) {
+		rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
+		alive(r, 40, &r->wk);
+		actor_none(r, &r->wk, MSG_SETTLED, 1);
+	}
+	atomic_store(&disk_hangs, false);
+	rig_settled(r, &r->wk);
+	assert_true(rig_stack(r)->spent == 14);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_stack_is_promised_when_the_disk_has_it),    T(a_late_claim_after_a_restart),
-		T(the_first_attempt_is_billed_by_its_worker),   T(the_first_attempt_is_billed_by_its_receipt),
-		T(answered_to_a_first_attempt_is_a_replay),     T(locks_of_a_withdrawn_offer_are_counted),
+		T(a_stack_is_promised_when_the_disk_has_it),
+		T(a_late_claim_after_a_restart),
+		T(the_first_attempt_is_billed_by_its_worker),
+		T(the_first_attempt_is_billed_by_its_receipt),
+		T(answered_to_a_first_attempt_is_a_replay),
+		T(locks_of_a_withdrawn_offer_are_counted),
 		T(what_changed_while_signatures_were_verified),
+		T(a_repeated_settlement_is_not_acknowledged_early),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

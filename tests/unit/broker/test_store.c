@@ -483,6 +483,40 @@ static void a_full_disk_delays_and_does_not_lose(void **state)
 	world_free(&w);
 }
 
+/* While the writer never rests: what was copied into the database is written over. */
+static void the_log_stays_short(void **state)
+{
+	const char *path = *state;
+	uint64_t epoch;
+	struct store *s = opened(path, &epoch);
+	struct world w = loaded(s);
+	struct user *u = seed(s, w.l, w.r);
+	uint8_t key[KEY_BYTES] = { 8 };
+	struct store_op *op;
+	struct stack *st;
+	struct stat log;
+	char wal[128];
+	struct lock *k;
+
+	assert_int_equal(ledger_buy(w.l, u, 1, 1, 1000, 1000, 5, &st, &op), ERR_OK);
+	submit(s, op);
+	until(9);
+	for (unsigned i = 0; i < 15000; i++) { /* two pages or so each */
+		assert_int_equal(ledger_lock(w.l, st, key, 1, 10, 20, &k, &op), ERR_OK);
+		submit(s, op);
+		until(10 + 2 * i);
+		submit(s, ledger_lock_end(w.l, k));
+		until(11 + 2 * i);
+	}
+	snprintf(wal, sizeof(wal), "%s-wal", path);
+	assert_int_equal(stat(wal, &log), 0);
+	assert_in_range(log.st_size, 1,
+			4120 * 24000); /* of 60,000 pages; the thread may have to wait for a processor */
+	assert_true(store_check(path, on_problem, NULL));
+	closed(s);
+	world_free(&w);
+}
+
 static void purging(void **state)
 {
 	const char *path = *state;
@@ -549,6 +583,7 @@ int main(void)
 		T(not_a_database),
 		T(a_broken_ledger_is_found),
 		T(a_full_disk_delays_and_does_not_lose),
+		T(the_log_stays_short),
 		T(purging),
 		T(usage),
 	};
