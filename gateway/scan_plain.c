@@ -2,7 +2,7 @@
  *
  * The members of an OpenAI request that concern us, as a table of checks; all
  * others are the node's business.  Cost per MiB of body: scan 0.3 ms, compact form
- * below 1 ms (10 ms if it is nothing but escapes), hash 1 ms; max_body caps it.
+ * about 1 ms (10 ms if it is nothing but escapes), hash 1 ms; max_body caps it.
  */
 #include "gateway/scan_plain.h"
 
