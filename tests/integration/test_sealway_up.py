@@ -171,7 +171,10 @@ def test_keys(tmp_path):
     before = {f: open(os.path.join(d, f)).read() for f in os.listdir(d)}
     assert run("new").returncode == 1  # nothing is ever overwritten
     assert before == {f: open(os.path.join(d, f)).read() for f in os.listdir(d)}
-    listed = dict(line.split() for line in run("list").stdout.splitlines())
+    lines = [line.split() for line in run("list").stdout.splitlines()]
+    assert {line[0]: line[2:] for line in lines if len(line) > 2} == {"gateway": ["allowed:", "gateway"],
+                                                                      "worker": ["allowed:", "worker"]}
+    listed = {line[0]: line[1] for line in lines}
     assert listed["broker"] == before["broker.pub"].strip()
     roles = [line.split()[:2] for line in before["peers"].splitlines() if not line.startswith("#")]
     assert roles == [["gateway", listed["gateway"]], ["worker", listed["worker"]]]
