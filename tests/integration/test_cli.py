@@ -80,8 +80,9 @@ def test_every_kind_of_text_comes_back(up):
 
 def test_a_reader_that_goes_away_and_a_full_disk(up):
     with open("/dev/full", "wb") as full:
-        for command in (["user", "list"], ["user", "list", "--json"], ["ledger", "export"], ["ledger", "check"], ["status"],
-                        ["top", "--json"], ["token", "create", "demo", "untold"], ["--man"], ["completion", "bash"]):
+        for command in (["user", "list"], ["user", "list", "--json"], ["ledger", "export", "--what", "journal"],
+                        ["ledger", "check"], ["status"], ["top", "--json"], ["token", "create", "demo", "untold"], ["--man"],
+                        ["completion", "bash"]):
             r = run(up, *command, capture_output=False, stdout=full, stderr=subprocess.PIPE, env={"SEALWAY_DIR": up.dir})
             assert r.returncode == 1 and b"cannot be written" in r.stderr, command
         for command in ASKING:
