@@ -6,11 +6,12 @@ import threading
 import time
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from cluster import Up, wait_for
+from cluster import Up, children, wait_for
 from scripted_node import Request, ScriptedNode, admin
-from sealclient import Client, Cut, H, RAW, Refused, b64, text_of
+from sealclient import Client, Cut, H, RAW, Refused, b64, text_of, unb64
 
 FOREVER = 30
 
@@ -373,3 +374,117 @@ def test_registrations_that_are_not_good(system, node, client):
     assert node.register(packed, registration_signature=stranger.sign(H(b"sealway-register-v1" + packed))) != 200
     assert node.register() == 200
     assert text_of(ask(client)) == "one two three"
+
+
+# --- without end ---
+
+def resident(system, role):
+    """MiB of that program, the largest if there are several."""
+    best = 0
+    for pid in children(system[0].p.pid):
+        if os.readlink(f"/proc/{pid}/exe").endswith("sealway-" + role):
+            best = max(best, int(open(f"/proc/{pid}/statm").read().split()[1]) * 4 // 1024)
+    assert best
+    return best
+
+
+def pour(r, piece=b"x" * 65536, most=1 << 30):
+    """Sends for as long as anybody takes it; how much that was."""
+    sent = 0
+    try:
+        while sent < most:
+            r.send(piece)
+            sent += len(piece)
+    except OSError:
+        pass
+    return sent
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_gigabyte_chunk(system, node, client, stream):
+    """A chunk that says it has a gigabyte, and then comes: cut at the limit of a line or an answer."""
+    took = []
+
+    def script(r):
+        r.head(content_type="text/event-stream" if stream else "application/json")
+        r.send(b"40000000\r\n" + (b"data: " if stream else b'{"ciphertext":"'))
+        took.append(pour(r))
+
+    before, spent = resident(system, "worker"), settled(system)
+    node.script = script
+    if stream:
+        broken(client)
+    else:
+        assert refusal(client, stream=False).status == 500
+    wait_for("the node to be left", lambda: took)
+    assert took[0] < 256 << 20 and resident(system, "worker") - before < 200
+    assert settled(system) == spent
+
+
+def test_gigabyte_length(system, node, client):
+    """A whole answer that announces a gigabyte is refused before it has come."""
+    took = []
+
+    def script(r):
+        r.head(content_type="application/json", length=1 << 30)
+        took.append(pour(r))
+
+    node.script = script
+    assert refusal(client, stream=False).status == 500
+    wait_for("the node to be left", lambda: took)
+    assert took[0] < 256 << 20
+
+
+def test_redirects_are_not_followed(system, node, client):
+    """Not even to the node itself: the signed request would go to a place that nobody registered."""
+    hits = []
+
+    def script(r):
+        hits.append(r.path)
+        r.whole(307, b"", extra=(f"Location: {node.address}/elsewhere",))
+
+    node.script = script
+    for stream in (True, False):
+        assert refusal(client, stream=stream).status == 500
+    assert set(hits) == {"/v1/confidential/completions"} and len(hits) == 2
+
+
+# --- node and client together ---
+
+def test_what_a_client_and_a_node_can_have_signed(system, node, client):
+    """The client chooses plaintext_body_hash, so X-Signature is a signature over bytes of its choice: by a key that
+    signs nothing else.  The key that guards something never signs what either of them chose as it is."""
+    wish = H(b"sealway-auth-v1" + b"\x01" * 81)  # what an authorisation of their own would hash to
+    e = client.seal({"model": "scripted", "prompt": "x"})
+    e.body["plaintext_body_hash"] = b64(wish)
+    seen = []
+
+    def script(r):
+        seen.append(dict(r.headers))
+        r.whole(400, b"{}")
+
+    node.raw, node.script = True, script
+    try:
+        with pytest.raises(Refused):
+            client.json("POST", "/v1/confidential/completions", e.body)
+    finally:
+        node.raw = False
+    request_key = unb64(seen[0]["x-signature"], 97)[65:]
+    Ed25519PublicKey.from_public_bytes(request_key).verify(unb64(seen[0]["x-signature"], 97)[1:65], wish)
+    auth, _, signature = seen[0]["x-sealway-auth"].partition(".")
+    auth_key = unb64(signature, 97)[65:]
+    assert auth_key == node.proxy_auth != request_key
+    with pytest.raises(InvalidSignature):  # the one over their wish is none of the key that nodes obey
+        Ed25519PublicKey.from_public_bytes(auth_key).verify(unb64(seen[0]["x-signature"], 97)[1:65], wish)
+    Ed25519PublicKey.from_public_bytes(auth_key).verify(unb64(signature, 97)[1:65], H(b"sealway-auth-v1" + unb64(auth, 81)))
+
+
+def test_a_receipt_that_gives_units_away_is_the_nodes_loss(system, node, client):
+    """The two may agree on a receipt of nothing: then nothing is billed, and nothing comes out of anywhere else."""
+    before = settled(system)
+    node.script = lambda r: r.whole(200, r.object("a b", True, "stop", usage=(0, 0)))
+    ask(client, stream=False)
+    assert settled(system) == before
+    stack = admin(system[0], "stack.list")["stacks"]
+    assert all(s["bought"] == s["free"] + s["reserved"] + s["spent"] for s in stack)
+    assert admin(system[0], "ledger.check")["ok"] is True
