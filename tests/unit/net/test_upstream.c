@@ -420,6 +420,20 @@ static void test_refused_address(void **state)
 	assert_int_equal(fake_accepted(s->server), 0);
 }
 
+/* A name may lead somewhere else the second time: what it led to before does not count. */
+static void test_address_is_judged_each_time(void **state)
+{
+	struct side *s = *state;
+
+	assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", true),
+			 UPSTREAM_OK);
+	assert_int_equal(s->asked, 1);
+	s->allow = false;
+	assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_REFUSED);
+	assert_int_equal(s->asked, 2);
+	assert_int_equal(s->requests, 1);
+}
+
 static void test_no_connection(void **state)
 {
 	static const char *const urls[] = { "http://127.0.0.1:1/",
@@ -673,6 +687,7 @@ int main(void)
 		T(test_no_redirects),
 		T(test_never_posted_twice),
 		T(test_refused_address),
+		T(test_address_is_judged_each_time),
 		T(test_no_connection),
 		T(test_deadlines),
 		T(test_pause_stops_gap),
