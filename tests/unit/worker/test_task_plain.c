@@ -292,6 +292,18 @@ static void test_behind_done(void **state)
 	assert_broken(s);
 }
 
+static void test_an_object_behind_done(void **state)
+{
+	struct side *s = *state;
+
+	s->w.receipt_required = false;
+	begin(s);
+	event(s, USAGE, false, NULL);
+	fake_chunk(s->conn, SLICE_STR(DONE));
+	event(s, PIECE, false, NULL);
+	assert_broken(s);
+}
+
 static void test_foreign_without_done(void **state)
 {
 	struct side *s = *state;
@@ -440,6 +452,7 @@ int main(void)
 		T(test_no_receipt),
 		T(test_behind_the_receipt),
 		T(test_behind_done),
+		T(test_an_object_behind_done),
 		T(test_foreign_without_done),
 		T(test_stopped_early),
 		T(test_usage_that_is_not_the_receipts),
