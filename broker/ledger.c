@@ -65,6 +65,8 @@ void ledger_free(struct ledger *l)
 		free(v);
 	for (pos = 0; (v = map_next(l->reservations, &pos)) != NULL;)
 		free(v);
+	for (pos = 0; (v = map_next(l->kinds, &pos)) != NULL;)
+		room_free(v);
 	map_free(l->users);
 	map_free(l->user_names);
 	map_free(l->tokens);

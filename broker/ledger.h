@@ -62,7 +62,8 @@ struct stack {
 	int64_t created;
 	struct lock *locks; /* by next */
 	struct stack *next_of_user;
-	struct stack *next_of_kind; /* same user, node, model; newest first */
+	struct room *room; /* of its user, node and model */
+	size_t room_place; /* in it, from 1; 0 = locked */
 };
 
 struct lock {
@@ -115,8 +116,8 @@ struct reservation *ledger_next_reservation(const struct ledger *l, size_t *pos)
 /* Units of st that nothing has a claim on. */
 uint64_t stack_free(const struct stack *st);
 
-/* An open stack of the user for node and model with that many free units: the newest
- * that has them, or the one with most room when units is UINT64_MAX; NULL. */
+/* The open stack of the user for node and model with most free units, if it has so
+ * many (UINT64_MAX: whatever it has); NULL.  Takes no longer for many stacks. */
 struct stack *ledger_room(const struct ledger *l, const struct user *u, uint64_t node, uint64_t model,
 			  uint64_t units);
 

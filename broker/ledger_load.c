@@ -71,6 +71,7 @@ static enum err apply_reservation(struct ledger *l, const struct store_op *op)
 	if (!st || r->units > stack_free(st) || ledger_reservation(l, r->rid))
 		return ERR_FORMAT;
 	st->reserved += r->units;
+	room_changed(st);
 	(void)ledger_put_reservation(l, st, r);
 	return ERR_OK;
 }
@@ -128,6 +129,11 @@ bool ledger_check(const struct ledger *l, void (*problem)(void *arg, const char 
 		if (held != st->reserved) {
 			tell(problem, arg,
 			     "reserved units are not the sum of locks and reservations of stack", st->id);
+			sound = false;
+		}
+		if (!room_sound(st)) {
+			tell(problem, arg, "index of free units does not have its place right of stack",
+			     st->id);
 			sound = false;
 		}
 		if (st->spent > st->bought || st->reserved > st->bought - st->spent) {

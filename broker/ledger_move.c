@@ -19,7 +19,9 @@ enum err ledger_move(struct ledger *l, struct reservation *r, struct stack *to, 
 	if (units > room)
 		return ERR_UNITS;
 	r->stack->reserved -= r->units;
+	room_changed(r->stack);
 	to->reserved += units;
+	room_changed(to);
 	r->stack = to;
 	r->node = to->node;
 	r->units = units;

@@ -13,10 +13,32 @@ struct ledger {
 	struct map *user_names;   /* H(name) */
 	struct map *tokens;       /* hash */
 	struct map *stacks;       /* id */
-	struct map *kinds;        /* user, node, model: newest stack */
+	struct map *kinds;        /* user, node, model: struct room */
 	struct map *locks;        /* id */
 	struct map *reservations; /* rid */
 };
+
+/* The open stacks of a kind, a heap by free units (ledger_room.c). */
+struct room {
+	struct stack **stacks;
+	size_t n, size;
+	unsigned locked; /* stacks that are not in it */
+};
+
+/* Enters a new stack. */
+void room_add(struct ledger *l, struct stack *st);
+
+/* The stack's free units have changed. */
+void room_changed(struct stack *st);
+
+/* The stack's state has changed from one to the other. */
+void room_state(struct stack *st);
+
+/* Whether st is where it belongs. */
+bool room_sound(const struct stack *st);
+
+/* Frees it, not the stacks. */
+void room_free(struct room *h);
 
 /* Puts a user into the maps; name is copied. */
 struct user *ledger_put_user(struct ledger *l, uint64_t id, struct slice name, int64_t created);

@@ -9,10 +9,6 @@
 
 #include "broker/ledger_priv.h"
 
-struct kind {
-	uint64_t user, node, model;
-};
-
 struct stack *ledger_stack(const struct ledger *l, uint64_t id)
 {
 	return map_get(l->stacks, &id);
@@ -48,33 +44,6 @@ uint64_t stack_free(const struct stack *st)
 	return st->bought - st->spent - st->reserved;
 }
 
-struct stack *ledger_room(const struct ledger *l, const struct user *u, uint64_t node, uint64_t model,
-			  uint64_t units)
-{
-	struct kind k = { u->id, node, model };
-	struct stack *best = NULL;
-
-	for (struct stack *st = map_get(l->kinds, &k); st; st = st->next_of_kind) {
-		if (st->state != STACK_OPEN)
-			continue;
-		if (stack_free(st) >= units)
-			return st;
-		if (units == UINT64_MAX && (!best || stack_free(st) > stack_free(best)))
-			best = st;
-	}
-	return best;
-}
-
-unsigned ledger_locked(const struct ledger *l, const struct user *u, uint64_t node, uint64_t model)
-{
-	struct kind k = { u->id, node, model };
-	unsigned n = 0;
-
-	for (const struct stack *st = map_get(l->kinds, &k); st; st = st->next_of_kind)
-		n += st->state == STACK_LOCKED;
-	return n;
-}
-
 struct store_op *ledger_stack_state(struct stack *st, enum stack_state state)
 {
 	struct store_op *op;
@@ -82,6 +51,7 @@ struct store_op *ledger_stack_state(struct stack *st, enum stack_state state)
 	if (st->state == state)
 		return NULL;
 	st->state = state;
+	room_state(st);
 	op = store_op_new(OP_STACK_STATE);
 	op->u.buy.stack.id = st->id;
 	op->u.buy.stack.state = state;
@@ -101,7 +71,6 @@ enum err ledger_cost(uint64_t units, uint64_t price, uint64_t *out)
 
 struct stack *ledger_put_stack(struct ledger *l, struct user *u, const struct row_stack *r)
 {
-	struct kind k = { r->user, r->node, r->model };
 	struct stack *st = mem_new(sizeof(*st));
 
 	*st = (struct stack){ .id = r->id,
@@ -116,7 +85,7 @@ struct stack *ledger_put_stack(struct ledger *l, struct user *u, const struct ro
 			      .created = r->created };
 	st->next_of_user = u->stacks;
 	u->stacks = st;
-	st->next_of_kind = map_put(l->kinds, &k, st);
+	room_add(l, st);
 	map_put(l->stacks, &st->id, st);
 	return st;
 }
@@ -187,6 +156,7 @@ struct lock *ledger_put_lock(struct ledger *l, struct stack *st, const struct ro
 	lock->prev = &st->locks;
 	st->locks = lock;
 	st->reserved += lock->units;
+	room_changed(st);
 	st->user->n_locks++;
 	map_put(l->locks, &lock->id, lock);
 	return lock;
@@ -216,6 +186,7 @@ static void lock_drop(struct ledger *l, struct lock *lock)
 {
 	BUG_ON(lock->alarm.place != 0);
 	lock->stack->reserved -= lock->units;
+	room_changed(lock->stack);
 	lock->stack->user->n_locks--;
 	*lock->prev = lock->next;
 	if (lock->next)
@@ -296,6 +267,7 @@ enum err ledger_reserve(struct ledger *l, struct stack *st, const struct reserve
 	if (ask->lock)
 		lock_drop(l, ask->lock);
 	st->reserved += row.units;
+	room_changed(st);
 	*out = ledger_put_reservation(l, st, &row);
 	*op = store_op_new(OP_RESERVE);
 	(*op)->u.reservation = row;
@@ -305,6 +277,7 @@ enum err ledger_reserve(struct ledger *l, struct stack *st, const struct reserve
 void ledger_unreserve(struct ledger *l, struct reservation *r)
 {
 	r->stack->reserved -= r->units;
+	room_changed(r->stack);
 	map_del(l->reservations, r->rid);
 	free(r);
 }
