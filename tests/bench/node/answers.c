@@ -97,6 +97,7 @@ static void raw_stream(struct answer *a)
 		raw_event(&a->events, i, "null");
 		a->ends[i] = (uint32_t)a->events.n;
 	}
+	a->made = a->asked.chunks - 1;
 	raw_event(&a->last, a->asked.chunks - 1, "\"stop\"");
 	frame(&a->last, SLICE_STR("data: [DONE]\n\n"));
 	buf_str(&a->last, "0\r\n\r\n");
@@ -123,7 +124,7 @@ static struct answer *answer_new(const struct asked *asked)
 	return a;
 }
 
-const struct answer *answers_raw(struct answers *s, struct slice body)
+struct answer *answers_raw(struct answers *s, struct slice body)
 {
 	struct asked want = { 0 };
 	struct answer *a;
@@ -180,21 +181,28 @@ static size_t value_at(const struct buf *b, const char *name)
 	return (size_t)(p - b->p) + strlen(name);
 }
 
-static void sealed_fill(struct answer *a, struct response *r)
+void answer_make(struct answer *a, uint32_t n)
+{
+	for (; a->made < n; a->made++) {
+		sealed_event(a->response, NULL, &a->events);
+		a->ends[a->made] = (uint32_t)a->events.n;
+	}
+}
+
+static void sealed_last(struct answer *a)
 {
 	struct ending end = { .used = { .prompt = 1, .completion = 1 }, .unix_s = (uint64_t)time(NULL) };
 	uint8_t raw[RECEIPT_BYTES];
 
-	for (uint32_t i = 0; i + 1 < a->asked.chunks; i++) {
-		sealed_event(r, NULL, &a->events);
-		a->ends[i] = (uint32_t)a->events.n;
-	}
 	if (a->asked.chunks) {
-		sealed_event(r, &end, &a->last);
+		answer_make(a, a->asked.chunks - 1);
+		sealed_event(a->response, &end, &a->last);
 		buf_str(&a->last, "0\r\n\r\n");
 	} else {
-		put(r, "message", a->asked.size, &end, &a->last);
+		put(a->response, "message", a->asked.size, &end, &a->last);
 	}
+	response_free(a->response);
+	a->response = NULL;
 	a->receipt_at = value_at(&a->last, "\"receipt\":\"");
 	a->signature_at = value_at(&a->last, "\"receipt_signature\":\"");
 	BUG_ON(b64_decode_exact(slice_of(a->last.p + a->receipt_at, B64_LEN(RECEIPT_BYTES)), raw,
@@ -224,11 +232,9 @@ static struct answer *sealed_make(struct answers *s, struct slice body)
 					   .model = buf_slice(&e.model),
 					   .stack = e.stack,
 					   .unix_s = (uint64_t)time(NULL) };
-		struct response *r = response_new(&o);
 
 		a = answer_new(&want);
-		sealed_fill(a, r);
-		response_free(r);
+		a->response = response_new(&o);
 	}
 	mem_wipe(key, sizeof(key));
 	buf_free(&plain);
@@ -236,7 +242,7 @@ static struct answer *sealed_make(struct answers *s, struct slice body)
 	return a;
 }
 
-const struct answer *answers_sealed(struct answers *s, const uint8_t hash[KEY_BYTES], struct slice body)
+struct answer *answers_sealed(struct answers *s, const uint8_t hash[KEY_BYTES], struct slice body)
 {
 	uint32_t i = get_be32(hash) & (SLOTS - 1);
 
@@ -251,12 +257,14 @@ const struct answer *answers_sealed(struct answers *s, const uint8_t hash[KEY_BY
 	return s->sealed[i].answer;
 }
 
-void answer_last(const struct answers *s, const struct answer *a, const uint8_t rid[RID_BYTES],
-		 struct buf *out)
+void answer_last(const struct answers *s, struct answer *a, const uint8_t rid[RID_BYTES], struct buf *out)
 {
-	struct receipt r = a->receipt;
 	uint8_t raw[RECEIPT_BYTES];
+	struct receipt r;
 
+	if (a->response)
+		sealed_last(a);
+	r = a->receipt;
 	buf_reset(out);
 	buf_add(out, a->last.p, a->last.n);
 	if (!a->receipt_at)

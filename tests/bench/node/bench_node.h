@@ -39,6 +39,8 @@ struct answer {
 	struct buf last;   /* the last event and the terminating chunk, or the whole answer's body */
 	size_t receipt_at, signature_at; /* in last; 0: a raw answer */
 	struct receipt receipt;
+	uint32_t made;             /* events in events */
+	struct response *response; /* until all are made; NULL: a raw answer, made at once */
 };
 
 struct answers; /* all that were made */
@@ -47,14 +49,17 @@ struct answers; /* all that were made */
 struct answers *answers_new(struct keys *keys, const struct sign_key *sign);
 
 /* The answer to a raw body; NULL when it asks for nothing. */
-const struct answer *answers_raw(struct answers *a, struct slice body);
+struct answer *answers_raw(struct answers *a, struct slice body);
 
 /* The answer to the sealed body with that hash; NULL when it cannot be opened. */
-const struct answer *answers_sealed(struct answers *a, const uint8_t hash[KEY_BYTES], struct slice body);
+struct answer *answers_sealed(struct answers *a, const uint8_t hash[KEY_BYTES], struct slice body);
 
-/* The last part of a, with a receipt for this request, in out (emptied first). */
-void answer_last(const struct answers *s, const struct answer *a, const uint8_t rid[RID_BYTES],
-		 struct buf *out);
+/* Makes the first n events of a, which may be all but the last.  A stream is made as it is sent for the first
+ * time, so that no start-up of a benchmark waits for thousands of signatures. */
+void answer_make(struct answer *a, uint32_t n);
+
+/* The last part of a (all others are made), with a receipt for this request, in out (emptied first). */
+void answer_last(const struct answers *s, struct answer *a, const uint8_t rid[RID_BYTES], struct buf *out);
 
 /* A connection's stream under the pacer. */
 struct paced {

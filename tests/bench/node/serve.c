@@ -29,7 +29,7 @@ struct conn {
 	uv_tcp_t tcp;
 	struct server *server;
 	struct buf in;
-	const struct answer *answer; /* of the stream under way */
+	struct answer *answer; /* of the stream under way */
 	uint32_t next;
 	uint8_t rid[RID_BYTES];
 	bool closing;
@@ -124,7 +124,7 @@ static void send_text(struct conn *c, const char *status, const char *body)
 	send_all(c, &b, 1);
 }
 
-static void send_whole(struct conn *c, const struct answer *a)
+static void send_whole(struct conn *c, struct answer *a)
 {
 	struct server *s = c->server;
 	char head[128];
@@ -143,12 +143,13 @@ static char stream_head[] =
 	"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
 	"Transfer-Encoding: chunked\r\n\r\n";
 
-static void send_flat(struct conn *c, const struct answer *a)
+static void send_flat(struct conn *c, struct answer *a)
 {
 	struct server *s = c->server;
-	uv_buf_t b[3] = { uv_buf_init(stream_head, sizeof(stream_head) - 1), of(&a->events) };
+	uv_buf_t b[3] = { uv_buf_init(stream_head, sizeof(stream_head) - 1) };
 
-	answer_last(s->answers, a, c->rid, &s->last);
+	answer_last(s->answers, a, c->rid, &s->last); /* makes all events, too */
+	b[1] = of(&a->events);
 	b[2] = of(&s->last);
 	send_all(c, b, 3);
 }
@@ -156,12 +157,13 @@ static void send_flat(struct conn *c, const struct answer *a)
 static void on_due(struct paced *p)
 {
 	struct conn *c = (struct conn *)p;
-	const struct answer *a = c->answer;
+	struct answer *a = c->answer;
 	uv_buf_t b;
 
 	if (c->next + 1 < a->asked.chunks) {
 		uint32_t from = c->next ? a->ends[c->next - 1] : 0;
 
+		answer_make(a, c->next + 1);
 		b = uv_buf_init((char *)a->events.p + from, a->ends[c->next] - from);
 		c->next++;
 	} else {
@@ -173,7 +175,7 @@ static void on_due(struct paced *p)
 	send_all(c, &b, 1);
 }
 
-static void answer(struct conn *c, const struct answer *a)
+static void answer(struct conn *c, struct answer *a)
 {
 	uv_buf_t head = uv_buf_init(stream_head, sizeof(stream_head) - 1);
 
