@@ -44,6 +44,8 @@ def row_lines(row):
 
 
 def special_lines(row):
+    if isinstance(row.get("failed"), str):
+        return [f"### ({row['row']}) failed", "", row["failed"], ""]
     if row["row"] == "startup":
         return [f"### (startup) {row['what']}", "", f"ready after {row['ready_ms']['median']:.0f} ms, first answer after "
                 f"{row['first_ms']['median']:.0f} ms ({row['first_ms']['min']:.0f}..{row['first_ms']['max']:.0f})", ""]

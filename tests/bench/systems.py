@@ -206,14 +206,17 @@ class Sealway(System):
         return p.pid
 
     def admit(self, node_public_key):
-        shutil.copy(node_public_key, os.path.join(self.dir, "node.pub"))
-        self.run("node", "admit", "node.pub", "--id", "1")
+        self.admit_node(node_public_key, 1)
         self.run("user", "add", "bench")
         self.run("user", "fund", "bench", "--micro-usd", "1000000000000", "--reason", "bench")
         self.token = next(w for w in self.run("token", "create", "bench", "bench").split() if w.startswith("sk-sealway-"))
 
-    def wait_node(self):
-        wait_for("the node at " + self.name, lambda: "bench" in self.run("model", "list"))
+    def admit_node(self, public_key, number):
+        shutil.copy(public_key, os.path.join(self.dir, f"node{number}.pub"))
+        self.run("node", "admit", f"node{number}.pub", "--id", str(number))
+
+    def wait_node(self, model="bench"):
+        wait_for("the node at " + self.name, lambda: model in self.run("model", "list").split())
 
 
 def start_node(lab, sealways, processes=1):
@@ -232,6 +235,17 @@ def start_node(lab, sealways, processes=1):
         s.wait_node()
     port = int(json.load(open(ready))["listen"].split(":")[1])
     return System("direct", port, {"node": p.pid})
+
+
+def start_second_node(lab, sealway, model):
+    """Another node with a model of its own, for more connections than one pair of addresses has ports."""
+    keys = os.path.join(lab.dir, "nodekeys2")
+    sealway.run("keys", "node", "--dir", keys)
+    sealway.admit_node(os.path.join(keys, "node.pub"), 2)
+    ready = os.path.join(lab.dir, "node2.ready")
+    lab.start("node2", [lab.tool("bench-node"), "--sign-key", os.path.join(keys, "node.key"), "--node-id", "2", "--model",
+                        model, "--gateway", sealway.url, "--ready-file", ready], lambda: os.path.exists(ready))
+    sealway.wait_node(model)
 
 
 def fill(lab, template, node_port):

@@ -10,7 +10,6 @@
 #include "client/http.h"
 #include "tests/bench/load/load.h"
 
-#define MODEL "bench"
 #define LOCK_S 1
 #define UNITS 1000 /* that each sealed request reserves */
 
@@ -20,10 +19,10 @@ static void put_json(const struct opts *o, unsigned phase, struct buf *out)
 	size_t from;
 
 	buf_fmt(out,
-		"{\"model\":\"" MODEL
-		"\",\"stream\":%s,\"user\":\"bench:[%u,%u,%u,%u]\",\"messages\":[{\"role\":\"user\","
+		"{\"model\":\"%s\",\"stream\":%s,\"user\":\"bench:[%u,%u,%u,%u]\",\"messages\":[{\"role\":"
+		"\"user\","
 		"\"content\":\"",
-		o->chunks ? "true" : "false", o->chunks, o->gap_us, phase, o->answer);
+		o->model, o->chunks ? "true" : "false", o->chunks, o->gap_us, phase, o->answer);
 	from = out->n;
 	while (out->n - from < o->size)
 		buf_add(out, filler, o->size - (out->n - from) < 44 ? o->size - (out->n - from) : 44);
@@ -59,7 +58,7 @@ static bool take_lock(const struct opts *o, struct node_lock *l, struct fault *f
 	buf_fmt(&url, "http://%s:%u", o->host, o->port);
 	buf_add(&url, "", 1);
 	h.url = (char *)url.p;
-	lock_body(&ask, MODEL, UNITS, LOCK_S);
+	lock_body(&ask, o->model, UNITS, LOCK_S);
 	c.body = buf_slice(&ask);
 	http = http_new(&h, f);
 	ok = http && http_run(http, &c, &head, f);
@@ -78,7 +77,7 @@ static bool seal(const struct opts *o, const struct node_lock *l, struct body *b
 {
 	struct buf plain = { 0 };
 	struct sealway_request r = {
-		.kind = SEALWAY_CHAT, .model = MODEL, .stream = o->chunks > 0, .units = UNITS
+		.kind = SEALWAY_CHAT, .model = o->model, .stream = o->chunks > 0, .units = UNITS
 	};
 	bool ok;
 
@@ -101,7 +100,7 @@ bool bodies_make(const struct opts *o, struct bodies *out, struct fault *f)
 
 		b->phase = i % PHASES;
 		if (o->locks)
-			lock_body(&b->json, MODEL, UNITS, LOCK_S);
+			lock_body(&b->json, o->model, UNITS, LOCK_S);
 		else if (!o->sealed)
 			put_json(o, b->phase, &b->json);
 		else if (!seal(o, &out->lock, b, f))

@@ -40,7 +40,7 @@ void hist_json(const struct hist *h, struct buf *out);
 struct opts {
 	const char *host; /* an IPv4 address */
 	uint16_t port;
-	const char *path, *token, *headers; /* headers: more lines, each with CRLF */
+	const char *path, *token, *model, *headers; /* headers: more lines, each with CRLF */
 	bool sealed, h2, once, locks;
 	unsigned lanes, per_conn; /* per_conn: HTTP/2 streams on one connection */
 	unsigned bodies, size, chunks, gap_us, answer;

@@ -23,20 +23,33 @@ static const char usage[] =
 	"  --chunks N          stream of N events, --gap-us G apart (0: flat out); 0 chunks: a whole answer\n"
 	"  --answer BYTES      text of a whole answer (100)\n"
 	"  --locks             each request is a lock, POST /v1/nodes/lock\n"
+	"  --model NAME        of the node (bench)\n"
 	"  --sources K         connect from 127.0.1.1 to 127.0.1.K in turn\n";
 
 static const struct option names[] = {
-	{ "to", 1, 0, 'a' },       { "path", 1, 0, 'p' },
-	{ "token", 1, 0, 't' },    { "header", 1, 0, 'h' },
-	{ "sealed", 0, 0, 'S' },   { "http2", 0, 0, '2' },
-	{ "once", 0, 0, '1' },     { "lanes", 1, 0, 'n' },
-	{ "per-conn", 1, 0, 'P' }, { "rate", 1, 0, 'r' },
-	{ "seconds", 1, 0, 's' },  { "warmup", 1, 0, 'w' },
-	{ "ramp", 1, 0, 'R' },     { "drain", 1, 0, 'd' },
-	{ "size", 1, 0, 'z' },     { "bodies", 1, 0, 'b' },
-	{ "chunks", 1, 0, 'c' },   { "gap-us", 1, 0, 'g' },
-	{ "answer", 1, 0, 'A' },   { "locks", 0, 0, 'L' },
-	{ "sources", 1, 0, 'F' },  { 0 },
+	{ "to", 1, 0, 'a' },
+	{ "path", 1, 0, 'p' },
+	{ "token", 1, 0, 't' },
+	{ "header", 1, 0, 'h' },
+	{ "sealed", 0, 0, 'S' },
+	{ "http2", 0, 0, '2' },
+	{ "once", 0, 0, '1' },
+	{ "lanes", 1, 0, 'n' },
+	{ "per-conn", 1, 0, 'P' },
+	{ "rate", 1, 0, 'r' },
+	{ "seconds", 1, 0, 's' },
+	{ "warmup", 1, 0, 'w' },
+	{ "ramp", 1, 0, 'R' },
+	{ "drain", 1, 0, 'd' },
+	{ "size", 1, 0, 'z' },
+	{ "bodies", 1, 0, 'b' },
+	{ "chunks", 1, 0, 'c' },
+	{ "gap-us", 1, 0, 'g' },
+	{ "answer", 1, 0, 'A' },
+	{ "locks", 0, 0, 'L' },
+	{ "sources", 1, 0, 'F' },
+	{ "model", 1, 0, 'm' },
+	{ 0 },
 };
 
 static bool number(const char *text, double max, double *out)
@@ -128,6 +141,8 @@ static bool set(struct opts *o, int c, char *text)
 		o->path = text;
 	else if (c == 't')
 		o->token = text;
+	else if (c == 'm')
+		o->model = text;
 	else if (c == 'h')
 		add_header(o, text);
 	else
@@ -151,6 +166,7 @@ static bool set_flag(struct opts *o, int c)
 bool opts_parse(struct opts *o, int argc, char **argv)
 {
 	*o = (struct opts){ .headers = "",
+			    .model = "bench",
 			    .lanes = 1,
 			    .per_conn = 32,
 			    .bodies = 64,

@@ -139,7 +139,7 @@ static bool verify(struct run *r, const struct sample *s, struct fault *f)
 {
 	struct answer_sink sink = { 0 };
 	struct sealway_request q = { .kind = SEALWAY_CHAT,
-				     .model = "bench",
+				     .model = r->o.model,
 				     .stream = r->o.chunks > 0,
 				     .on_object = on_object,
 				     .arg = &sink };

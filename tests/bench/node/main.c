@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench-node [--gateway URL --sign-key FILE --node-id N] [--processes N] --ready-file FILE
+ * bench-node [--gateway URL --sign-key FILE --node-id N] [--processes N] [--model NAME] --ready-file FILE
  *
  * With a gateway it registers there like any node (node/register.c), and again
  * every 30 s.  More processes share the port and the keys: they are forked after
@@ -29,7 +29,7 @@
 #define PROCESSES_MAX 16
 
 struct opts {
-	const char *gateway, *sign_key, *ready_file;
+	const char *gateway, *sign_key, *ready_file, *model;
 	uint64_t node;
 	unsigned processes;
 };
@@ -37,11 +37,16 @@ struct opts {
 static bool parse(int argc, char **argv, struct opts *o)
 {
 	static const struct option names[] = {
-		{ "gateway", 1, 0, 'g' },   { "sign-key", 1, 0, 's' }, { "ready-file", 1, 0, 'r' },
-		{ "processes", 1, 0, 'p' }, { "node-id", 1, 0, 'n' },  { 0 },
+		{ "gateway", 1, 0, 'g' },
+		{ "sign-key", 1, 0, 's' },
+		{ "ready-file", 1, 0, 'r' },
+		{ "processes", 1, 0, 'p' },
+		{ "model", 1, 0, 'm' },
+		{ "node-id", 1, 0, 'n' },
+		{ 0 },
 	};
 
-	*o = (struct opts){ .gateway = "", .node = 1, .processes = 1 };
+	*o = (struct opts){ .gateway = "", .model = "bench", .node = 1, .processes = 1 };
 	for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
 		if (c == 'g')
 			o->gateway = optarg;
@@ -49,6 +54,8 @@ static bool parse(int argc, char **argv, struct opts *o)
 			o->sign_key = optarg;
 		else if (c == 'r')
 			o->ready_file = optarg;
+		else if (c == 'm')
+			o->model = optarg;
 		else if (c == 'p')
 			o->processes = (unsigned)atoi(optarg);
 		else if (c == 'n')
@@ -104,7 +111,7 @@ static void start_registrar(const struct opts *o, uv_loop_t *uv, uint16_t port, 
 {
 	static struct models models;
 	static struct registrar *registrar;
-	char address[64];
+	char address[64], offer[320];
 	struct registrar_opts r = { .uv = uv,
 				    .gateways = o->gateway,
 				    .ca_file = "",
@@ -119,9 +126,9 @@ static void start_registrar(const struct opts *o, uv_loop_t *uv, uint16_t port, 
 				    .models = &models };
 
 	snprintf(address, sizeof(address), "http://127.0.0.1:%u", port);
-	if (models_parse("name=bench price=1 max_concurrent=1000000 max_units=1048576 lock_units=1000",
-			 &models) != ERR_OK ||
-	    registrar_open(&registrar, &r) != ERR_OK)
+	snprintf(offer, sizeof(offer),
+		 "name=%s price=1 max_concurrent=1000000 max_units=1048576 lock_units=1000", o->model);
+	if (models_parse(offer, &models) != ERR_OK || registrar_open(&registrar, &r) != ERR_OK)
 		exit(1);
 }
 
@@ -137,7 +144,7 @@ int main(int argc, char **argv)
 
 	if (sodium_init() < 0 || !parse(argc, argv, &o)) {
 		fprintf(stderr, "usage: bench-node [--gateway URL --sign-key FILE --node-id N] "
-				"[--processes N] --ready-file FILE\n");
+				"[--processes N] [--model NAME] --ready-file FILE\n");
 		return 2;
 	}
 	json_harden();
