@@ -51,6 +51,22 @@ static void on_req_closed(uv_handle_t *h)
 	upstream_unuse(u);
 }
 
+static void link_req(struct upstream_req *r, struct upstream_req **list)
+{
+	r->next = *list;
+	if (r->next)
+		r->next->link = &r->next;
+	r->link = list;
+	*list = r;
+}
+
+static void unlink_req(struct upstream_req *r)
+{
+	*r->link = r->next;
+	if (r->next)
+		r->next->link = r->link;
+}
+
 /* Takes r out of curl and lets go of it.  Not from inside curl. */
 static void req_close(struct upstream_req *r)
 {
@@ -60,9 +76,7 @@ static void req_close(struct upstream_req *r)
 	curl_easy_cleanup(r->easy);
 	r->easy = NULL;
 	curl_slist_free_all(r->headers);
-	*r->link = r->next;
-	if (r->next)
-		r->next->link = r->link;
+	unlink_req(r);
 	uv_close((uv_handle_t *)&r->timer, on_req_closed);
 }
 
@@ -161,20 +175,18 @@ static void on_req_timer(uv_timer_t *t)
 }
 
 /* What could not be done inside curl: ends requests that are through or
- * cancelled, and the pool itself. */
+ * cancelled.  It runs after every event of every socket, so it looks at those
+ * alone and never at all that are open. */
 void upstream_settle(struct upstream *u)
 {
-	struct upstream_req *r, *next;
+	struct upstream_req *r;
 	CURLMsg *m;
 	int left;
 
 	if (u->in_curl || u->closing)
 		return;
-	for (r = u->reqs; r; r = next) {
-		next = r->next;
-		if (r->dead)
-			req_close(r);
-	}
+	while (u->cancelled)
+		req_close(u->cancelled);
 	while (!u->closing && (m = curl_multi_info_read(u->multi, &left))) {
 		if (m->msg != CURLMSG_DONE)
 			continue;
@@ -185,15 +197,11 @@ void upstream_settle(struct upstream *u)
 
 /* --- starting --- */
 
-static void link_req(struct upstream_req *r)
+static void enter(struct upstream_req *r)
 {
 	struct upstream *u = r->up;
 
-	r->next = u->reqs;
-	if (r->next)
-		r->next->link = &r->next;
-	r->link = &u->reqs;
-	u->reqs = r;
+	link_req(r, &u->reqs);
 	uv_timer_init(u->uv, &r->timer);
 	r->timer.data = r;
 	u->users++;
@@ -219,7 +227,7 @@ struct upstream_req *upstream_start(struct upstream *u, const struct upstream_ca
 	r->c.url = mem_strndup(c->url, strlen(c->url));
 	r->tls = strncasecmp(c->url, "https://", 8) == 0;
 	upstream_curl_open(r);
-	link_req(r);
+	enter(r);
 	/* By the timer, because a caller may be inside a callback of another request. */
 	uv_timer_start(&r->timer, on_start, 0, 0);
 	return r;
@@ -253,8 +261,12 @@ void upstream_cancel(struct upstream_req *r)
 	r->dead = true;
 	r->c.body = slice_of(NULL, 0);
 	r->sent = 0;
-	if (!r->up->in_curl)
+	if (!r->up->in_curl) {
 		req_close(r);
+		return;
+	}
+	unlink_req(r);
+	link_req(r, &r->up->cancelled);
 }
 
 /* --- the pool --- */
@@ -292,6 +304,8 @@ void upstream_free(struct upstream *u)
 	if (!u || u->closing)
 		return;
 	BUG_ON(u->in_curl); /* from on_head or on_data: our caller's bug */
+	while (u->cancelled)
+		req_close(u->cancelled);
 	while (u->reqs) {
 		u->reqs->dead = true;
 		req_close(u->reqs);

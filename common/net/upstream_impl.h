@@ -18,6 +18,7 @@ struct upstream {
 	CURLM *multi;
 	uv_timer_t timer; /* curl's own */
 	struct upstream_req *reqs;
+	struct upstream_req *cancelled; /* inside curl; upstream_settle closes them */
 	struct upstream_opts o;
 	char *ca_file;
 	unsigned in_curl;
@@ -27,8 +28,8 @@ struct upstream {
 
 struct upstream_req {
 	struct upstream *up;
-	struct upstream_req *next, **link;
-	CURL *easy; /* NULL once taken out of the multi handle */
+	struct upstream_req *next, **link; /* in reqs or cancelled */
+	CURL *easy;                        /* NULL once taken out of the multi handle */
 	struct curl_slist *headers;
 	uv_timer_t timer; /* deadlines, and resuming */
 	struct upstream_call c;
