@@ -18,6 +18,7 @@
 #define OFFER_MS 5
 #define CALL_MS 5000
 #define LONG_MS 3600000 /* the whole ledger is read or written */
+#define PING_MS 2000
 
 struct admin_link {
 	struct zctx *ctx;
@@ -28,6 +29,7 @@ struct admin_link {
 	uint8_t rid[RID_BYTES];
 	uint64_t deadline;
 	uint64_t answer_ms; /* from when the call was taken; 0: what is left */
+	uint64_t ping;
 	admin_done_fn done; /* NULL: no call under way */
 	void *arg;
 };
@@ -70,8 +72,27 @@ static void offer(struct admin_link *a)
 		return;
 	}
 	buf_reset(&a->frame);
+	a->ping = uv_now(a->uv) + PING_MS;
 	if (a->answer_ms)
 		a->deadline = uv_now(a->uv) + a->answer_ms;
+}
+
+/* During a long wait: is the broker still there?  What it says to that is not
+ * read, as any late answer; a socket without a connection takes nothing. */
+static void ping(struct admin_link *a)
+{
+	struct admin m = { .verb = SLICE_STR("status"), .args = SLICE_STR("{}") };
+	struct buf frame = { 0 };
+	struct zmsg part;
+
+	a->ping = uv_now(a->uv) + PING_MS;
+	randombytes_buf(m.rid, RID_BYTES);
+	admin_encode(&m, &frame);
+	zmsg_take_init(&part, &frame);
+	if (zsock_send(a->sock, &part, 1) == ERR_OK)
+		return;
+	zmsg_close(&part);
+	finish(a, ERR_TIMEOUT, NULL);
 }
 
 static void on_timer(uv_timer_t *t)
@@ -80,8 +101,10 @@ static void on_timer(uv_timer_t *t)
 
 	if (uv_now(a->uv) >= a->deadline)
 		finish(a, ERR_TIMEOUT, NULL);
-	else
+	else if (a->frame.n)
 		offer(a);
+	else if (a->answer_ms && uv_now(a->uv) >= a->ping)
+		ping(a);
 }
 
 struct admin_link *admin_open(uv_loop_t *uv, const char *endpoint)

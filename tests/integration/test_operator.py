@@ -15,7 +15,9 @@ import termios
 import threading
 import time
 
+import msgpack
 import pytest
+import zmq
 
 from cluster import SEALWAY, SLOW, Up, binary, wait_for
 from parts import plain_env
@@ -299,3 +301,37 @@ def test_no_broker_for_top(tmp_path):
     r = subprocess.run([SEALWAY, "top", "--once", "--dir", str(tmp_path)], capture_output=True, text=True, timeout=30 * SLOW,
                        env=plain_env(HOME=str(tmp_path)))
     assert r.returncode == 1 and r.stderr and not r.stdout
+
+
+# --- a broker that takes its time ---
+
+def slow_desk(path, seconds):
+    """Answers one call after a while, as a broker with a long ledger does; seconds None: dies with the call."""
+    desk = zmq.Context.instance().socket(zmq.ROUTER)
+    desk.bind(f"ipc://{path}")
+
+    def answer():
+        route, call = desk.recv_multipart() if desk.poll(20000 * SLOW) else (b"", b"")
+        if call and seconds:
+            version, _, rid, *_ = msgpack.unpackb(call)
+            time.sleep(seconds)
+            desk.send_multipart([route, msgpack.packb([version, 27, rid, 0, '{"ok": true, "problems": []}'])])
+            time.sleep(1)  # close() may lose what was just sent
+        desk.close(linger=0)
+    t = threading.Thread(target=answer)
+    t.start()
+    return t
+
+
+def test_a_long_ledger_is_waited_for_and_a_dead_broker_is_not(tmp_path):
+    threads, calls = [], []
+    for name, seconds, args in (("a", 6, ["ledger", "check"]), ("b", 6, ["status"]), ("c", None, ["ledger", "backup", "x"])):
+        threads.append(slow_desk(tmp_path / name, seconds))
+        calls.append(subprocess.Popen([SEALWAY, *args, "--admin", f"ipc://{tmp_path}/{name}"], stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True, env=plain_env(HOME=str(tmp_path))))
+    said = [c.communicate(timeout=40 * SLOW) for c in calls]
+    for t in threads:
+        t.join()
+    assert (calls[0].returncode, *said[0]) == (0, "the ledger adds up\n", "")
+    for c, (out, err) in list(zip(calls, said))[1:]:  # any other verb is answered soon
+        assert c.returncode == 1 and "no broker answers" in err and not out
