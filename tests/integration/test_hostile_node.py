@@ -232,12 +232,9 @@ def test_usage_out_of_range(system, node, client, member, value):
                                             (425, 425), (429, 429), (500, 500), (502, 500), (503, 503), (204, 500)])
 def test_status_before_the_first_byte(system, node, client, status, expect, stream):
     before = settled(system)
-    def script(r):
-        r.whole(status, {"error": {"message": "node's own words", "code": "NODE_SECRET"}},
-                extra=("Location: http://127.0.0.1:1/",) if status == 302 else ())
-        return status != 204  # what stands behind a 204 would be taken for the next answer: that connection ends here
-
-    node.script = script
+    # what stands behind a 204 would be taken for the beginning of the next answer: that connection ends
+    extra = {302: ("Location: http://127.0.0.1:1/",), 204: ("Connection: close",)}.get(status, ())
+    node.script = lambda r: r.whole(status, {"error": {"message": "node's own words", "code": "NODE_SECRET"}}, extra=extra)
     r = refusal(client, stream)
     assert r.status == expect and r.error["param"] is None
     assert b"node's own" not in r.body and b"NODE_SECRET" not in r.body
