@@ -7,6 +7,7 @@
  */
 #include "tests/unit/broker/power.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -38,6 +39,8 @@ static pthread_mutex_t halt;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct safe files[FILES];
 static bool on;
+static int failing;
+static unsigned fails_after;
 static void (*on_sync)(void *arg, bool db);
 static void *on_sync_arg;
 
@@ -108,7 +111,13 @@ ssize_t pwrite64(int fd, const void *p, size_t n, off_t at)
 	ssize_t r;
 
 	stop_writing();
-	r = syscall(SYS_pwrite64, fd, p, n, at);
+	if (failing && fails_after == 0) {
+		errno = failing;
+		r = -1;
+	} else {
+		fails_after -= failing != 0;
+		r = syscall(SYS_pwrite64, fd, p, n, at);
+	}
 	go_on();
 	return r;
 }
@@ -173,6 +182,14 @@ void power_hook(void (*hook)(void *arg, bool db), void *arg)
 	stop_writing();
 	on_sync = hook;
 	on_sync_arg = arg;
+	go_on();
+}
+
+void power_fail(int error, unsigned after)
+{
+	stop_writing();
+	failing = error;
+	fails_after = after;
 	go_on();
 }
 

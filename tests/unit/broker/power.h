@@ -28,6 +28,9 @@ void power_hook(void (*hook)(void *arg, bool db), void *arg);
 /* Back to an ordinary disk; forgets what was synced. */
 void power_off(void);
 
+/* After so many more writes, each fails with that errno and writes nothing, until it is 0. */
+void power_fail(int error, unsigned after);
+
 /* Makes the files of an image of the database at path: to, to-wal.  From a hook,
  * or from outside one (writing is halted for so long). */
 void power_image(const char *path, const char *to, enum power_cut cut, unsigned seed);

@@ -9,6 +9,7 @@
  */
 #include "tests/unit/broker/test.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -394,10 +395,78 @@ static void cut_at_any_sync(void **state)
 	disk_free();
 }
 
+static void drain(void)
+{
+	while (store_backlog(w.store))
+		uv_run(&w.loop, UV_RUN_ONCE);
+}
+
+/* Writes fail from somewhere within a transaction on.  Nothing is half there meanwhile, nothing is
+ * acknowledged, and all of it is done once writing works again. */
+static void writes_fail(const char *path, int error)
+{
+	struct image im = { 0 };
+	uint64_t spent, stacks, funded, promised;
+
+	take_up(path);
+	if (!w.user)
+		begin();
+	fund();
+	adopt();
+	drain();
+	power_fail(error, (unsigned)rand() % 12);
+	for (unsigned i = 0; i < 200; i++)
+		step();
+	for (uint64_t end = uv_hrtime() + UINT64_C(5000000000);
+	     store_healthy(w.store) && uv_hrtime() < end;) {
+		uv_run(&w.loop, UV_RUN_NOWAIT);
+		usleep(1000);
+	}
+	assert_false(store_healthy(w.store));
+	uv_run(&w.loop, UV_RUN_NOWAIT);
+	promised = atomic_load(&said.funded);
+	snprintf(im.path, sizeof(im.path), "%.100s.%u.db", path, ++images);
+	power_image(path, im.path, CUT_PROCESS, 0);
+	for (unsigned i = 0; i < 20; i++) { /* tried again in vain meanwhile */
+		uv_run(&w.loop, UV_RUN_NOWAIT);
+		usleep(15000);
+	}
+	assert_true(atomic_load(&said.funded) == promised);
+	power_fail(0, 0);
+	drain();
+	assert_true(store_healthy(w.store));
+	sums(&spent, &stacks, &funded);
+	put_down();
+	take_up(path);
+	sums(&im.spent, &im.stacks, &im.funded);
+	assert_true(im.spent == spent && im.stacks == stacks && im.funded == funded);
+	put_down();
+	im.spent = im.stacks = 0;
+	im.funded = promised;
+	look(&im);
+	forget(&im);
+}
+
+static void a_disk_that_cannot_be_written(void **state)
+{
+	static const int errors[] = { ENOSPC, EROFS, EIO };
+	const char *path = disk_new();
+
+	(void)state;
+	srand(5);
+	atomic_store(&said.spent, 0);
+	atomic_store(&said.stacks, 0);
+	atomic_store(&said.funded, 0);
+	for (unsigned i = 0; i < 3; i++)
+		writes_fail(path, errors[i]);
+	disk_free();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cut_at_any_sync),
+		cmocka_unit_test(a_disk_that_cannot_be_written),
 	};
 
 	log_init("test", LOG_ERROR, false);
