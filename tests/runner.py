@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds sealway three ways and runs every test; tests/run installs the packages first.
 
-Steps, all by default: build, lint, unit, integration, client, fuzz.  A step that cannot run
+Steps, all by default: build, lint, unit, integration, client, fuzz, mutants.  A step that cannot run
 counts as failed.  --long adds what takes longer than CI should (more fuzzing, soak rounds).
 """
 import argparse
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OUT = os.path.join(ROOT, "build-test")
-STEPS = ["build", "lint", "unit", "integration", "client", "fuzz"]
+STEPS = ["build", "lint", "unit", "integration", "client", "fuzz", "mutants"]
 BUILDS = {
     # name: (compiler, meson options)
     "plain": ("gcc", ["-Dbuildtype=debugoptimized"]),
@@ -79,7 +79,7 @@ def build(args):
 
 def unit_once(test):
     """(passed, failed, what it printed) of one test program."""
-    r = run([test], 300, env=env_with())
+    r = run([test], 600, env=env_with())
     good = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test", r.stdout))
     bad = sum(int(n) for n in re.findall(r"\[  FAILED  \] (\d+) test", r.stdout))
     if r.returncode and not bad or not good + bad:
@@ -149,6 +149,17 @@ def client(args):
     pytest(args, "npm client", ["tests/npm"], 600, SEALWAY_BUILD=os.path.join(OUT, "plain"))
 
 
+def mutants(args):
+    """Each guard of the ledger taken out once; only in long runs."""
+    if not args.long:
+        say("  only with --long")
+        return
+    r = run([os.path.join(ROOT, "tests", "mutants")], 3600)
+    say(r.stdout[-6000:])
+    good, bad = (re.findall(r"^(\d+) passed, (\d+) failed$", r.stdout, re.M) or [(0, 1)])[-1]
+    tally(good, int(bad) or r.returncode != 0, "mutants of the ledger's guards")
+
+
 def fuzz(args):
     def time_for(target):
         """Seconds: messages between our own processes, the smallest parsers of all, get fewer in a normal run."""
@@ -199,6 +210,8 @@ def main():
     p.add_argument("steps", nargs="*", choices=STEPS + [[]])
     args = p.parse_args()
     os.makedirs(OUT, exist_ok=True)
+    if args.long:
+        os.environ["SEALWAY_LONG"] = "1"  # unit tests read it
     start = time.time()
     for step in args.steps or STEPS:
         began = time.time()

@@ -374,7 +374,7 @@ static void cut_at_any_sync(void **state)
 {
 	const char *path = disk_new(), *given = getenv("SEALWAY_SEED");
 	unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : 20,
-		 lives = getenv("SEALWAY_LONG") ? 400 : 8;
+		 lives = getenv("SEALWAY_LONG") ? 100 : 8;
 	struct image im = { 0 }, before;
 
 	(void)state;
