@@ -10,6 +10,7 @@
  */
 #include "tests/unit/broker/test.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -743,9 +744,35 @@ static void any_history_adds_up(void **state)
 	free(w.req);
 }
 
+/* A node must not work for a reservation that the next life would not know of. */
+static void no_job_before_its_commit(void **state)
+{
+	struct rig *r = rig_new(NULL);
+	struct locked l;
+
+	(void)state;
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+	while (store_backlog(r->b.store))
+		rig_run(r, 1);
+	rig_job(r, l.stack, 10);
+	(void)rig_work(r, &r->wk); /* the way it goes */
+	while (store_backlog(r->b.store))
+		rig_run(r, 1);
+	power_fail(ENOSPC, 0);
+	rig_job(r, l.stack, 10);
+	for (int i = 0; i < 4; i++) {
+		ping(&r->gw);
+		ping(&r->wk);
+		actor_none(r, &r->wk, MSG_WORK, 20);
+	}
+	power_fail(0, 0);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_job_before_its_commit),
 		cmocka_unit_test(any_history_adds_up),
 	};
 
