@@ -18,12 +18,12 @@ KINDS = ["gateway", "broker", "worker", "node"]
 
 
 class Cluster(Parts):
-    def __init__(self, rate):
+    def __init__(self, rate, heartbeat_ms=HEARTBEAT_MS):
         super().__init__(engine=f"echo:rate={rate}")
         self.run("keys", "node", "--dir", "keys", "--name", "node2")
         self.ports = [self.gateway_port, free_port()]
         self.flags = {
-            "broker": ["--heartbeat-ms", str(HEARTBEAT_MS), "--claim-ms", "2000", "--work-ms", "60000"],
+            "broker": ["--heartbeat-ms", str(heartbeat_ms), "--claim-ms", "2000", "--work-ms", "60000"],
             "gateway": [], "gateway2": ["--listen", f"127.0.0.1:{self.ports[1]}"], "worker": [], "worker2": [],
             "node": self.registering(), "node2": ["--node-id", "2", "--sign-key", "keys/node2.key", *self.registering()],
         }
