@@ -41,7 +41,7 @@ NAMES = list(LOADS) + SPECIAL
 SCALE = {  # rounds, seconds, warm-up, seconds of paced rows
     "smoke": dict(rounds=1, seconds=0.2, warmup=0.1, paced=0.6),
     "quick": dict(rounds=2, seconds=0.6, warmup=0.3, paced=1.6),
-    "full": dict(rounds=5, seconds=1.0, warmup=0.4, paced=3),
+    "full": dict(rounds=4, seconds=1.0, warmup=0.4, paced=3),
 }
 QUICK = ["a1", "a64", "a1000", "h64", "b", "c50", "c500", "d1", "e", "fa", "fb", "syscalls", "startup"]
 SMOKE = ["a16", "h64", "b", "c50", "e", "startup"]
@@ -272,11 +272,11 @@ def open_streams(build, plan, say, streams=32000, gap_s=4, ramp_s=24):
         base = {role: systems.rss_kb(pid) for role, pid in s.parts.items()}
         words = [lab.tool("bench-load"), *s.flags(http2=True), "--per-conn", "100", "--once", "--lanes", str(streams // 2),
                  "--chunks", str(chunks), "--gap-us", str(gap_s * 1000000), "--ramp", str(ramp_s), "--seconds",
-                 str(ramp_s + gap_s * (chunks + 1)), "--drain", "10", "--sources", "8"]
+                 str(ramp_s + gap_s * (chunks + 1)), "--drain", "40", "--sources", "8"]
         loads = [subprocess.Popen([*words, "--model", m], stdout=subprocess.PIPE, text=True) for m in ("bench", "second")]
         time.sleep(ramp_s + gap_s + 1)
         top = {role: systems.rss_kb(pid) for role, pid in s.parts.items()}
-        results = [json.loads(p.communicate(timeout=150)[0]) for p in loads]
+        results = [json.loads(p.communicate(timeout=240)[0]) for p in loads]
     out["answers"] = sum(r["answers"] for r in results)
     out["wrongs"] = [r["wrongs"] for r in results]
     out["chunk"] = {p: max(r["chunk"][p] for r in results) for p in ("p50", "p99")} if all(r["answers"] for r in results) else {}
