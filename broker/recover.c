@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "broker/lock.h"
+#include "broker/metrics.h"
+#include "broker/router.h"
 #include "broker/task.h"
 #include "common/log.h"
 
@@ -16,7 +18,28 @@ static void on_unclaimed(void *arg, struct alarm *a)
 	struct task *t = (struct task *)((char *)a - offsetof(struct task, alarm));
 
 	log_info("unclaimed", L_RID(t->rid));
+	if (!t->answered)
+		router_refuse(arg, t->topic, t->rid, ERR_UNAVAILABLE, NULL, 1);
+	t->answered = true;
 	task_orphan(arg, t);
+}
+
+void task_waiting(struct broker *b, struct party *from, struct slice msg)
+{
+	struct waiting_job m;
+	struct task *t;
+
+	if (waiting_decode(msg, &m) != ERR_OK) {
+		stat_inc(&metrics.dropped, 1);
+		return;
+	}
+	t = task_find(b, m.rid);
+	if (!t || t->state == TASK_ORPHANED) {
+		router_refuse(b, from->instance, m.rid, ERR_UNAVAILABLE, NULL, 1);
+	} else if (t->state == TASK_UNCLAIMED && !t->topic) {
+		t->topic = from->instance;
+		t->answered = false;
+	}
 }
 
 static void recover(struct broker *b, struct reservation *r)

@@ -35,6 +35,7 @@ static const struct verb verbs[] = {
 	{ MSG_HEARD, ROLE_WORKER, false, peers_heard, NULL },
 	{ MSG_JOB, ROLE_GATEWAY, true, NULL, task_admit },
 	{ MSG_CANCEL, ROLE_GATEWAY, false, task_cancel, NULL },
+	{ MSG_WAITING, ROLE_GATEWAY, false, task_waiting, NULL },
 	{ MSG_POSTED, ROLE_WORKER, false, task_posted, NULL },
 	{ MSG_ANSWERING, ROLE_WORKER, false, task_answering, NULL },
 	{ MSG_RETURN, ROLE_WORKER, false, task_returned, NULL },

@@ -126,6 +126,10 @@ void task_disown(struct broker *b, struct task *t);
 /* Starts fetching the receipt through any worker (orphan.c). */
 void task_orphan(struct broker *b, struct task *t);
 
+/* WAITING from a gateway: the client of a job of an earlier life is told, when no
+ * worker claims it in time, and at once when it is not known (recover.c). */
+void task_waiting(struct broker *b, struct party *from, struct slice msg);
+
 /* Puts every loaded reservation into TASK_UNCLAIMED (recover.c). */
 void task_recover(struct broker *b);
 

@@ -214,6 +214,24 @@ void stream_broker_gone(void *arg, uint64_t confirmed)
 			stream_fail(gw, p, ERR_NO_BROKER, NULL, true);
 }
 
+void stream_broker_new(struct gw *gw)
+{
+	struct waiting_job m;
+	struct pending *p;
+	struct buf b;
+	size_t pos = 0;
+
+	while ((p = inflight_next(gw->inflight, &pos))) {
+		if (p->kind != PENDING_JOB || p->flight.state != FLIGHT_WAITING)
+			continue;
+		memcpy(m.rid, p->call->rid, RID_BYTES);
+		b = (struct buf){ .p = NULL };
+		waiting_encode(&m, &b);
+		if (link_send(gw->link, &b, NULL) != ERR_OK)
+			return; /* gone again: the next one will be asked */
+	}
+}
+
 void stream_broker_again(struct gw *gw, bool forgotten)
 {
 	struct pending *p;

@@ -25,6 +25,10 @@ bool stream_worker_busy(void *arg, uint64_t worker);
  * may never have reached it, end with 503; answers under way go on. */
 void stream_broker_gone(void *arg, uint64_t confirmed);
 
+/* Another life of the broker: it is asked about the jobs that the one before had
+ * and whose answer has not begun; a worker may have them all the same. */
+void stream_broker_new(struct gw *gw);
+
 /* The same broker is back: jobs whose answer has not begun end with 503, since
  * what it said of them may be lost, and it is told.  forgotten: it had taken us
  * for dead; no worker goes on with the answers under way, so they are cut. */

@@ -109,6 +109,8 @@ static void on_up(void *arg, bool again, bool forgotten)
 	workers_mark(gw->workers);
 	if (again)
 		stream_broker_again(gw, forgotten);
+	else
+		stream_broker_new(gw);
 }
 
 static void on_sweep(uv_timer_t *timer)

@@ -112,3 +112,23 @@ enum err cancel_decode(struct slice bytes, struct cancel *out)
 		*out = m;
 	return e;
 }
+
+void waiting_encode(const struct waiting_job *m, struct buf *out)
+{
+	struct mp_writer w;
+
+	wire_begin(&w, out, MSG_WAITING, m->rid, 0);
+}
+
+enum err waiting_decode(struct slice bytes, struct waiting_job *out)
+{
+	struct mp_reader r;
+	struct waiting_job m;
+	enum err e = wire_open(&r, bytes, MSG_WAITING, m.rid);
+
+	if (e == ERR_OK)
+		e = wire_close(&r);
+	if (e == ERR_OK)
+		*out = m;
+	return e;
+}

@@ -46,6 +46,12 @@ struct cancel {
 	uint32_t attempt;
 };
 
+/* [v, WAITING, rid]: given to an earlier life of the broker; a client waits for it and no worker has
+ * been heard of it.  Answered by REFUSE once it is clear that none will. */
+struct waiting_job {
+	uint8_t rid[RID_BYTES];
+};
+
 /* Appends the message to out. */
 void job_encode(const struct job *m, struct buf *out);
 /* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
@@ -58,5 +64,10 @@ enum err refuse_decode(struct slice bytes, struct refuse *out) MUST_USE;
 void cancel_encode(const struct cancel *m, struct buf *out);
 /* ERR_VERSION or ERR_FORMAT; slices borrow from bytes; *out is written only on success. */
 enum err cancel_decode(struct slice bytes, struct cancel *out) MUST_USE;
+
+/* Appends the message to out. */
+void waiting_encode(const struct waiting_job *m, struct buf *out);
+/* ERR_VERSION or ERR_FORMAT; *out is written only on success. */
+enum err waiting_decode(struct slice bytes, struct waiting_job *out) MUST_USE;
 
 #endif

@@ -45,7 +45,8 @@
 	  "receipt_wanted")               /* broker -> worker: fetch a receipt at the node (work.h) */       \
 	X(MSG_ANSWERING, 29, "answering") /* worker -> broker: the node said 200 (work.h) */                 \
 	X(MSG_PROBE, 30, "probe")         /* broker -> worker: is the node there? (probe.h) */               \
-	X(MSG_PROBED, 31, "probed")       /* worker -> broker (probe.h) */
+	X(MSG_PROBED, 31, "probed")       /* worker -> broker (probe.h) */                                   \
+	X(MSG_WAITING, 32, "waiting")     /* gateway -> broker of another life: a job (job.h) */
 
 enum msg_type {
 #define X(name, number, text) name = number,

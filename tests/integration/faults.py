@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 
 from cluster import SLOW, wait_for
 from parts import Parts, free_port, get, parse_metrics
@@ -81,7 +82,7 @@ class Cluster(Parts):
         def there():
             r = self.sealway("ledger", "export")
             return r.returncode == 0 and [x for x in map(json.loads, r.stdout.splitlines()) if x["units"] == units]
-        rows = wait_for(f"the settlement of {units}", there, 30)
+        rows = wait_for(f"the settlement of {units}", there, 100)  # a lost question is asked again after 60 s
         assert len(rows) == 1, rows
         assert 0 <= rows[0]["billed"] <= units
         return rows[0]
@@ -124,7 +125,8 @@ class Asking(threading.Thread):
     def run(self):
         try:
             objects = self.c.post_stream("completions", self.e, self.event)  # opens and verifies all of it
-            assert text_of(objects) == " ".join(("a b " * self.words).split()[:self.words])
+            text = text_of(objects)
+            assert text == " ".join(("a b " * self.words).split()[:self.words]), text
             self.detail, self.outcome = objects[-1]["usage"], "complete"
         except Refused as e:
             self.detail, self.outcome = e, "refused"
@@ -133,7 +135,7 @@ class Asking(threading.Thread):
         except (OSError, http.client.HTTPException) as e:
             self.detail, self.outcome = e, "lost"
         except BaseException as e:  # a short answer that looked whole ends here, too
-            self.detail, self.outcome = e, "wrong"
+            self.detail, self.outcome = "".join(traceback.format_exception(e)), "wrong"
         self.first.set()
 
     def end(self, seconds=40):

@@ -161,6 +161,8 @@ def kill_round(c, stage, kind):
         getattr(c, name).kill()
     try:
         go()
+        if kind == "broker" and getattr(c, name).p.poll() is not None:
+            back(c, kind, name)  # what it had in hand is told to clients by its next life
         outcome = a.end()
         assert outcome in MAY[stage.__name__][kind], (stage.__name__, kind, outcome, a.detail)
         counted[stage.__name__, kind, outcome] += 1

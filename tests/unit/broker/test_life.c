@@ -791,6 +791,68 @@ static void restart_and_nobody_claims(void **state)
 	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 0);
 }
 
+static void say_waiting(struct rig *r, uint8_t rid)
+{
+	struct waiting_job m;
+	struct buf b = { 0 };
+
+	memset(m.rid, rid, RID_BYTES);
+	waiting_encode(&m, &b);
+	actor_send(&r->gw, &b, NULL);
+}
+
+/* A client that waited over the restart hears that nobody has its job: at once when the ledger does not
+ * know it, else when no worker has claimed it in time. */
+static void restart_and_somebody_waits(void **state)
+{
+	struct rig *r = *state;
+	uint64_t st = locked(r, 1000);
+	struct refuse m;
+	struct work w;
+
+	rig_job(r, st, 0);
+	w = rig_work(r, &r->wk);
+	rig_run(r, 20);
+	rig_restart(r);
+	back(r);
+	say_waiting(r, 0xee);
+	m = rig_refusal(r);
+	assert_int_equal(m.error, ERR_UNAVAILABLE);
+	assert_true(m.rid[0] == 0xee && m.retry_after_s > 0);
+	say_waiting(r, w.rid[0]);
+	actor_none(r, &r->gw, MSG_REFUSE, 50);
+	alive(r, 400, &r->wk);
+	m = rig_refusal(r);
+	assert_int_equal(m.error, ERR_UNAVAILABLE);
+	assert_memory_equal(m.rid, w.rid, RID_BYTES);
+	(void)actor_get(r, &r->wk, MSG_RECEIPT_WANTED);
+	say_waiting(r, w.rid[0]); /* too late to wait */
+	assert_int_equal(rig_refusal(r).error, ERR_UNAVAILABLE);
+	rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
+	rig_settled(r, &r->wk);
+	assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
+}
+
+/* One that a worker has is not refused. */
+static void restart_and_it_goes_on(void **state)
+{
+	struct rig *r = *state;
+	uint64_t st = locked(r, 1000);
+	struct work w;
+
+	rig_job(r, st, 0);
+	w = rig_work(r, &r->wk);
+	rig_posted(&r->wk, &w);
+	rig_run(r, 20);
+	rig_restart(r);
+	back(r);
+	say_waiting(r, w.rid[0]);
+	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 3, 4, NULL);
+	rig_settled(r, &r->wk);
+	actor_none(r, &r->gw, MSG_REFUSE, 50);
+	assert_true(rig_stack(r)->spent == 7);
+}
+
 static void restart_with_a_lock_that_expires(void **state)
 {
 	struct rig *r = *state;
@@ -837,6 +899,8 @@ int main(void)
 		T(restart_with_work_in_flight),
 		T(restart_and_settle_outright),
 		T(restart_and_nobody_claims),
+		T(restart_and_somebody_waits),
+		T(restart_and_it_goes_on),
 		T(restart_with_a_lock_that_expires),
 	};
 

@@ -75,6 +75,7 @@ SIMPLE(intro, intro)
 SIMPLE(job, job)
 SIMPLE(refuse, refuse)
 SIMPLE(cancel, cancel)
+SIMPLE(waiting, waiting_job)
 SIMPLE(work, work)
 SIMPLE(posted, work_ref)
 SIMPLE(answering, work_ref)
@@ -199,6 +200,12 @@ static inline void refuse_sample(bool full, struct buf *out)
 					.retry_after_s = full ? 0 : 1,
 					.quota = QUOTA(full) },
 		      out);
+}
+
+static inline void waiting_sample(bool full, struct buf *out)
+{
+	(void)full;
+	waiting_encode(&(struct waiting_job){ .rid = FILL_RID }, out);
 }
 
 static inline void cancel_sample(bool full, struct buf *out)
@@ -461,6 +468,7 @@ static const struct family FAMILIES[] = {
 	FAMILY(job, MSG_JOB, true),
 	FAMILY(refuse, MSG_REFUSE, true),
 	FAMILY(cancel, MSG_CANCEL, true),
+	FAMILY(waiting, MSG_WAITING, true),
 	FAMILY(work, MSG_WORK, true),
 	FAMILY(posted, MSG_POSTED, true),
 	FAMILY(answering, MSG_ANSWERING, true),

@@ -29,7 +29,7 @@ static void test_peek(void **state)
 	assert_int_equal(peek("\x94\x02\x01\xc0", 4, &t), ERR_VERSION);
 	assert_int_equal(peek("\x94\x00\x01\xc0", 4, &t), ERR_VERSION);
 	assert_int_equal(peek("\x94\x01\x00\xc0", 4, &t), ERR_FORMAT);
-	assert_int_equal(peek("\x94\x01\x20\xc0", 4, &t), ERR_FORMAT); /* after the last type */
+	assert_int_equal(peek("\x94\x01\x21\xc0", 4, &t), ERR_FORMAT); /* after the last type */
 	assert_int_equal(peek("\x94\x01\x7f\xc0", 4, &t), ERR_FORMAT);
 	assert_int_equal(peek("\x94\xcc\x01\x01", 4, &t), ERR_FORMAT);
 	assert_int_equal(peek("\x94\x01\xcc\x80", 4, &t), ERR_FORMAT);
