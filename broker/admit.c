@@ -63,6 +63,8 @@ static enum err check_units(const struct job *m, struct admission *a)
 		a->units = UNITS_DEFAULT;
 	if (a->units < covered)
 		a->units = covered;
+	if (!m->has_units && a->sub->max_units && a->units > a->sub->max_units)
+		a->units = a->sub->max_units < covered ? covered : a->sub->max_units;
 	if (a->units - covered > stack_free(a->stack))
 		return ERR_UNITS;
 	if (m->has_units && a->sub->max_units && m->units > a->sub->max_units) {

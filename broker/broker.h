@@ -41,12 +41,13 @@ struct broker {
 	struct map *tasks; /* rid -> struct task */
 	struct admin_http *http;
 	struct alarm drain_alarm, purge_alarm;
-	uint64_t epoch;       /* of our lease */
-	uint64_t instance;    /* of this life */
-	uint64_t body_bytes;  /* of tasks that wait */
-	uint64_t waiting;     /* tasks that no worker has yet */
-	unsigned probes;      /* under way */
-	uint64_t probe_turns; /* of workers */
+	uint64_t epoch;                           /* of our lease */
+	uint64_t instance;                        /* of this life */
+	uint64_t body_bytes;                      /* of tasks that wait */
+	uint64_t waiting;                         /* tasks that no worker has yet */
+	unsigned probes;                          /* under way */
+	uint64_t probe_turns;                     /* of workers */
+	uint64_t evidence_second, evidence_bytes; /* answered in the running second (models.c) */
 	bool draining;
 };
 

@@ -54,6 +54,8 @@ static const struct conf_opt opts[] = {
 	     "Bill nodes of the original network by their usage member, which nobody signed."),
 	BOOL(open_registration, "false",
 	     "Admit every node that registers by the full form, without an operator."),
+	NUM(open_registration_max, "1000", 1, 1000000, "",
+	    "Nodes beyond which open_registration admits no more; an operator still can."),
 	STR(node_networks, "",
 	    "Private networks (CIDR, space separated) in which nodes may live, and be reached without TLS."),
 	NUM(heartbeat_ms, "1000", 20, 60000, "ms",

@@ -20,6 +20,7 @@ struct broker_conf {
 	bool check_ledger; /* prove it and end */
 	uint64_t stack_units, lock_max_units;
 	bool accept_unsigned_usage, open_registration;
+	uint64_t open_registration_max;
 	char *node_networks;
 	uint64_t heartbeat_ms, queue_max, body_budget;
 	uint64_t user_rate, user_concurrent, user_units_per_minute;

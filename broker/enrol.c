@@ -15,6 +15,7 @@
 
 #define SKEW_S 300
 #define VALIDITY_MAX_S (30 * 86400)
+#define OFFERS_MAX 1024 /* models that a node has ever offered */
 
 /* X25519 keys as they travel: canonical, and not the all-zero point. */
 static bool key_usable(const uint8_t key[KEY_BYTES])
@@ -75,6 +76,21 @@ static bool models_ok(const struct registration *r)
 	return true;
 }
 
+/* Offers that a node has made are remembered, withdrawn ones too: not without end. */
+static bool offers_ok(const struct broker *b, const struct node *n, const struct registration *r)
+{
+	unsigned known = 0, fresh = 0;
+
+	for (const struct sub *s = n ? n->subs : NULL; s; s = s->next_of_node)
+		known++;
+	for (unsigned i = 0; n && i < r->n_models; i++) {
+		const struct model *m = registry_model(b->registry, r->models[i].name);
+
+		fresh += !m || !node_sub_ever(n, m->id);
+	}
+	return known + fresh <= OFFERS_MAX;
+}
+
 enum err enrol_check(const struct broker *b, const struct registration_msg *m, struct registration *r,
 		     const struct node *n, const char **param)
 {
@@ -84,7 +100,7 @@ enum err enrol_check(const struct broker *b, const struct registration_msg *m, s
 	*param = "registration";
 	if (registration_decode(m->registration, r) != ERR_OK || r->node == 0 || r->node != m->node ||
 	    !slice_eq(r->address, m->address) || r->validity_s == 0 || r->validity_s > VALIDITY_MAX_S ||
-	    !text_ok(r->version) || !models_ok(r) || !statement_ok(r, n, broker_now()))
+	    !text_ok(r->version) || !models_ok(r) || !offers_ok(b, n, r) || !statement_ok(r, n, broker_now()))
 		return ERR_BODY;
 	if (n && r->counter <= n->row.counter)
 		return ERR_BODY; /* a replay */

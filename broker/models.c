@@ -14,6 +14,8 @@
 #include "common/b64.h"
 #include "proto/query.h"
 
+#define EVIDENCE_BYTES_PER_S (32u << 20)
+
 /* The cheapest ready offer of m, NULL when it is not servable now. */
 static const struct sub *servable(const struct broker *b, struct model *m)
 {
@@ -126,13 +128,29 @@ static void add_b64(struct buf *out, const char *member, struct slice bytes)
 	buf_str(out, "\"");
 }
 
-static enum err put_attestation(const struct broker *b, uint64_t id, struct buf *out)
+/* Anybody may ask, and evidence takes a millisecond per MiB to write: not all of this process's time. */
+static bool evidence_allowed(struct broker *b, size_t bytes)
+{
+	uint64_t second = broker_ms(b) / 1000;
+
+	if (b->evidence_second != second)
+		b->evidence_bytes = 0;
+	b->evidence_second = second;
+	if (b->evidence_bytes && b->evidence_bytes + bytes > EVIDENCE_BYTES_PER_S)
+		return false;
+	b->evidence_bytes += bytes;
+	return true;
+}
+
+static enum err put_attestation(struct broker *b, uint64_t id, struct buf *out)
 {
 	const struct node *n = registry_node(b->registry, id);
 	const struct node_key *k = n ? node_current_key(n, broker_now()) : NULL;
 
 	if (!k || n->row.state == NODE_REMOVED)
 		return ERR_NOT_FOUND;
+	if (!evidence_allowed(b, n->evidence.n))
+		return ERR_RATE;
 	buf_fmt(out, "{\"node_small_id\":%llu", (unsigned long long)n->row.id);
 	add_b64(out, "node_signing_key", slice_of(n->row.sign_key, KEY_BYTES));
 	add_b64(out, "public_key", slice_of(k->key, KEY_BYTES));
@@ -149,7 +167,7 @@ static enum err put_attestation(const struct broker *b, uint64_t id, struct buf 
 	return ERR_OK;
 }
 
-static enum err answer_for(const struct broker *b, const struct query *q, struct buf *out, struct refuse *no)
+static enum err answer_for(struct broker *b, const struct query *q, struct buf *out, struct refuse *no)
 {
 	struct token *t;
 	enum err e;
@@ -172,7 +190,9 @@ static enum err answer_for(const struct broker *b, const struct query *q, struct
 		buf_str(out, "]}");
 		return ERR_OK;
 	case QUERY_ATTESTATION:
-		return put_attestation(b, q->number, out);
+		e = put_attestation(b, q->number, out);
+		no->retry_after_s = e == ERR_RATE ? 1 : 0;
+		return e;
 	default:
 		return ERR_INTERNAL;
 	}

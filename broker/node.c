@@ -87,6 +87,11 @@ struct model *registry_model_by_id(const struct registry *r, uint64_t id)
 	return map_get(r->models, &id);
 }
 
+size_t registry_count(const struct registry *r)
+{
+	return map_count(r->nodes);
+}
+
 struct node *registry_next_node(const struct registry *r, size_t *pos)
 {
 	return map_next(r->nodes, pos);

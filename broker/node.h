@@ -167,6 +167,9 @@ struct model *registry_model_add(struct registry *r, struct slice name, struct s
 enum err registry_node_add(struct registry *r, const struct row_node *row, struct slice url,
 			   struct slice country, struct slice version, struct node **out) MUST_USE;
 
+/* How many nodes there are, removed ones included. */
+size_t registry_count(const struct registry *r);
+
 /* The smallest id that no node has. */
 uint64_t registry_free_id(const struct registry *r);
 

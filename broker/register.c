@@ -63,6 +63,15 @@ static bool data_agrees(const struct registration_msg *m)
 	       id == m->node && text_is(&v[1], m->address) && text_is(&v[2], m->country);
 }
 
+/* A stranger makes itself known only where that is open, and while there is room: each
+ * node costs memory for its evidence. */
+static enum err newcomers_allowed(const struct broker *b)
+{
+	if (!b->conf.open_registration)
+		return ERR_NOT_FOUND;
+	return registry_count(b->registry) < b->conf.open_registration_max ? ERR_OK : ERR_UNAVAILABLE;
+}
+
 /* Who it is from and whether it may speak at all; n stays NULL for a newcomer. */
 static enum err find_node(const struct broker *b, const struct registration_msg *m, struct enrolment *e,
 			  struct node **n)
@@ -71,7 +80,7 @@ static enum err find_node(const struct broker *b, const struct registration_msg 
 		return ERR_AUTH;
 	*n = registry_node_by_key(b->registry, e->sign_key);
 	if (!*n)
-		return b->conf.open_registration && m->registration.n ? ERR_OK : ERR_NOT_FOUND;
+		return m->registration.n ? newcomers_allowed(b) : ERR_NOT_FOUND;
 	if ((*n)->row.state == NODE_REMOVED || (*n)->row.id != m->node)
 		return ERR_NOT_FOUND;
 	return (*n)->registering ? ERR_RATE : ERR_OK;
@@ -140,6 +149,9 @@ static enum err apply(struct enrolment *e, struct store_op **op, const char **pa
 		return ERR_NOT_FOUND; /* it came or went while the signatures were verified */
 	if (!m.registration.n)
 		return n ? apply_original(b, &m, n, op, param) : ERR_NOT_FOUND;
+	err = n ? ERR_OK : newcomers_allowed(b);
+	if (err != ERR_OK)
+		return err;
 	err = enrol_check(b, &m, &r, n, param);
 	return err == ERR_OK ? enrol_apply(b, &m, &r, e->sign_key, n, op, param) : err;
 }

@@ -59,6 +59,11 @@ static int find(struct actor *a, enum msg_type type)
 	return -1;
 }
 
+bool actor_has(struct actor *a, enum msg_type type)
+{
+	return find(a, type) >= 0;
+}
+
 struct slice actor_get(struct rig *r, struct actor *a, enum msg_type type)
 {
 	uint64_t end = uv_hrtime() + UINT64_C(5000000000);

@@ -84,6 +84,9 @@ void actor_send(struct actor *a, struct buf *msg, const char *body);
  * out, valid until the inbox wraps.  Fails the test when none comes. */
 struct slice actor_get(struct rig *r, struct actor *a, enum msg_type type);
 
+/* Whether a message of that type is in the inbox. */
+bool actor_has(struct actor *a, enum msg_type type);
+
 /* Fails the test if a message of that type comes within ms. */
 void actor_none(struct rig *r, struct actor *a, enum msg_type type, unsigned ms);
 

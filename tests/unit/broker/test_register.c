@@ -188,6 +188,80 @@ static void newcomers(void **state)
 	r->node_key = known;
 }
 
+/* The data, registration and statement of node 2, all of its own. */
+static struct rig *newcomer_of;
+
+static void as_node_2(struct registration *reg, struct registration_msg *m)
+{
+	static const char data[] =
+		"{\"node_small_id\":2,\"public_address\":\"http://127.0.0.1:9\",\"country\":\"DE\"}";
+	static uint8_t bytes[STATEMENT_BYTES];
+	static char sig[SIGN_B64];
+	struct statement st;
+
+	assert_int_equal(statement_decode(reg->statement, &st), ERR_OK);
+	st.node = 2;
+	statement_encode(&st, bytes);
+	sign_label(newcomer_of->node_key, STATEMENT_LABEL, slice_of(bytes, sizeof(bytes)), sig);
+	reg->node = m->node = 2;
+	reg->statement = slice_of(bytes, sizeof(bytes));
+	reg->statement_signature = slice_of(sig, sizeof(sig));
+	m->data = slice_of(data, sizeof(data) - 1);
+}
+
+static void newcomers_admit_themselves(void **state)
+{
+	struct rig *r = newcomer_of = *state;
+	struct sign_key *known = r->node_key;
+	uint8_t seed[32] = { 44 };
+	struct node *n;
+
+	r->node_key = sign_key_new(seed);
+	r->b.conf.open_registration_max = 1; /* node 1 is there */
+	assert_int_equal(rig_register(r, true, as_node_2), ERR_UNAVAILABLE);
+	assert_null(registry_node(r->b.registry, 2));
+	r->b.conf.open_registration_max = 2;
+	assert_int_equal(rig_register(r, true, as_node_2), ERR_OK);
+	n = registry_node(r->b.registry, 2);
+	assert_ptr_equal(n, registry_node_by_key(r->b.registry, sign_key_public(r->node_key)));
+	assert_true(node_ready(n, broker_now(), broker_ms(&r->b)));
+	assert_int_equal(rig_register(r, true, as_node_2),
+			 ERR_OK); /* a full house keeps nobody from coming back */
+	n->row.state = NODE_REMOVED;
+	assert_int_equal(rig_register(r, true, as_node_2), ERR_NOT_FOUND); /* an operator's word stands */
+	sign_key_free(r->node_key);
+	r->node_key = known;
+}
+
+static unsigned generation;
+
+static void ever_new_models(struct registration *reg, struct registration_msg *m)
+{
+	static char names[MODELS_PER_NODE_MAX][24];
+
+	(void)m;
+	reg->n_models = MODELS_PER_NODE_MAX;
+	for (unsigned i = 0; i < MODELS_PER_NODE_MAX; i++) {
+		snprintf(names[i], sizeof(names[i]), "m-%u-%u", generation, i);
+		reg->models[i] = (struct registration_model){ slice_str(names[i]), 1, 1, 1, 1 };
+	}
+	generation++;
+}
+
+/* Models are kept once they are known: a node does not fill memory and database with names. */
+static void names_without_end(void **state)
+{
+	struct rig *r = *state;
+	unsigned taken = 0;
+
+	while (taken < 40 && rig_register(r, false, ever_new_models) == ERR_OK)
+		taken++;
+	assert_int_equal(taken, 15);                            /* 960, and the one that it began with */
+	assert_int_equal(rig_register(r, false, NULL), ERR_OK); /* what it has had it may have again */
+	generation = 0;
+	assert_int_equal(rig_register(r, false, ever_new_models), ERR_OK);
+}
+
 /* Anybody can replay the original form: it keeps no node of ours alive. */
 static void the_original_form_says_nothing_of_ours(void **state)
 {
@@ -296,6 +370,42 @@ static void attestation(void **state)
 	assert_int_equal(rig_refusal(r).error, ERR_NOT_FOUND);
 }
 
+/* Anybody may ask for evidence, but not for all of the broker's time. */
+static void much_evidence(void **state)
+{
+	struct rig *r = *state;
+	struct query q = { .kind = QUERY_ATTESTATION, .number = 1 };
+	struct node *n = registry_node(r->b.registry, 1);
+	static const uint8_t kib[1024];
+	unsigned answered = 0, refused = 0;
+	struct buf msg;
+	struct refuse no;
+
+	for (unsigned i = 0; i < 1024; i++)
+		buf_add(&n->evidence, kib, sizeof(kib));
+	for (int i = 0; i < 80; i++) {
+		memset(q.rid, i + 1, RID_BYTES);
+		msg = (struct buf){ 0 };
+		query_encode(&q, &msg);
+		actor_send(&r->gw, &msg, NULL);
+	}
+	for (int i = 0; i < 2000 && answered + refused < 80; i++) {
+		rig_run(r, 2);
+		while (actor_has(&r->gw, MSG_ANSWER)) {
+			(void)actor_get(r, &r->gw, MSG_ANSWER);
+			answered++;
+		}
+		while (actor_has(&r->gw, MSG_REFUSE)) {
+			no = rig_refusal(r);
+			assert_int_equal(no.error, ERR_RATE);
+			assert_int_equal(no.retry_after_s, 1);
+			refused++;
+		}
+	}
+	assert_int_equal(answered + refused, 80);
+	assert_true(answered >= 32 && answered <= 64); /* the second may have turned meanwhile */
+}
+
 static void price_texts(void **state)
 {
 	static const struct {
@@ -329,11 +439,14 @@ int main(void)
 		T(what_is_refused),
 		T(strangers),
 		cmocka_unit_test_setup_teardown(newcomers, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(newcomers_admit_themselves, setup_open, teardown),
+		T(names_without_end),
 		T(the_original_form_says_nothing_of_ours),
 		T(removed_nodes),
 		T(what_it_changes),
 		T(model_lists),
 		T(attestation),
+		T(much_evidence),
 		cmocka_unit_test(price_texts),
 	};
 
