@@ -67,7 +67,7 @@ class Cluster(Parts):
         """Whether a whole request gets through."""
         c = self.client(gateway)
         try:
-            e = c.seal({"model": "demo", "prompt": "x", "max_tokens": 1}, lock=c.lock(units=16))
+            e = c.seal({"model": "demo", "prompt": "x", "max_tokens": 1}, lock=c.lock(units=16), units=16)
             return text_of([c.post("completions", e)]) == "x"
         except (OSError, http.client.HTTPException, Refused):
             return False
@@ -113,8 +113,9 @@ class Asking(threading.Thread):
         self.c = cluster.client(gateway)
         self.lock = self.c.lock(units=self.units, timeout=60)
         self.node = "node2" if self.lock["node_small_id"] == 2 else "node"
+        # with the number: else a smaller lock that somebody left would be used up by it
         self.e = self.c.seal({"model": "demo", "prompt": "a b", "max_tokens": words, "stream": True}, stream=True,
-                             lock=self.lock)
+                             units=self.units, lock=self.lock)
         self.first, self.outcome, self.detail, self.events = threading.Event(), None, None, 0
         self.start()
 
