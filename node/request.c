@@ -95,6 +95,8 @@ static bool stack_agrees(const struct hreq *r, const struct authz *a)
 	struct slice named = hreq_header(r, "x-stack-small-id");
 	uint64_t stack;
 
+	if (hreq_header_count(r, "x-stack-small-id") > 1)
+		return false;
 	return !named.p || (slice_u64(named, ID_MAX, &stack) == ERR_OK && stack == a->stack);
 }
 

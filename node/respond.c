@@ -106,6 +106,17 @@ json_t *response_object(const struct response *r)
 	return o;
 }
 
+bool response_adds(const struct response *r, const char *name)
+{
+	static const char *const added[] = { "response_hash", "signature", "receipt", "receipt_signature" };
+
+	for (size_t i = 0; !r->sealed && i < sizeof(added) / sizeof(added[0]); i++) {
+		if (strcmp(name, added[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void make_receipt(struct response *r, const struct ending *end)
 {
 	uint8_t raw[RECEIPT_BYTES];

@@ -54,6 +54,10 @@ void response_free(struct response *r);
  * what it holds. */
 json_t *response_object(const struct response *r);
 
+/* Whether a plain answer's objects get a member of this name behind their own, so that
+ * an engine may not send one.  Always false for a sealed answer. */
+bool response_adds(const struct response *r, const char *name);
+
 /* Appends plain as it travels, sealed or signed, as JSON; end is NULL but for the
  * last object.  ERR_LIMIT when nonces or numbers are used up, or the last one is
  * out already. */

@@ -216,7 +216,8 @@ static json_t *whole_object(struct task *t, const struct usage *used)
 
 	json_object_foreach(t->whole, name, v)
 	{
-		if (!json_object_get(o, name) && strcmp(name, "usage") != 0)
+		if (!json_object_get(o, name) && strcmp(name, "usage") != 0 &&
+		    !response_adds(t->response, name))
 			json_object_set(o, name, v);
 	}
 	if (t->endpoint != EP_IMAGES)

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cluster import SEALWAY, run_quiet, wait_for
+from test_engine import Engine, usage
 from parts import Part
 from sealclient import H, RAW, b64, check_signature, unb64
 
@@ -221,6 +222,43 @@ def test_who_may_ask(node):
 def fetch(node, rid):
     r = node.call("GET", "/v1/receipts/" + rid.hex(), headers=node.authorise(rid, b""))
     return r.status, json.loads(r.read())
+
+
+def test_one_stack_is_named(node):
+    body, rid = b'{"model":"demo","prompt":"x","max_tokens":1}', os.urandom(16)
+    c = http.client.HTTPConnection(node.address, timeout=20)
+    c.putrequest("POST", "/v1/completions")
+    for name, value in node.authorise(rid, body).items():
+        c.putheader(name, value)
+    for name, value in ("Content-Length", len(body)), ("X-Stack-Small-Id", STACK), ("X-Stack-Small-Id", STACK + 1):
+        c.putheader(name, str(value))
+    c.endheaders(body)
+    assert c.getresponse().status == 400
+
+
+def test_a_running_request_id_is_not_taken_again(slow):
+    request = {"model": "demo", "prompt": "a b", "max_tokens": 1000, "stream": True}
+    rid, _, r = slow.ask("/v1/completions", request)
+    assert r.readline()
+    refused(slow, 425, reason="already_answered", rid=rid)
+    assert r.readline() == b"\n" and r.readline().startswith(b"data: "), "the first goes on"
+    r.close()
+
+
+@pytest.mark.parametrize("name", ["response_hash", "signature", "receipt", "receipt_signature"])
+def test_an_engine_cannot_send_what_the_node_signs_with(name):
+    engine = Engine()
+    engine.script = lambda h, _: h.whole({
+        name: "the engine's", "choices": [{"index": 0, "text": "hi", "finish_reason": "stop"}], "usage": usage(1, 1)})
+    with tempfile.TemporaryDirectory(prefix="sw") as dir:
+        n = Node(dir, "--engine", engine.url)
+        try:
+            a = whole(n, "/v1/completions", {"model": "demo", "prompt": "x", "max_tokens": 1}, 1)
+            assert name not in a.objects[0] and a.objects[0]["choices"][0]["text"] == "hi"
+        finally:
+            n.part.end()
+            engine.shutdown()
+            engine.server_close()
 
 
 def test_receipt_is_kept(node):

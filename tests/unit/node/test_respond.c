@@ -207,6 +207,8 @@ static void test_plain(void **state)
 	struct receipt receipt;
 
 	(void)state;
+	assert_true(response_adds(r, "signature") && response_adds(r, "receipt"));
+	assert_false(response_adds(r, "choices"));
 	assert_int_equal(response_put(r, object, &end, &out), ERR_OK);
 	assert_memory_equal(out.p, "{\"a\":\"}\",\"b\":[1],\"response_hash\":\"", 34);
 	assert_int_equal(json_object_of(buf_slice(&out), &sent), ERR_OK);
