@@ -83,9 +83,19 @@ static void on_committed(void *arg, enum err result)
 	admin_ok(c, c->body);
 }
 
+/* The broker is closing: nobody is answered any more. */
+static void on_lost(void *arg)
+{
+	struct admin_call *c = arg;
+
+	json_decref(c->body);
+	free(c);
+}
+
 void admin_commit(struct admin_call *c, struct store_op *op, json_t *body)
 {
 	c->body = body;
+	op->lost = on_lost;
 	broker_commit(c->broker, op, on_committed, c);
 }
 

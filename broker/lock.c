@@ -153,6 +153,7 @@ static void give(struct broker *b, const struct party *from, const struct lock_a
 	stat_inc(&metrics.locks, 1);
 	log_debug("locked", L_RID(m->rid), L_U("node", c->sub->node->row.id), L_U("stack", c->stack->id),
 		  L_U("units", c->units));
+	op->lost = free;
 	broker_commit(b, op, on_committed, w);
 }
 

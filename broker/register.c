@@ -39,6 +39,15 @@ static void enrolment_free(struct enrolment *e)
 	free(e);
 }
 
+/* The broker is closing: its tables are not to be touched any more. */
+static void enrolment_lost(void *arg)
+{
+	struct enrolment *e = arg;
+
+	buf_free(&e->msg);
+	free(e);
+}
+
 static bool text_is(const struct jval *v, struct slice want)
 {
 	struct buf text = { 0 };
@@ -173,6 +182,7 @@ static void on_verified(void *arg, enum err result)
 		return;
 	}
 	stat_inc(&metrics.registrations, 1);
+	op->lost = enrolment_lost;
 	broker_commit(e->broker, op, on_committed, e);
 }
 
@@ -187,6 +197,7 @@ static enum err verify(struct enrolment *e, const struct registration_msg *m, co
 	}
 	item->done = on_verified;
 	item->arg = e;
+	item->lost = enrolment_lost;
 	if (verify_submit(e->broker->verify, item) == ERR_OK)
 		return ERR_OK;
 	verify_item_free(item);

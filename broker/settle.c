@@ -89,6 +89,7 @@ static bool verify(struct broker *b, struct task *t, const struct settle *m, con
 	verify_add(item, RECEIPT_LABEL, m->receipt, m->signature, t->node->row.sign_key);
 	item->done = on_verified;
 	item->arg = p;
+	item->lost = free;
 	if (verify_submit(b->verify, item) == ERR_OK)
 		return true;
 	verify_item_free(item);

@@ -95,6 +95,8 @@ void store_op_free(struct store_op *op)
 {
 	if (!op)
 		return;
+	if (op->lost)
+		op->lost(op->arg);
 	for (unsigned i = 0; i < STORE_TEXTS; i++)
 		free(op->text[i]);
 	buf_free(&op->blob);
@@ -316,6 +318,7 @@ static void on_wake(uv_async_t *h)
 	pthread_mutex_unlock(&s->mutex);
 	while ((op = list_pop(&ready)) != NULL) {
 		atomic_fetch_sub(&s->backlog, 1);
+		op->lost = NULL;
 		if (op->done)
 			op->done(op->arg, op->result);
 		store_op_free(op);

@@ -190,6 +190,8 @@ struct store_op {
 	bool durable; /* its callback waits for the disk whatever its kind: set before submitting */
 	void (*done)(void *arg, enum err result); /* on the loop, after the commit; NULL if not wanted */
 	void *arg;
+	void (*lost)(void *arg); /* frees arg when done will never run (the store closed first); NULL: not its
+				    own */
 	struct store_op *next;   /* the store's */
 	char *text[STORE_TEXTS]; /* owned */
 	struct buf blob;         /* owned */

@@ -76,12 +76,15 @@ static void on_work(uv_work_t *w)
 	}
 }
 
+/* Items that nobody will hear of. */
 static void free_list(struct verify_item *i)
 {
 	struct verify_item *next;
 
 	for (; i; i = next) {
 		next = i->next;
+		if (i->lost)
+			i->lost(i->arg);
 		verify_item_free(i);
 	}
 }

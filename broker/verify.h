@@ -28,6 +28,7 @@ struct verify_item {
 	enum err result; /* the first check that failed, ERR_OK when none */
 	void (*done)(void *arg, enum err result);
 	void *arg;
+	void (*lost)(void *arg); /* frees arg when done will never run (closed first); or NULL */
 	struct verify_item *next;
 };
 

@@ -163,7 +163,7 @@ def mutants(args):
 def fuzz(args):
     def time_for(target):
         """Seconds: messages between our own processes, the smallest parsers of all, get fewer in a normal run."""
-        return args.fuzz_seconds or (600 if args.long else 10 if target.startswith("fuzz_proto_") else 30)
+        return args.fuzz_seconds or (600 if args.long else 10 if target.startswith("fuzz_proto_") else 20)
 
     where = os.path.join(OUT, "clang", "tests", "fuzz")
     targets = sorted(f for f in os.listdir(where) if f.startswith("fuzz_") and "." not in f) if os.path.isdir(where) else []
@@ -206,7 +206,7 @@ def write_report(seconds):
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--long", action="store_true", help="more rounds, more fuzzing; writes docs/LONG-RUN.md")
-    p.add_argument("--fuzz-seconds", type=int, help="per target; default 30, for proto 10; with --long 600")
+    p.add_argument("--fuzz-seconds", type=int, help="per target; default 20, for proto 10; with --long 600")
     p.add_argument("steps", nargs="*", choices=STEPS + [[]])
     args = p.parse_args()
     os.makedirs(OUT, exist_ok=True)
