@@ -26,8 +26,7 @@
 
 #define OPEN_MAX 64
 #define IMAGES 24 /* of one life */
-#define LONG_LIFE 1000
-#define RIDS 512 /* acknowledged ones that are remembered */
+#define RIDS 512  /* acknowledged ones that are remembered */
 
 /* What has been acknowledged, or was there already. */
 struct promise {
@@ -240,9 +239,8 @@ static void hook(void *arg, bool db)
 	unsigned every = *(const unsigned *)arg;
 
 	w.syncs++;
-	/* a third of the room is the database's: its syncs come late */
-	if ((db ? w.db_images >= IMAGES / 3 : w.n_images - w.db_images >= IMAGES - IMAGES / 3) ||
-	    (!db && rand_r(&w.seed) % every != 0))
+	if (w.n_images == IMAGES || (!db && rand_r(&w.seed) % every != 0) ||
+	    (db && w.db_images >= IMAGES / 3))
 		return;
 	w.db_images += db;
 	im->spent = atomic_load(&said.spent);
@@ -324,19 +322,20 @@ static void forget(const struct image *im)
 static struct image live(const char *path, unsigned steps, unsigned every, unsigned burst)
 {
 	static struct image taken[IMAGES];
-	bool long_one = steps > LONG_LIFE; /* there has to be a checkpoint in it */
 	unsigned n, next;
 
 	power_on(path);
 	take_up(path);
 	w.seed = (unsigned)rand();
 	atomic_store(&said.n_rids, 0);
-	power_hook(hook, &every);
 	if (!w.user)
 		begin();
+	while (store_backlog(w.store)) /* a user without node and model is no beginning for the next life */
+		uv_run(&w.loop, UV_RUN_ONCE);
+	power_hook(hook, &every);
 	fund();
 	adopt();
-	for (unsigned i = 0; i < steps || (long_one && w.db_images == 0 && i < 10 * steps); i++) {
+	for (unsigned i = 0; i < steps; i++) {
 		step();
 		if ((unsigned)rand() % burst == 0) {
 			while (store_backlog(w.store) > 8)
