@@ -130,6 +130,16 @@ struct user *arg_user(struct admin_call *c, const json_t *args)
 	return u;
 }
 
+const char *arg_reason(struct admin_call *c, const json_t *args)
+{
+	const char *reason = arg_text(args, "reason");
+
+	if (reason && reason[0] && slice_str(reason).n <= REASON_BYTES_MAX)
+		return reason;
+	admin_fail(c, ERR_BODY, "reason: 1 to %d bytes that say why", REASON_BYTES_MAX);
+	return NULL;
+}
+
 struct node *arg_node(struct admin_call *c, const json_t *args)
 {
 	struct node *n = NULL;

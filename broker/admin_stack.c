@@ -119,7 +119,7 @@ void admin_request_list(struct admin_call *c, const json_t *args)
 /* What is granted; false, and answered, when an argument is wrong. */
 static bool read_grant(struct admin_call *c, const json_t *args, const struct node *n, struct row_stack *row)
 {
-	const char *model = arg_text(args, "model"), *reason = arg_text(args, "reason");
+	const char *model = arg_text(args, "model");
 	const struct model *m = registry_model(admin_broker(c)->registry, slice_str(model));
 
 	if (!m || !node_sub(n, m->id)) {
@@ -130,10 +130,8 @@ static bool read_grant(struct admin_call *c, const json_t *args, const struct no
 		admin_fail(c, ERR_BODY, "units: 1 to 2^53-1");
 		return false;
 	}
-	if (!reason || !reason[0] || slice_str(reason).n > REASON_BYTES_MAX) {
-		admin_fail(c, ERR_BODY, "reason: 1 to %d bytes that say why", REASON_BYTES_MAX);
+	if (!arg_reason(c, args))
 		return false;
-	}
 	row->node = n->row.id;
 	row->model = m->id;
 	row->created = broker_now();

@@ -86,16 +86,15 @@ void admin_user_fund(struct admin_call *c, const json_t *args)
 {
 	struct broker *b = admin_broker(c);
 	const json_t *amount = json_object_get(args, "micro_usd");
-	const char *reason = arg_text(args, "reason");
+	const char *reason;
 	struct store_op *op;
 	struct user *u = arg_user(c, args);
 
 	if (!u)
 		return;
-	if (!reason || !reason[0] || slice_str(reason).n > REASON_BYTES_MAX) {
-		admin_fail(c, ERR_BODY, "reason: 1 to %d bytes that say why", REASON_BYTES_MAX);
+	reason = arg_reason(c, args);
+	if (!reason)
 		return;
-	}
 	if (!json_is_integer(amount) || json_integer_value(amount) == 0 ||
 	    ledger_fund(b->ledger, u, json_integer_value(amount), "operator", reason, broker_now(), &op) !=
 		    ERR_OK) {
