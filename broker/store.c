@@ -2,8 +2,10 @@
  *
  * The queue between the loop and the database (store.h).  The writer thread
  * takes what has gathered, at most GROUP_MAX ops or GROUP_MS of work, into one
- * transaction; nothing is held back to wait for company, the group grows by
- * itself while a commit runs.  The commit survives a killed process: ops that
+ * transaction.  Ops that somebody waits for begin it at once, and the group
+ * grows by itself while a commit runs; settlements, for which no client waits,
+ * wait for company: they go along with the next of the others, or at the latest
+ * when the loop's tick comes.  The commit survives a killed process: ops that
  * need no more are reported at once.  Durable ones go on to the sync thread,
  * one sync for all that have gathered there, so that reservations never wait
  * for the disk behind settlements.
@@ -24,23 +26,30 @@
 
 #define GROUP_MAX 256
 #define GROUP_MS 2
+#define LAZY_MS 2 /* a settlement's wait for company */
 #define RETRY_MS 200
 #define CLOSE_TRIES 10
 
 struct list {
 	struct store_op *head, **tail;
 	unsigned n;
+	bool due; /* of a thread's list: it is to be taken now */
 };
 
 struct store {
 	struct backend *backend;
 	uv_async_t wake;
+	uv_timer_t tick;  /* runs while lazy ops are out */
+	unsigned lazies;  /* of them, not reported yet: the loop's */
+	unsigned handles; /* open ones, while closing */
 	pthread_t writer, syncer;
 	pthread_mutex_t mutex; /* everything up to closing */
 	pthread_cond_t writes, syncs;
 	struct list queued;    /* for the writer */
 	struct list committed; /* for the syncer */
 	struct list done;      /* for the loop */
+	bool writing;          /* the writer holds ops */
+	bool ticked;           /* while it held or was to take some: sync them without further wait */
 	bool closing, writer_done, waking;
 	atomic_bool failing;
 	atomic_uint backlog;
@@ -80,6 +89,7 @@ static void list_join(struct list *to, struct list *from)
 	*to->tail = from->head;
 	to->tail = from->tail;
 	to->n += from->n;
+	to->due |= from->due;
 	list_init(from);
 }
 
@@ -120,6 +130,12 @@ bool store_op_durable(const struct store_op *op)
 	}
 }
 
+/* Whether op may wait for company: nobody waits for its answer. */
+static bool lazy(const struct store_op *op)
+{
+	return op->kind == OP_SETTLE || op->kind == OP_TOKEN_USED;
+}
+
 /* Hands ops to the loop; one wake-up for as many as gather until it comes. */
 static void report(struct store *s, struct list *ops)
 {
@@ -134,15 +150,29 @@ static void report(struct store *s, struct list *ops)
 		uv_async_send(&s->wake);
 }
 
-/* Waits for ops (or the end) and takes up to max of them. */
+/* Waits until from is due (or for the end) and takes up to max of it. */
 static void take(struct store *s, pthread_cond_t *cond, struct list *from, const bool *end, struct list *out,
 		 unsigned max)
 {
-	pthread_mutex_lock(&s->mutex);
-	while (!from->head && !*end)
+	while (!from->due && !*end)
 		pthread_cond_wait(cond, &s->mutex);
 	while (from->head && out->n < max)
 		list_add(out, list_pop(from));
+	from->due = from->head != NULL;
+}
+
+static void take_queued(struct store *s, struct list *out)
+{
+	pthread_mutex_lock(&s->mutex);
+	take(s, &s->writes, &s->queued, &s->closing, out, GROUP_MAX);
+	s->writing = out->head != NULL;
+	pthread_mutex_unlock(&s->mutex);
+}
+
+static void take_committed(struct store *s, struct list *out)
+{
+	pthread_mutex_lock(&s->mutex);
+	take(s, &s->syncs, &s->committed, &s->writer_done, out, UINT32_MAX);
 	pthread_mutex_unlock(&s->mutex);
 }
 
@@ -160,6 +190,7 @@ static void put_back(struct store *s, struct list *rest)
 	pthread_mutex_lock(&s->mutex);
 	list_join(rest, &s->queued);
 	list_join(&s->queued, rest);
+	s->queued.due = true;
 	pthread_mutex_unlock(&s->mutex);
 }
 
@@ -195,7 +226,7 @@ static enum err try_group(struct store *s, struct list *group)
 		return e;
 	}
 	if (last && last->next) {
-		rest = (struct list){ last->next, group->tail, group->n - n };
+		rest = (struct list){ .head = last->next, .tail = group->tail, .n = group->n - n };
 		last->next = NULL;
 		group->tail = &last->next;
 		group->n = n;
@@ -237,17 +268,23 @@ static void pass_on(struct store *s, struct list *group)
 {
 	struct list now, later;
 	struct store_op *op;
+	bool due;
 
 	list_init(&now);
 	list_init(&later);
-	while ((op = list_pop(group)) != NULL)
+	while ((op = list_pop(group)) != NULL) {
+		later.due |= store_op_durable(op) && !lazy(op);
 		list_add(store_op_durable(op) ? &later : &now, op);
-	if (later.head) {
-		pthread_mutex_lock(&s->mutex);
-		list_join(&s->committed, &later);
-		pthread_cond_signal(&s->syncs);
-		pthread_mutex_unlock(&s->mutex);
 	}
+	pthread_mutex_lock(&s->mutex);
+	s->writing = false;
+	list_join(&s->committed, &later);
+	s->committed.due |= s->ticked && s->committed.head;
+	s->ticked = s->ticked && s->queued.head; /* the tick meant what is still queued, too */
+	due = s->committed.due;
+	pthread_mutex_unlock(&s->mutex);
+	if (due)
+		pthread_cond_signal(&s->syncs);
 	if (now.head)
 		report(s, &now);
 }
@@ -260,7 +297,7 @@ static void *write_main(void *arg)
 
 	for (;;) {
 		list_init(&group);
-		take(s, &s->writes, &s->queued, &s->closing, &group, GROUP_MAX);
+		take_queued(s, &group);
 		if (!group.head)
 			break;
 		while (try_group(s, &group) != ERR_OK) {
@@ -291,7 +328,7 @@ static void *sync_main(void *arg)
 
 	for (;;) {
 		list_init(&group);
-		take(s, &s->syncs, &s->committed, &s->writer_done, &group, UINT32_MAX);
+		take_committed(s, &group);
 		if (!group.head)
 			return NULL;
 		/* A failed sync leaves unknown which pages reached the disk, and trying again may
@@ -303,6 +340,33 @@ static void *sync_main(void *arg)
 		}
 		report(s, &group);
 	}
+}
+
+/* The wait of those that wait for company is over. */
+static void on_tick(uv_timer_t *h)
+{
+	struct store *s = h->data;
+	bool queued, committed;
+
+	pthread_mutex_lock(&s->mutex);
+	s->queued.due = queued = s->queued.head != NULL;
+	s->committed.due = committed = s->committed.head != NULL;
+	s->ticked = queued || s->writing;
+	pthread_mutex_unlock(&s->mutex);
+	if (queued)
+		pthread_cond_signal(&s->writes);
+	if (committed)
+		pthread_cond_signal(&s->syncs);
+	uv_timer_start(&s->tick, on_tick, LAZY_MS, 0);
+}
+
+/* An op that may wait is out, or back. */
+static void count_lazy(struct store *s, bool out)
+{
+	if (out && s->lazies++ == 0)
+		uv_timer_start(&s->tick, on_tick, LAZY_MS, 0);
+	else if (!out && --s->lazies == 0)
+		uv_timer_stop(&s->tick);
 }
 
 static void on_wake(uv_async_t *h)
@@ -318,6 +382,8 @@ static void on_wake(uv_async_t *h)
 	pthread_mutex_unlock(&s->mutex);
 	while ((op = list_pop(&ready)) != NULL) {
 		atomic_fetch_sub(&s->backlog, 1);
+		if (lazy(op))
+			count_lazy(s, false);
 		op->lost = NULL;
 		if (op->done)
 			op->done(op->arg, op->result);
@@ -342,7 +408,9 @@ enum err store_open(struct store **out, uv_loop_t *uv, const char *path, uint64_
 	pthread_cond_init(&s->writes, NULL);
 	pthread_cond_init(&s->syncs, NULL);
 	BUG_ON(uv_async_init(uv, &s->wake, on_wake) != 0);
-	s->wake.data = s;
+	BUG_ON(uv_timer_init(uv, &s->tick) != 0);
+	s->wake.data = s->tick.data = s;
+	s->handles = 2;
 	BUG_ON(pthread_create(&s->writer, NULL, write_main, s) != 0);
 	BUG_ON(pthread_create(&s->syncer, NULL, sync_main, s) != 0);
 	*out = s;
@@ -356,15 +424,18 @@ enum err store_load(struct store *s, void (*row)(void *arg, const struct store_o
 
 void store_submit(struct store *s, struct store_op *op)
 {
-	bool first;
+	bool now;
 
 	atomic_fetch_add(&s->backlog, 1);
+	if (lazy(op))
+		count_lazy(s, true);
 	pthread_mutex_lock(&s->mutex);
-	first = s->queued.head == NULL;
+	now = !s->queued.due && (!lazy(op) || s->queued.n + 1 >= GROUP_MAX);
 	list_add(&s->queued, op);
-	if (first)
-		pthread_cond_signal(&s->writes);
+	s->queued.due |= now;
 	pthread_mutex_unlock(&s->mutex);
+	if (now) /* not before: it would wake up into the locked mutex */
+		pthread_cond_signal(&s->writes);
 }
 
 bool store_healthy(const struct store *s)
@@ -382,6 +453,8 @@ static void on_closed(uv_handle_t *h)
 	struct store *s = h->data;
 	struct store_op *op;
 
+	if (--s->handles)
+		return;
 	while ((op = list_pop(&s->done)) != NULL)
 		store_op_free(op);
 	while ((op = list_pop(&s->queued)) != NULL)
@@ -405,4 +478,5 @@ void store_close(struct store *s)
 	backend_close(s->backend);
 	s->backend = NULL;
 	uv_close((uv_handle_t *)&s->wake, on_closed);
+	uv_close((uv_handle_t *)&s->tick, on_closed);
 }
