@@ -125,26 +125,25 @@ enum err relay_parse(struct slice json, const struct relay_rules *rules, struct 
 	return ERR_OK;
 }
 
+/* name: the member's, with all that stands around it. */
 static void build_string(const char *name, struct slice v, struct buf *out)
 {
 	if (v.n == 0)
 		return;
-	buf_fmt(out, ",\"%s\":\"", name);
+	buf_str(out, name);
 	buf_add(out, v.p, v.n);
 	buf_add(out, "\"", 1);
 }
 
 void relay_build(const struct relay_object *o, struct buf *out)
 {
-	buf_str(out, "{\"ciphertext\":\"");
-	buf_add(out, o->ciphertext.p, o->ciphertext.n);
-	buf_add(out, "\"", 1);
-	build_string("nonce", o->nonce, out);
-	build_string("response_hash", o->response_hash, out);
-	build_string("signature", o->signature, out);
+	build_string("{\"ciphertext\":\"", o->ciphertext, out);
+	build_string(",\"nonce\":\"", o->nonce, out);
+	build_string(",\"response_hash\":\"", o->response_hash, out);
+	build_string(",\"signature\":\"", o->signature, out);
 	if (o->has_usage)
 		usage_build(o->usage, out);
-	build_string("receipt", o->receipt, out);
-	build_string("receipt_signature", o->receipt_signature, out);
+	build_string(",\"receipt\":\"", o->receipt, out);
+	build_string(",\"receipt_signature\":\"", o->receipt_signature, out);
 	buf_add(out, "}", 1);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Server-sent events by the line rules of the HTML standard ("9.2.6
- * Interpreting an event stream").  Bytes may come in any split: a line that is
- * whole in one feed is used where it lies, others are gathered first.  A CR
+ * Interpreting an event stream").  Bytes may come in any split: a line, and an
+ * event of one line of data, that are whole in one feed are used where they lie,
+ * others are gathered first.  A CR
  * ends its line at once; an LF right behind it, even in the next feed, belongs
  * to it.  Nothing here looks inside UTF-8, so a split character is no case of
  * its own.  Buffers are wiped: the node reads plaintext through this.
@@ -19,6 +20,7 @@ struct sse {
 	sse_event_fn fn;
 	void *arg;
 	struct buf line, data, type;
+	struct slice lent; /* the event's only data so far, in the bytes of this feed */
 	unsigned bom_seen; /* bytes of a BOM matched so far; 3 when past the start */
 	bool after_cr;     /* an LF that comes next belongs to the CR before it */
 	bool has_data;     /* at least one data line in this event */
@@ -54,31 +56,44 @@ static enum err dispatch(struct sse *s)
 	enum err e = ERR_OK;
 
 	if (s->has_data)
-		e = s->fn(s->arg, type, buf_slice(&s->data));
+		e = s->fn(s->arg, type, s->lent.n ? s->lent : buf_slice(&s->data));
+	s->lent = slice_of(NULL, 0);
 	buf_reset(&s->data);
 	buf_reset(&s->type);
 	s->has_data = s->pending = false;
 	return e;
 }
 
-static enum err add_data(struct sse *s, struct slice value)
+/* What is lent becomes our own: more follows, or the feed ends. */
+static void keep_lent(struct sse *s)
+{
+	buf_add(&s->data, s->lent.p, s->lent.n);
+	s->lent = slice_of(NULL, 0);
+}
+
+/* lasts: value stands in the bytes of this feed. */
+static enum err add_data(struct sse *s, struct slice value, bool lasts)
 {
 	size_t sep = s->has_data ? 1 : 0;
 
+	keep_lent(s);
 	if (value.n + sep > s->max - s->data.n)
 		return ERR_LIMIT;
 	if (sep)
 		buf_add(&s->data, "\n", 1);
-	buf_add(&s->data, value.p, value.n);
+	if (lasts && !sep)
+		s->lent = value;
+	else
+		buf_add(&s->data, value.p, value.n);
 	s->has_data = s->pending = true;
 	return ERR_OK;
 }
 
 /* id and retry are about reconnecting, which nobody here does. */
-static enum err take_field(struct sse *s, struct slice name, struct slice value)
+static enum err take_field(struct sse *s, struct slice name, struct slice value, bool lasts)
 {
 	if (slice_is(name, "data"))
-		return add_data(s, value);
+		return add_data(s, value, lasts);
 	if (slice_is(name, "event")) {
 		buf_reset(&s->type);
 		buf_add(&s->type, value.p, value.n);
@@ -87,7 +102,7 @@ static enum err take_field(struct sse *s, struct slice name, struct slice value)
 	return ERR_OK;
 }
 
-static enum err take_line(struct sse *s, struct slice line)
+static enum err take_line(struct sse *s, struct slice line, bool lasts)
 {
 	const uint8_t *colon;
 	struct slice name = line, value = { NULL, 0 };
@@ -105,16 +120,22 @@ static enum err take_line(struct sse *s, struct slice line)
 		if (value.n && value.p[0] == ' ')
 			value = slice_of(value.p + 1, value.n - 1);
 	}
-	return take_field(s, name, value);
+	return take_field(s, name, value, lasts);
 }
 
-static size_t line_length(struct slice b)
+/* *lf: where the next LF stands, or the end of the bytes.  It is looked for only
+ * once it has been passed, so that a feed full of CRs is not searched to its end
+ * for each. */
+static size_t line_length(struct slice b, const uint8_t **lf)
 {
-	size_t i = 0;
+	const uint8_t *cr;
 
-	while (i < b.n && b.p[i] != '\n' && b.p[i] != '\r')
-		i++;
-	return i;
+	if (!*lf || *lf < b.p)
+		*lf = memchr(b.p, '\n', b.n);
+	if (!*lf)
+		*lf = b.p + b.n;
+	cr = memchr(b.p, '\r', (size_t)(*lf - b.p));
+	return (size_t)((cr ? cr : *lf) - b.p);
 }
 
 static enum err gather(struct sse *s, struct slice part)
@@ -131,16 +152,17 @@ static enum err end_line(struct sse *s, struct slice part)
 	enum err e;
 
 	if (s->line.n == 0)
-		return take_line(s, part);
+		return take_line(s, part, true);
 	e = gather(s, part);
 	if (!e)
-		e = take_line(s, buf_slice(&s->line));
+		e = take_line(s, buf_slice(&s->line), false);
 	buf_reset(&s->line);
 	return e;
 }
 
 static enum err feed_lines(struct sse *s, struct slice b)
 {
+	const uint8_t *lf = NULL;
 	enum err e;
 	size_t n;
 
@@ -148,7 +170,7 @@ static enum err feed_lines(struct sse *s, struct slice b)
 		if (s->after_cr && b.p[0] == '\n')
 			b = slice_of(b.p + 1, b.n - 1);
 		s->after_cr = false;
-		n = line_length(b);
+		n = line_length(b, &lf);
 		if (n == b.n)
 			return gather(s, b);
 		s->after_cr = b.p[n] == '\r';
@@ -185,6 +207,7 @@ enum err sse_feed(struct sse *s, struct slice bytes)
 		s->failed = skip_bom(s, &bytes);
 	if (!s->failed)
 		s->failed = feed_lines(s, bytes);
+	keep_lent(s);
 	return s->failed;
 }
 
