@@ -106,6 +106,8 @@ const struct store_law store_laws[] = {
 	  "SELECT s.id FROM stacks s JOIN (SELECT stack, sum(units) AS held FROM "
 	  "(SELECT stack, units FROM locks UNION ALL SELECT stack, units FROM reservations) AS claims "
 	  "GROUP BY stack) AS h ON h.stack = s.id WHERE s.bought - s.spent < h.held" },
+	{ "reservation is not at the node of its stack",
+	  "SELECT s.id FROM reservations r JOIN stacks s ON s.id = r.stack WHERE r.node <> s.node" },
 	{ "stack was not paid for by the journal",
 	  "SELECT s.id FROM stacks s LEFT JOIN (SELECT stack, sum(delta) AS given FROM journal "
 	  "WHERE stack IS NOT NULL GROUP BY stack) AS j ON j.stack = s.id WHERE s.paid + coalesce(j.given, "

@@ -334,6 +334,7 @@ void rig_free(struct rig *r)
 	zctx_free(r->zctx);
 	assert_true(store_check(r->db, on_problem, NULL));
 	sign_key_free(r->node_key);
+	sign_key_free(r->second_key);
 	snprintf(command, sizeof(command), "rm -rf %s", r->dir);
 	assert_int_equal(system(command), 0);
 	free(r);
@@ -467,6 +468,27 @@ void rig_settled(struct rig *r, struct actor *wk)
 }
 
 /* --- what nodes do --- */
+
+struct node *rig_second_node(struct rig *r, uint64_t price, uint64_t max_units)
+{
+	const uint8_t seed[32] = { 43 };
+	struct row_node row = { .id = 2, .state = NODE_ACTIVE, .seen = (int64_t)loop_unix() };
+	struct row_sub sub = { .price = price, .max_units = max_units, .lock_units = 8192, .active = true };
+	struct node_key k = { .key = { 2 } };
+	struct store_op *ops[2];
+	struct node *n;
+
+	r->second_key = sign_key_new(seed);
+	memcpy(row.sign_key, sign_key_public(r->second_key), KEY_BYTES);
+	assert_int_equal(registry_node_add(r->b.registry, &row, SLICE_STR("http://127.0.0.1:10"),
+					   SLICE_STR(""), SLICE_STR(""), &n),
+			 ERR_OK);
+	broker_keep(&r->b, node_op(n));
+	node_set_key(n, &k, 1, ops);
+	broker_keep(&r->b, ops[0]);
+	broker_keep(&r->b, node_set_sub(n, registry_model(r->b.registry, SLICE_STR("demo")), &sub));
+	return n;
+}
 
 enum err rig_register(struct rig *r, bool fresh,
 		      void (*change)(struct registration *reg, struct registration_msg *m))

@@ -39,6 +39,7 @@ struct rig {
 	struct zctx *zctx; /* of the actors */
 	struct actor gw, wk, wk2;
 	struct sign_key *node_key;
+	struct sign_key *second_key; /* of node 2, once it is there */
 	uint8_t token[KEY_BYTES];  /* hash of alice's token */
 	uint8_t x25519[KEY_BYTES]; /* the node's current public key */
 	uint64_t counter;          /* of its registrations */
@@ -119,6 +120,9 @@ void rig_settled(struct rig *r, struct actor *wk);
 /* Registers node 1 by the full form with a new X25519 key when fresh; ERR_OK or the refusal. */
 enum err rig_register(struct rig *r, bool fresh,
 		      void (*change)(struct registration *reg, struct registration_msg *m));
+
+/* Node 2 serves "demo" too, at that price; its address is http://127.0.0.1:10.  max_units 0: no limit. */
+struct node *rig_second_node(struct rig *r, uint64_t price, uint64_t max_units);
 
 /* Alice's only stack. */
 struct stack *rig_stack(struct rig *r);

@@ -13,8 +13,6 @@
 #include "common/hash.h"
 #include "tests/unit/broker/rig.h"
 
-static struct sign_key *second_key;
-
 static int setup(void **state)
 {
 	*state = rig_new(NULL);
@@ -24,8 +22,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	rig_free(*state);
-	sign_key_free(second_key);
-	second_key = NULL;
 	return 0;
 }
 
@@ -38,28 +34,6 @@ static void on_problem(void *arg, const char *text)
 static void sound(struct rig *r)
 {
 	assert_true(ledger_check(r->b.ledger, on_problem, NULL));
-}
-
-/* Node 2, dearer than node 1 unless price says otherwise. */
-static struct node *second_node(struct rig *r, uint64_t price, uint64_t max_units)
-{
-	const uint8_t seed[32] = { 43 };
-	struct row_node row = { .id = 2, .state = NODE_ACTIVE, .seen = (int64_t)loop_unix() };
-	struct row_sub sub = { .price = price, .max_units = max_units, .lock_units = 8192, .active = true };
-	struct node_key k = { .key = { 2 } };
-	struct store_op *ops[2];
-	struct node *n;
-
-	second_key = sign_key_new(seed);
-	memcpy(row.sign_key, sign_key_public(second_key), KEY_BYTES);
-	assert_int_equal(registry_node_add(r->b.registry, &row, SLICE_STR("http://127.0.0.1:10"),
-					   SLICE_STR(""), SLICE_STR(""), &n),
-			 ERR_OK);
-	broker_keep(&r->b, node_op(n));
-	node_set_key(n, &k, 1, ops);
-	broker_keep(&r->b, ops[0]);
-	broker_keep(&r->b, node_set_sub(n, registry_model(r->b.registry, SLICE_STR("demo")), &sub));
-	return n;
 }
 
 /* A plain request; its rid is all r->rid. */
@@ -97,7 +71,7 @@ static void settle_second(struct rig *r, struct actor *wk, const struct work *w,
 {
 	struct sign_key *first = r->node_key;
 
-	r->node_key = second_key;
+	r->node_key = r->second_key;
 	rig_settle(r, wk, w, SETTLE_COMPLETE, 0, units, from_second);
 	r->node_key = first;
 }
@@ -331,7 +305,7 @@ static void moves_to_another_node(void **state)
 	struct rig *r = *state;
 	struct work w, again;
 
-	second_node(r, 2000, 0);
+	rig_second_node(r, 2000, 0);
 	plain_job(r, NULL);
 	w = rig_work(r, &r->wk);
 	assert_true(w.node == 1 && w.hold);
@@ -361,7 +335,7 @@ static void stale_words_about_the_first_attempt(void **state)
 	struct rig *r = *state;
 	struct work w, again;
 
-	second_node(r, 2000, 0);
+	rig_second_node(r, 2000, 0);
 	plain_job(r, NULL);
 	w = rig_work(r, &r->wk);
 	rig_posted(&r->wk, &w);
@@ -387,7 +361,7 @@ static void never_a_third(void **state)
 	struct rig *r = *state;
 	struct work w;
 
-	second_node(r, 2000, 0);
+	rig_second_node(r, 2000, 0);
 	plain_job(r, NULL);
 	w = rig_work(r, &r->wk);
 	rig_posted(&r->wk, &w);
@@ -421,7 +395,7 @@ static void nobody_else(void **state)
 	assert_memory_equal(no.rid, w.rid, RID_BYTES);
 	rig_settled(r, &r->wk);
 	assert_true(rig_stack(r)->reserved == 0 && rig_stack(r)->spent == 0);
-	second_node(r, 2000, 499); /* it does not take that many */
+	rig_second_node(r, 2000, 499); /* it does not take that many */
 	plain_job(r, NULL);
 	w = rig_work(r, &r->wk);
 	refused(r, &w, ERR_UNITS); /* before POSTED has come */
@@ -437,7 +411,7 @@ static void no_money_for_another_stack(void **state)
 	struct user *u = ledger_user_named(r->b.ledger, SLICE_STR("alice"));
 	struct work w;
 
-	second_node(r, 2000, 0);
+	rig_second_node(r, 2000, 0);
 	plain_job(r, NULL);
 	w = rig_work(r, &r->wk);
 	rig_posted(&r->wk, &w);
@@ -456,7 +430,7 @@ static void the_body_goes_at_the_200(void **state)
 	struct rig *r = *state;
 	struct work w;
 
-	second_node(r, 2000, 0);
+	rig_second_node(r, 2000, 0);
 	plain_job(r, NULL);
 	w = rig_work(r, &r->wk);
 	rig_posted(&r->wk, &w);
@@ -478,7 +452,7 @@ static void sealed_ones_stay(void **state)
 	struct work w;
 
 	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-	second_node(r, 2000, 0);
+	rig_second_node(r, 2000, 0);
 	rig_job(r, l.stack, 0);
 	w = rig_work(r, &r->wk);
 	assert_false(w.hold);
@@ -500,7 +474,7 @@ static void cancelled_while_it_moves(void **state)
 	struct buf msg = { 0 };
 	struct work w;
 
-	second_node(r, 2000, 0);
+	rig_second_node(r, 2000, 0);
 	plain_job(r, NULL);
 	w = rig_work(r, &r->wk);
 	rig_posted(&r->wk, &w);
@@ -535,7 +509,7 @@ static void settled_after_a_restart(void **state)
 	struct rig *r = *state;
 	struct work w;
 
-	second_node(r, 2000, 0);
+	rig_second_node(r, 2000, 0);
 	plain_job(r, NULL);
 	w = rig_work(r, &r->wk);
 	rig_posted(&r->wk, &w);
@@ -562,7 +536,7 @@ static void refused_after_a_restart(void **state)
 	struct rig *r = *state;
 	struct work w;
 
-	second_node(r, 2000, 0);
+	rig_second_node(r, 2000, 0);
 	plain_job(r, NULL);
 	w = rig_work(r, &r->wk);
 	rig_posted(&r->wk, &w);
@@ -622,7 +596,7 @@ static void a_move_needs_room(void **state)
 	struct stack *a, *b;
 	struct store_op *op;
 
-	second_node(r, 2000, 0);
+	rig_second_node(r, 2000, 0);
 	a = buy(r, 1, 100);
 	b = buy(r, 2, 100);
 	res = reserve(r, a, 0xe0, 60);
@@ -659,7 +633,7 @@ static void moves_at_random(void **state)
 
 	print_message("seed %u\n", seed);
 	srand(seed);
-	second_node(r, 2000, 0);
+	rig_second_node(r, 2000, 0);
 	for (unsigned i = 0; i < STACKS; i++)
 		st[i] = buy(r, 1 + i % 2, 1000);
 	for (unsigned step = 0; step < 3000; step++) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The whole broker under random histories: two users, two workers, and every
- * verb that touches money, well formed and hostile, in any order, with broker
- * restarts and deaths in between.  After every step memory and rows are proved;
+ * The whole broker under random histories: two users, two workers, two nodes, and
+ * every verb that touches money, well formed and hostile, in any order, sealed
+ * requests and plain ones that move to the other node, with broker restarts and
+ * deaths in between.  After every step memory and rows are proved;
  * now and then memory is compared with what a new life would load.  In the end
  * every request has one settlement, of the units that its node signed for or of
  * none.  The seed is printed; SEALWAY_SEED sets it, SEALWAY_LONG=1 goes on for
@@ -36,7 +37,8 @@ struct req {
 	struct work w; /* as given last; without its slices */
 	uint64_t prompt, completion;
 	enum holder holder;
-	unsigned life;  /* of the broker that gave it */
+	unsigned life; /* of the broker that gave it */
+	bool plain;
 	bool given;     /* a worker has it, or is asked for its receipt */
 	bool posted;    /* said so */
 	bool sent;      /* its honest settlement */
@@ -49,11 +51,11 @@ struct world {
 	struct rig *r;
 	uint8_t tokens[2][KEY_BYTES];
 	struct req *req;
-	unsigned n, life, steps, crashes, audits, acks;
+	unsigned n, life, steps, crashes, audits, acks, moves;
 	uint64_t stack[STACKS];
 	unsigned n_stacks;
 	uint64_t pinged;
-	unsigned done[32]; /* steps by kind */
+	unsigned done[40]; /* steps by kind */
 };
 
 static struct world w;
@@ -99,12 +101,16 @@ static void given(const struct work *m, enum holder who)
 	struct req *q = req_of(m->rid);
 
 	assert_non_null(q);
+	w.moves += m->node != q->w.node && q->w.node != 0;
 	q->w = *m;
 	q->w.model = q->w.address = slice_of(NULL, 0);
+	q->sent = false;
 	q->holder = who;
 	q->life = w.life;
 	q->given = true;
 	q->posted = false;
+	if (!endpoint_confidential(m->endpoint)) /* bought without a lock's answer: it may be locked, too */
+		w.stack[w.n_stacks++ % STACKS] = m->stack;
 }
 
 static void settled(const struct settled *m, enum holder who)
@@ -117,29 +123,57 @@ static void settled(const struct settled *m, enum holder who)
 	q->promised = q->promised || !q->ambiguous;
 }
 
-static void settle(struct req *q, enum holder who, const struct work *as, enum settle_outcome outcome,
-		   uint64_t prompt, uint64_t completion)
+/* What change_settle puts into the message. */
+static struct {
+	uint64_t node;
+	enum err error;
+	bool untold;
+} said;
+
+static void change_settle(struct receipt *rc, struct settle *m)
 {
-	(void)q;
-	rig_settle(w.r, worker(who), as, outcome, prompt, completion, NULL);
+	(void)rc;
+	if (!m)
+		return;
+	m->node = said.node;
+	m->error = said.error;
+	m->untold = said.untold;
+}
+
+/* Signed by the node that as names; the first one where it names none. */
+static void settle(const struct work *as, enum holder who, enum settle_outcome outcome, uint64_t prompt,
+		   uint64_t completion)
+{
+	struct sign_key *first = w.r->node_key;
+
+	said.node = as->node == 2 ? 2 : 1;
+	if (said.node == 2)
+		w.r->node_key = w.r->second_key;
+	rig_settle(w.r, worker(who), as, outcome, prompt, completion, change_settle);
+	w.r->node_key = first;
+	said.error = ERR_OK;
+	said.untold = false;
 }
 
 /* The receipt that is asked for, or that there is none. */
 static void wanted(const struct receipt_wanted *m, enum holder who)
 {
 	struct req *q = req_of(m->ref.rid);
-	struct work as = {
-		.epoch = m->ref.epoch, .attempt = m->ref.attempt, .stack = m->stack, .units = m->units
-	};
+	struct work as = { .epoch = m->ref.epoch,
+			   .attempt = m->ref.attempt,
+			   .node = m->node,
+			   .stack = m->stack,
+			   .units = m->units };
 
 	assert_non_null(q);
 	memcpy(as.rid, m->ref.rid, RID_BYTES);
-	memcpy(as.node_key, w.r->x25519, KEY_BYTES);
+	if (!q->plain) /* a plain request is sealed to no key */
+		memcpy(as.node_key, w.r->x25519, KEY_BYTES);
 	memset(as.plain_hash, 7, KEY_BYTES);
 	q->w = as;
 	q->holder = who;
 	q->sent = q->ambiguous = true;
-	settle(q, who, &as, dice(2) ? SETTLE_STOPPED : SETTLE_LOST, q->prompt, q->completion);
+	settle(&as, who, dice(2) ? SETTLE_STOPPED : SETTLE_LOST, q->prompt, q->completion);
 }
 
 static void introduced(const struct peer *p, enum holder who)
@@ -384,33 +418,53 @@ static void do_lock(void)
 	actor_send(&w.r->gw, &msg, NULL);
 }
 
+/* Sends m as a new request of one of the two users. */
+static void send_job(struct job *m)
+{
+	struct req *q = &w.req[w.n++];
+	struct buf msg = { 0 };
+
+	for (int i = 0; i < RID_BYTES; i++)
+		q->w.rid[i] = m->rid[i] = (uint8_t)rand();
+	q->plain = !endpoint_confidential(m->endpoint);
+	q->prompt = dice(8) ? dice(500) : units() & ID_MAX;
+	q->completion = dice(8) ? 1 + dice(500) : units() & ID_MAX;
+	memcpy(m->token_hash, w.tokens[dice(2)], KEY_BYTES);
+	memset(m->plain_hash, 7, KEY_BYTES);
+	m->topic = w.r->gw.instance;
+	m->deadline_ms = 400;
+	job_encode(m, &msg);
+	actor_send(&w.r->gw, &msg, "{\"sealed\":true}");
+}
+
 static void do_job(void)
 {
 	static const uint64_t unknown[] = { 0, 1, ID_MAX };
-	struct req *q = &w.req[w.n];
-	struct job m = { .topic = w.r->gw.instance,
-			 .endpoint = EP_COMPLETIONS,
+	struct job m = { .endpoint = EP_COMPLETIONS,
 			 .stack = w.n_stacks && dice(12)
 					  ? w.stack[dice(w.n_stacks < STACKS ? w.n_stacks : STACKS)]
 					  : unknown[dice(3)],
 			 .model = SLICE_STR("demo"),
 			 .has_units = dice(2) != 0,
-			 .units = units(),
-			 .deadline_ms = 400 };
-	struct buf msg = { 0 };
+			 .units = units() };
 
 	if (w.n == REQS)
 		return;
-	w.n++;
-	for (int i = 0; i < RID_BYTES; i++)
-		q->w.rid[i] = m.rid[i] = (uint8_t)rand();
-	q->prompt = dice(8) ? dice(500) : units() & ID_MAX;
-	q->completion = dice(8) ? 1 + dice(500) : units() & ID_MAX;
-	memcpy(m.token_hash, w.tokens[dice(2)], KEY_BYTES);
 	memcpy(m.node_key, w.r->x25519, KEY_BYTES);
-	memset(m.plain_hash, 7, KEY_BYTES);
-	job_encode(&m, &msg);
-	actor_send(&w.r->gw, &msg, "{\"sealed\":true}");
+	send_job(&m);
+}
+
+static void do_plain(void)
+{
+	struct job m = { .endpoint = EP_PLAIN_COMPLETIONS,
+			 .model = SLICE_STR("demo"),
+			 .input_units = dice(8) ? dice(500) : units() & ID_MAX,
+			 .has_max_units = dice(2) != 0,
+			 .max_units = dice(8) ? 1 + dice(500) : units() & ID_MAX,
+			 .stream = dice(2) != 0 };
+
+	if (w.n < REQS)
+		send_job(&m);
 }
 
 /* One of the last requests that satisfy nothing in particular; NULL when there is none. */
@@ -419,6 +473,23 @@ static struct req *some(void)
 	unsigned back = dice(40) + 1;
 
 	return w.n >= back ? &w.req[w.n - back] : NULL;
+}
+
+/* One that its node may still refuse, rather a plain one; NULL when there is none. */
+static struct req *refusable(void)
+{
+	struct req *found = NULL;
+
+	for (unsigned i = w.n; i-- > 0 && i + 60 > w.n;) {
+		struct req *q = &w.req[i];
+
+		if (!q->given || q->sent || q->life != w.life)
+			continue;
+		found = q;
+		if (q->plain)
+			break;
+	}
+	return found;
 }
 
 static void do_post(struct req *q)
@@ -449,7 +520,19 @@ static void do_settle(struct req *q)
 		return;
 	do_post(q);
 	q->sent = true;
-	settle(q, q->holder, &q->w, dice(3) ? SETTLE_COMPLETE : SETTLE_STOPPED, q->prompt, q->completion);
+	settle(&q->w, q->holder, dice(3) ? SETTLE_COMPLETE : SETTLE_STOPPED, q->prompt, q->completion);
+}
+
+/* The node refuses it: 423 locks its stack, and a plain one may go to the other node. */
+static void do_refuse(struct req *q)
+{
+	if (!q)
+		return;
+	do_post(q);
+	q->sent = q->ambiguous = true; /* acknowledged when it has moved, too */
+	said.error = dice(3) ? ERR_RATE : ERR_LOCKED;
+	said.untold = q->w.hold && dice(4);
+	settle(&q->w, q->holder, SETTLE_FAILED, 0, 0);
 }
 
 /* A settlement that must change nothing, and would be seen if it did. */
@@ -475,7 +558,7 @@ static void do_lie(struct req *q)
 		if (!q->promised)
 			return;
 	}
-	settle(q, who, &as, SETTLE_COMPLETE, q->prompt + 1000, q->completion);
+	settle(&as, who, SETTLE_COMPLETE, q->prompt + 1000, q->completion);
 }
 
 /* A settlement of a request that nobody ever made. */
@@ -486,7 +569,7 @@ static void do_invent(void)
 	};
 
 	randombytes_buf(as.rid, RID_BYTES);
-	settle(NULL, FIRST, &as, SETTLE_COMPLETE, 50, 50);
+	settle(&as, FIRST, SETTLE_COMPLETE, 50, 50);
 }
 
 static void do_cancel(struct req *q)
@@ -638,6 +721,8 @@ static void maybe(unsigned kind)
 		do_stack_state();
 	else if (kind == 16)
 		do_invent();
+	else if (kind > 35)
+		do_plain();
 	else if (!q)
 		return;
 	else if (kind == 17)
@@ -648,6 +733,8 @@ static void maybe(unsigned kind)
 		do_lie(q);
 	else if (kind < 24)
 		do_post(q);
+	else if (kind > 32)
+		do_refuse(refusable());
 	else
 		do_settle(q);
 }
@@ -662,7 +749,7 @@ static void step(void)
 	else if (rare <= 2)
 		do_restart(rare == 1);
 	for (unsigned i = dice(6); i > 0; i--)
-		maybe(dice(32));
+		maybe(dice(40));
 	turn(dice(2));
 	proved();
 	if (w.steps % 60 == 0 && quiet())
@@ -688,7 +775,7 @@ static void finish(void)
 			q->w.attempt = t->attempt;
 			q->w.epoch = r->epoch;
 			q->sent = true;
-			settle(q, q->holder, &q->w, SETTLE_COMPLETE, q->prompt, q->completion);
+			settle(&q->w, q->holder, SETTLE_COMPLETE, q->prompt, q->completion);
 		}
 		turn(20);
 	} while (pos = 0, ledger_next_reservation(w.r->b.ledger, &pos));
@@ -732,14 +819,17 @@ static void any_history_adds_up(void **state)
 	w.r = rig_new(NULL);
 	people();
 	assert_int_equal(rig_register(w.r, false, no_limit), ERR_OK);
+	rig_second_node(w.r, 1500, 0);
 	actor_open(w.r, &w.r->wk2, ROLE_WORKER, 300);
 	while ((uv_hrtime() < end || w.steps < 300) && w.n < REQS)
 		step();
 	do_restart(true);
 	finish();
 	promises_kept(true);
-	print_message("%u steps, %u requests, %u acknowledged settlements, %u restarts, %u stacks seen\n",
-		      w.steps, w.n, w.acks, w.crashes, w.n_stacks);
+	print_message("%u steps, %u requests, %u moved to the other node, %u acknowledged settlements, "
+		      "%u restarts, %u stacks seen\n",
+		      w.steps, w.n, w.moves, w.acks, w.crashes, w.n_stacks);
+	assert_true(w.moves > 2);
 	rig_free(w.r);
 	free(w.req);
 }

@@ -357,6 +357,32 @@ static void version_1_is_brought_forward(void **state)
 	assert_int_equal(disk_int("SELECT count(*) FROM schema_version"), (long long)store_versions);
 }
 
+/* The state that version 2 brought is kept by what came after it. */
+static void version_2_is_brought_forward(void **state)
+{
+	const char *path = *state;
+	const struct stack *st;
+	struct world w;
+	struct store *s;
+	uint64_t epoch;
+
+	assert_true(disk_script(LEDGER_V2));
+	assert_int_equal(disk_int("SELECT max(version) FROM schema_version"), 2);
+	assert_int_equal(disk_int("SELECT count(*) FROM sqlite_master WHERE name = 'user_limits'"), 0);
+	s = opened(path, &epoch);
+	assert_int_equal(disk_int("SELECT count(*) FROM schema_version"), (long long)store_versions);
+	assert_int_equal(disk_int("SELECT count(*) FROM user_limits"), 0);
+	assert_true(store_check(path, on_problem, NULL));
+	w = loaded(s);
+	st = ledger_stack(w.l, UINT64_C(1735833706138462));
+	assert_non_null(st);
+	assert_int_equal(st->state, STACK_LOCKED);
+	assert_true(st->bought == 10000000 && st->spent == 5 && st->reserved == 777);
+	assert_non_null(ledger_user_named(w.l, SLICE_STR("bob")));
+	world_free(&w);
+	closed(s);
+}
+
 static void the_state_of_a_stack_lasts(void **state)
 {
 	const char *path = *state;
@@ -417,6 +443,7 @@ static void a_broken_ledger_is_found(void **state)
 		{ "UPDATE locks SET units = units + 1000", "UPDATE locks SET units = units - 1000" },
 		{ "UPDATE reservations SET units = units + 1000",
 		  "UPDATE reservations SET units = units - 1000" },
+		{ "UPDATE reservations SET node = node + 1", "UPDATE reservations SET node = node - 1" },
 		{ "UPDATE locks SET stack = stack + 1", "UPDATE locks SET stack = stack - 1" },
 	};
 	const char *path = *state;
@@ -579,6 +606,7 @@ int main(void)
 		T(one_broker_at_a_time),
 		T(newer_schemas_are_left_alone),
 		T(version_1_is_brought_forward),
+		T(version_2_is_brought_forward),
 		T(the_state_of_a_stack_lasts),
 		T(not_a_database),
 		T(a_broken_ledger_is_found),
