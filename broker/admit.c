@@ -17,15 +17,19 @@
 
 #define DISPATCH_MS_MAX 600000
 
-/* Another's stack, no stack and another model are one refusal. */
-static enum err find_stack(const struct broker *b, const struct job *m, struct admission *a)
+enum err admit_user(const struct broker *b, const struct job *m, struct admission *a)
 {
-	enum err e;
-
 	a->token = ledger_token(b->ledger, m->token_hash);
 	if (!a->token)
 		return ERR_AUTH;
-	e = meter_request(b, a->token->user, &a->quota, &a->retry_after_s);
+	return meter_request(b, a->token->user, &a->quota, &a->retry_after_s);
+}
+
+/* Another's stack, no stack and another model are one refusal. */
+static enum err find_stack(const struct broker *b, const struct job *m, struct admission *a)
+{
+	enum err e = admit_user(b, m, a);
+
 	if (e != ERR_OK)
 		return e;
 	a->stack = ledger_stack(b->ledger, m->stack);

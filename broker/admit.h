@@ -23,6 +23,10 @@ struct admission {
 	struct choice choice; /* plain requests */
 };
 
+/* Who asks (a->token, ERR_AUTH), and whether that user may ask once more now
+ * (ERR_RATE; a->quota, a->retry_after_s): the first checks of every request. */
+enum err admit_user(const struct broker *b, const struct job *m, struct admission *a) MUST_USE;
+
 /* Checks a plain request and picks its node; changes nothing.  a->stack stays
  * NULL. */
 enum err plain_check(const struct broker *b, const struct job *m, struct admission *a) MUST_USE;

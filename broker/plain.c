@@ -7,8 +7,6 @@
  */
 #include "broker/admit.h"
 
-#include "broker/meter.h"
-
 static bool completes(enum endpoint e)
 {
 	return e == EP_PLAIN_COMPLETIONS || e == EP_PLAIN_CHAT;
@@ -59,12 +57,8 @@ static enum err find_node(const struct broker *b, const struct job *m, struct ad
 
 enum err plain_check(const struct broker *b, const struct job *m, struct admission *a)
 {
-	enum err e;
+	enum err e = admit_user(b, m, a);
 
-	a->token = ledger_token(b->ledger, m->token_hash);
-	if (!a->token)
-		return ERR_AUTH;
-	e = meter_request(b, a->token->user, &a->quota, &a->retry_after_s);
 	if (e != ERR_OK)
 		return e;
 	a->model = registry_model(b->registry, m->model);

@@ -329,6 +329,27 @@ static enum err pragma_int(sqlite3 *db, const char *sql, int64_t *out)
 	return e;
 }
 
+static const char make_writable[] =
+	"let this user write the file and its directory, or name another database";
+
+/* What an operator can do about a database that did not open. */
+static const char *remedy(sqlite3 *db)
+{
+	switch (sqlite3_errcode(db) & 0xff) {
+	case SQLITE_READONLY:
+	case SQLITE_CANTOPEN:
+	case SQLITE_PERM:
+		return make_writable;
+	case SQLITE_FULL:
+		return "make room on its disk";
+	case SQLITE_NOTADB:
+	case SQLITE_CORRUPT:
+		return "restore it from a backup (docs/OPERATING.md), or name another database";
+	default:
+		return "see the lines above";
+	}
+}
+
 static enum err take_lease(struct backend *b, const char *path)
 {
 	struct buf name = { 0 };
@@ -338,7 +359,8 @@ static enum err take_lease(struct backend *b, const char *path)
 	b->lease = open((const char *)name.p, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	buf_free(&name);
 	if (b->lease < 0) {
-		log_error("store_lease_file", L_S("database", path), L_S("why", strerror(errno)));
+		log_error("store_lease_file", L_S("database", path), L_S("why", strerror(errno)),
+			  L_S("do", make_writable));
 		return ERR_IO;
 	}
 	if (flock(b->lease, LOCK_EX | LOCK_NB) != 0) {
@@ -461,7 +483,8 @@ enum err backend_open(struct backend **out, const char *path, uint64_t *epoch)
 		e = open_db(b, path, epoch);
 		if (e != ERR_OK)
 			log_error("store_open", L_S("database", path), L_ERR(e),
-				  L_S("text", b->db ? sqlite3_errmsg(b->db) : "out of memory"));
+				  L_S("text", b->db ? sqlite3_errmsg(b->db) : "out of memory"),
+				  L_S("do", remedy(b->db)));
 	}
 	if (e != ERR_OK) {
 		backend_close(b);

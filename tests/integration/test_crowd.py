@@ -136,16 +136,36 @@ def test_numbers_that_a_request_does_not_take(up, client):
     sound(up)
 
 
-def test_another_users_stack_takes_as_long_as_none(up, client, rich):
-    """Interleaved, so that what the machine does meanwhile falls on both alike."""
-    foreign = rich.lock(units=100, timeout=600)["stack_small_id"]
-    body = client.seal({"model": up.model, "prompt": "x", "max_tokens": 1}).body
-    took = {foreign: [], 4242: []}
+def alike(ask, a, b):
+    """What the machine does meanwhile falls on both alike: they take turns."""
+    took = [[], []]
     for i in range(400):
-        which = foreign if i % 2 else 4242
         began = time.perf_counter()
-        status = client.request("POST", "/v1/confidential/completions", dict(body, stack_small_id=which))[0]
-        took[which].append(time.perf_counter() - began)
-        assert status == 404
-    a, b = (statistics.median(x) for x in took.values())
+        ask((a, b)[i % 2])
+        took[i % 2].append(time.perf_counter() - began)
+    a, b = (statistics.median(x) for x in took)
     assert max(a, b) < 1.5 * min(a, b) + 0.0005, (a, b)
+
+
+def test_another_users_stack_takes_as_long_as_none(up, client, rich):
+    """Also while a lock stands on it, and a stack of one's own that has another model."""
+    foreign = rich.lock(units=100, timeout=600)["stack_small_id"]
+    lock = client.lock(units=100, timeout=600)
+    body = client.seal({"model": up.model, "prompt": "x", "max_tokens": 1}, lock=lock).body
+
+    def ask(change):
+        assert client.request("POST", "/v1/confidential/completions", dict(body, **change))[0] == 404
+
+    alike(ask, {"stack_small_id": foreign}, {"stack_small_id": 4242})
+    alike(ask, {"model_name": "another"}, {"stack_small_id": 4242})
+    client.json("POST", "/v1/confidential/completions", body)  # the lock was not used up by any of it
+
+
+def test_a_revoked_token_takes_as_long_as_none(up, rich):
+    token = admin(up, "token.create", user="rich", name="gone")["token"]
+    admin(up, "token.revoke", user="rich", name="gone")
+
+    def ask(token):
+        assert Client(up.url, token, up.model).request("GET", "/v1/models")[0] == 401
+
+    alike(ask, token, token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BBBB"))
