@@ -116,7 +116,12 @@ static void note_node(struct broker *b, struct task *t, const struct settle *m)
 	bool reached = m->error != ERR_UNAVAILABLE && m->error != ERR_TIMEOUT && m->error != ERR_NODE &&
 		       m->outcome != SETTLE_LOST;
 
-	if (m->outcome != SETTLE_STOPPED || m->error == ERR_OK)
+	/* A host that loses its network loses all its requests at once: that must not take their node from
+	 * everybody. */
+	if (t->cut_off && !reached)
+		log_info("not_held_against_node", L_RID(t->rid), L_U("node", t->node->row.id),
+			 L_ERR(m->error));
+	else if (m->outcome != SETTLE_STOPPED || m->error == ERR_OK)
 		probe_note(b, t->node, reached);
 	if (m->outcome == SETTLE_FAILED && m->error == ERR_LOCKED)
 		lock_stack(b, t);

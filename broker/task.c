@@ -215,6 +215,7 @@ void task_worker_gone(struct broker *b, struct task *t)
 	task_unattach(t);
 	if (t->posted || !t->has_body) {
 		tell(b, t, ERR_INTERNAL, 0);
+		t->cut_off = true;
 		task_orphan(b, t);
 	} else if (t->returned_once || t->answered) {
 		task_release(b, t, ERR_NO_WORKER, 1);

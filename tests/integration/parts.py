@@ -103,7 +103,7 @@ class Part:
         if os.path.exists(self.ready_file):
             os.unlink(self.ready_file)
         with open(self.log_path, "ab") as log:
-            self.p = subprocess.Popen([binary(role), *words, "--ready-file", self.ready_file], cwd=parts.dir,
+            self.p = subprocess.Popen([*parts.prefix(role), binary(role), *words, "--ready-file", self.ready_file], cwd=parts.dir,
                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=plain_env())
 
     def log(self):
@@ -167,6 +167,10 @@ class Parts:
         if role == "node":
             words += ["--listen", "127.0.0.1:0", "--engine", self.engine]
         return words + list(flags)
+
+    def prefix(self, role):
+        """Words before those that start a process: where it runs."""
+        return []
 
     def start(self, role, *flags, name=None):
         part = Part(self, role, self.command(role, *flags), name or role)

@@ -685,6 +685,38 @@ static void a_silent_worker_after_posting(void **state)
 	assert_true(rig_stack(r)->spent == 15 && rig_stack(r)->reserved == 0);
 }
 
+/* A worker that was cut off brings failures home, as many as it had requests: the node goes on serving. */
+static void a_worker_without_a_network(void **state)
+{
+	struct rig *r = *state;
+	const struct node *n = registry_node(r->b.registry, 1);
+	uint64_t st = locked(r, 1000);
+	struct work w;
+
+	for (uint32_t i = 0; i < 2 * r->b.conf.breaker_failures; i++) {
+		rig_job(r, st, 10);
+		w = rig_work(r, &r->wk);
+		rig_posted(&r->wk, &w);
+		rig_run(r, 5);
+		for (int silent = 0; silent < 8; silent++) { /* only the gateway pings */
+			ping(r, &r->gw);
+			rig_run(r, 40);
+		}
+		assert_int_equal(rig_refusal(r).error, ERR_INTERNAL);
+		actor_hello(r, &r->wk);
+		rig_introduce(r, &r->gw, &r->wk);
+		rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
+		rig_settled(r, &r->wk);
+		assert_int_equal(n->failures, 0);
+	}
+	rig_job(r, st, 10); /* with its worker there all the time it counts */
+	w = rig_work(r, &r->wk);
+	rig_posted(&r->wk, &w);
+	rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
+	rig_settled(r, &r->wk);
+	assert_int_equal(n->failures, 1);
+}
+
 static void no_receipt_to_be_had(void **state)
 {
 	struct rig *r = *state;
@@ -894,6 +926,7 @@ int main(void)
 		T(returned_once_then_refused),
 		T(a_silent_worker_before_posting),
 		T(a_silent_worker_after_posting),
+		T(a_worker_without_a_network),
 		T(no_receipt_to_be_had),
 		T(a_gateway_that_dies),
 		T(restart_with_work_in_flight),
