@@ -17,7 +17,8 @@
 	X(DL_GAP, "gap")            /* between two chunks */                                                 \
 	X(DL_WHOLE, "whole")        /* the whole stream */                                                   \
 	X(DL_ALIVE, "keep_alive")   /* the next keep-alive comment */                                        \
-	X(DL_RETRY, "credit_retry") /* a credit that could not be sent */
+	X(DL_RETRY, "credit_retry") /* a credit that could not be sent */                                    \
+	X(DL_ASK, "ask")            /* a job of which nothing was heard: whether the broker knows it */
 
 enum deadline_kind {
 #define X(kind, name) kind,

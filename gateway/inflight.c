@@ -16,6 +16,9 @@
  * the net below them and wait this much longer. */
 #define NET_MS 5000
 #define RETRY_MS 50
+/* Frames that a connection took with it when it broke are missed by nobody else:
+ * the worker has settled, and no later frame shows the gap. */
+#define ASK_MS 5000
 
 struct inflight {
 	struct gw *gw;
@@ -50,6 +53,7 @@ static void set_durations(struct inflight *f, const struct gw_conf *c)
 		/* "at least every": never later than said, although the tick is coarse */
 		[DL_ALIVE] = c->keepalive_ms > 2 * TICK_MS ? c->keepalive_ms - TICK_MS : c->keepalive_ms / 2,
 		[DL_RETRY] = RETRY_MS,
+		[DL_ASK] = ASK_MS,
 	};
 
 	deadlines_init(&f->deadlines, ms);
@@ -106,6 +110,8 @@ struct pending *inflight_add(struct inflight *f, struct call *c, enum pending_ki
 	BUG_ON(map_put(f->map, c->rid, p) != NULL); /* 128 random bits came twice */
 	stat_inc(&metrics.inflight, 1);
 	inflight_arm(f, &p->phase, kind == PENDING_JOB ? DL_HEAD : DL_CONTROL);
+	if (kind == PENDING_JOB)
+		inflight_arm(f, &p->ask, DL_ASK);
 	return p;
 }
 
@@ -123,6 +129,7 @@ struct call *inflight_take(struct inflight *f, struct pending *p)
 	deadline_disarm(&p->whole);
 	deadline_disarm(&p->alive);
 	deadline_disarm(&p->retry);
+	deadline_disarm(&p->ask);
 	stat_inc(&metrics.inflight, -1);
 	free(p);
 	return c;

@@ -19,7 +19,8 @@ struct pending {
 	enum pending_kind kind;
 	uint64_t order;       /* link_order when it was sent */
 	struct flight flight; /* PENDING_JOB */
-	struct deadline phase, whole, alive, retry;
+	struct deadline phase, whole, alive, retry, ask;
+	bool asked; /* the broker, since the last frame */
 };
 
 struct inflight;

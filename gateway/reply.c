@@ -26,10 +26,13 @@ static void on_refuse(struct gw *gw, struct slice bytes)
 	struct refuse m;
 
 	if (refuse_decode(bytes, &m) != ERR_OK || !(p = inflight_find(gw->inflight, m.rid)) ||
-	    (p->kind == PENDING_JOB && p->flight.state != FLIGHT_WAITING)) {
+	    (p->kind == PENDING_JOB && p->flight.state != FLIGHT_WAITING && !p->asked)) {
 		drop(MSG_REFUSE);
 		return;
 	}
+	/* The rest of an answer of which nobody knows any more will not come. */
+	if (p->kind == PENDING_JOB && p->flight.state != FLIGHT_WAITING)
+		m.error = ERR_INTERNAL;
 	p->call->quota = m.quota;
 	stream_fail(gw, p, m.error, &(struct refusal){ .param = m.param, .retry_after_s = m.retry_after_s },
 		    false);

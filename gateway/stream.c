@@ -96,9 +96,17 @@ void stream_watch(struct pending *p)
 	hreq_on_gone(p->call->http, on_gone, p);
 }
 
-static void begin(struct gw *gw, struct pending *p)
+/* Something was heard of p. */
+static void heard(struct gw *gw, struct pending *p)
 {
 	inflight_arm(gw->inflight, &p->phase, DL_GAP);
+	inflight_arm(gw->inflight, &p->ask, DL_ASK);
+	p->asked = false;
+}
+
+static void begin(struct gw *gw, struct pending *p)
+{
+	heard(gw, p);
 	inflight_arm(gw->inflight, &p->whole, DL_WHOLE);
 	if (p->flight.stream)
 		inflight_arm(gw->inflight, &p->alive, DL_ALIVE);
@@ -108,7 +116,7 @@ static void begin(struct gw *gw, struct pending *p)
 
 static void put(struct gw *gw, struct pending *p, struct slice s)
 {
-	inflight_arm(gw->inflight, &p->phase, DL_GAP);
+	heard(gw, p);
 	if (p->flight.stream)
 		inflight_arm(gw->inflight, &p->alive, DL_ALIVE);
 	call_write(p->call, s);
@@ -214,20 +222,27 @@ void stream_broker_gone(void *arg, uint64_t confirmed)
 			stream_fail(gw, p, ERR_NO_BROKER, NULL, true);
 }
 
-void stream_broker_new(struct gw *gw)
+/* Has the broker say so when nobody works for p any more; false when there is none. */
+static bool ask(struct gw *gw, struct pending *p)
 {
 	struct waiting_job m;
+	struct buf b = { .p = NULL };
+
+	memcpy(m.rid, p->call->rid, RID_BYTES);
+	waiting_encode(&m, &b);
+	p->asked = link_send(gw->link, &b, NULL) == ERR_OK;
+	return p->asked;
+}
+
+void stream_broker_new(struct gw *gw)
+{
 	struct pending *p;
-	struct buf b;
 	size_t pos = 0;
 
 	while ((p = inflight_next(gw->inflight, &pos))) {
 		if (p->kind != PENDING_JOB || p->flight.state != FLIGHT_WAITING)
 			continue;
-		memcpy(m.rid, p->call->rid, RID_BYTES);
-		b = (struct buf){ .p = NULL };
-		waiting_encode(&m, &b);
-		if (link_send(gw->link, &b, NULL) != ERR_OK)
+		if (!ask(gw, p))
 			return; /* gone again: the next one will be asked */
 	}
 }
@@ -254,9 +269,21 @@ static void keep_alive(struct gw *gw, struct pending *p)
 
 /* A worker may be silent for as long as its client has taken too little to
  * grant anything: then the client's own stall deadline decides. */
+static bool silenced(const struct pending *p)
+{
+	return p->flight.received == p->flight.granted && hreq_pending(p->call->http) > 0;
+}
+
+static void silent(struct gw *gw, struct pending *p)
+{
+	inflight_arm(gw->inflight, &p->ask, DL_ASK);
+	if (!silenced(p))
+		(void)ask(gw, p); /* without a broker: the next time */
+}
+
 static void gap(struct gw *gw, struct pending *p)
 {
-	if (p->flight.received == p->flight.granted && hreq_pending(p->call->http) > 0)
+	if (silenced(p))
 		inflight_arm(gw->inflight, &p->phase, DL_GAP);
 	else
 		stream_fail(gw, p, ERR_TIMEOUT, NULL, true);
@@ -282,6 +309,9 @@ void stream_due(struct gw *gw, struct deadline *e)
 		break;
 	case DL_RETRY:
 		grant(OF(e, retry));
+		break;
+	case DL_ASK:
+		silent(gw, OF(e, ask));
 		break;
 	case DL_COUNT:
 		break;

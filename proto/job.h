@@ -46,8 +46,8 @@ struct cancel {
 	uint32_t attempt;
 };
 
-/* [v, WAITING, rid]: given to an earlier life of the broker; a client waits for it and no worker has
- * been heard of it.  Answered by REFUSE once it is clear that none will. */
+/* [v, WAITING, rid]: a client waits for it, and it was given to an earlier life of the broker, or nothing
+ * was heard of it for a while.  Answered by REFUSE once it is clear that nobody works for it any more. */
 struct waiting_job {
 	uint8_t rid[RID_BYTES];
 };

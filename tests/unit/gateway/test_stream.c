@@ -423,6 +423,51 @@ static void the_same_broker_comes_back(void **state)
 	live_hang_up(&d);
 }
 
+static void refuse(const struct job *job)
+{
+	struct refuse m = { .error = ERR_UNAVAILABLE, .retry_after_s = 1 };
+	struct buf msg = { 0 };
+
+	memcpy(m.rid, job->rid, RID_BYTES);
+	refuse_encode(&m, &msg);
+	live_say(&l, &msg);
+}
+
+/* A connection that broke took the frames with it, and the worker has settled: only the broker can say so. */
+static void what_is_silent_is_asked_about(void **state)
+{
+	struct job waits, runs;
+	struct live_client c, d;
+	struct waiting_job m;
+	size_t n, seen = 0;
+
+	(void)state;
+	live_post(&l, &c, CC, true, l.n_got, &waits);
+	opened(&d, &runs);
+	data(&runs, 1, EVENT);
+	live_expect(&l, &d, EVENT);
+	refuse(&runs); /* nobody asked: news from before the worker had it */
+	n = l.n_got;
+	live_for(&l, 4000);
+	assert_int_equal(l.n_got, n);
+	data(&runs, 2, EVENT); /* begins the time anew */
+	live_for(&l, 2000);
+	assert_int_equal(l.n_got, n + 1);
+	live_for(&l, 4000);
+	for (size_t i = n; i < l.n_got; i++) {
+		assert_int_equal(waiting_decode(buf_slice(&live_message(&l, i, MSG_WAITING)->head), &m),
+				 ERR_OK);
+		seen |= memcmp(m.rid, (i == n ? &waits : &runs)->rid, RID_BYTES) == 0 ? 1u << (i - n) : 0;
+	}
+	assert_true((seen & 3) == 3);
+	assert_false(live_has(&c, "HTTP/") || d.closed);
+	refuse(&waits);
+	refuse(&runs);
+	live_expect(&l, &c, "HTTP/1.1 503 ");
+	live_hang_up(&c);
+	expect_break(&d, "INTERNAL_ERROR");
+}
+
 static bool is_heard_again(void *arg)
 {
 	struct live *x = arg;
@@ -572,6 +617,7 @@ int main(void)
 		T(a_worker_that_goes),
 		T(the_broker_goes_and_streams_go_on),
 		T(jobs_the_broker_has_read_outlive_it),
+		T(what_is_silent_is_asked_about),
 		T(the_same_broker_comes_back),
 		T(a_second_life_of_the_worker),
 		T(an_endpoint_is_no_proof),
