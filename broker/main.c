@@ -132,12 +132,15 @@ int main(int argc, char **argv)
 {
 	struct broker b = { .draining = false };
 	enum log_level level = LOG_INFO;
-	enum conf_action action = conf_load(&broker_conf_spec, &b.conf, argc, argv);
-	int status = action == CONF_EXIT ? 0 : 2;
+	enum conf_action action;
+	int status;
+
+	loop_harden();
+	action = conf_load(&broker_conf_spec, &b.conf, argc, argv);
+	status = action == CONF_EXIT ? 0 : 2;
 
 	if (action == CONF_RUN && log_level_parse(b.conf.log_level, &level) == ERR_OK) {
 		log_init("sealway-broker", level, b.conf.log_json);
-		loop_harden();
 		status = sodium_init() < 0     ? 1
 			 : b.conf.check_ledger ? check_ledger(b.conf.database)
 					       : serve(&b);

@@ -203,13 +203,16 @@ static int run(struct gateway *g)
 int main(int argc, char **argv)
 {
 	struct gateway g = { .n = 0 };
-	enum conf_action action = conf_load(&gw_conf_spec, &g.conf, argc, argv);
 	enum log_level level = LOG_INFO;
-	int status = action == CONF_EXIT ? 0 : 2;
+	enum conf_action action;
+	int status;
+
+	loop_harden();
+	action = conf_load(&gw_conf_spec, &g.conf, argc, argv);
+	status = action == CONF_EXIT ? 0 : 2;
 
 	if (action == CONF_RUN && log_level_parse(g.conf.log_level, &level) == ERR_OK) {
 		log_init("sealway-gateway", level, g.conf.log_json);
-		loop_harden();
 		metrics_register();
 		status = run(&g);
 	}

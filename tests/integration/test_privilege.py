@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the running processes have given up, which files they hold, and what stays in the broker's memory."""
 import os
+import random
 import re
+import signal
+import time
 
 import pytest
 
@@ -92,3 +95,23 @@ def test_the_broker_never_has_a_token(up, client):
             for pid in roles(up)[role]:
                 assert token.encode() not in memory(pid), role
     assert client.model.encode() in memory(roles(up)["broker"][0])
+
+
+def takes_sigterm(pid):
+    """Whether a handler stands, or it is over already."""
+    try:
+        return int(status(pid)["SigCgt"], 16) >> (signal.SIGTERM - 1) & 1
+    except (KeyError, OSError):
+        return True
+
+
+@pytest.mark.parametrize("role", ["broker", "worker", "gateway", "node"])
+def test_sigterm_from_the_first_moments(role):
+    """It ends with status 0 whenever SIGTERM comes, also before it has anything to drain."""
+    for i in range(6):
+        with Parts() as p:
+            part = p.start(role)
+            while not takes_sigterm(part.p.pid):
+                assert part.p.poll() is None
+            time.sleep(random.random() * 0.01 * i)
+            part.end()
