@@ -17,6 +17,7 @@
 #include "broker/register.h"
 #include "common/keys.h"
 #include "common/log.h"
+#include "common/sandbox.h"
 #include "common/zprobe.h"
 
 /* One verb per message type; body says whether a second frame belongs to it. */
@@ -192,8 +193,10 @@ void router_refuse(struct broker *b, uint64_t topic, const uint8_t rid[RID_BYTES
 
 static enum err curve_options(struct broker *b, struct zcurve *c)
 {
-	enum err e = key_load(b->conf.curve_key, c->secret_key);
+	enum err e;
 
+	sandbox_lock(c, sizeof(*c));
+	e = key_load(b->conf.curve_key, c->secret_key);
 	if (e != ERR_OK)
 		return e;
 	zcurve_public(b->bus_key, c->secret_key);

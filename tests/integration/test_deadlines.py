@@ -90,6 +90,29 @@ def test_streams_are_kept_alive(parts, client):
     assert text_of(e.open(objects, "completions")) == "a b a b"
 
 
+def test_a_stream_without_end_is_cut():
+    """However much it would still say: the node stops, and what it made is billed by its receipt."""
+    with Parts("echo:rate=50") as p:
+        p.start("broker")
+        p.start("worker", "--stream-s", "2")
+        p.start("gateway")
+        p.start("node")
+        p.operate()
+        p.ready()
+        wait_for("a first answer", lambda: p.ask().returncode == 0, 10)
+        c, began = Client(p.url, p.token, "demo"), time.time()
+        with pytest.raises(Cut) as cut:
+            c.post_stream("completions", seal(c, 4000))
+        assert 1.5 < time.time() - began < 10
+        kind, data = cut.value.events[-1]
+        assert kind == "error" and json.loads(data)["error"]["code"] == "TIMEOUT"
+        wait_for("everything to be settled", lambda: settled(p), 30)
+        wait_for("the node to stop", lambda: p.node.log().count("event=answer_over") == 2)
+        made = len(cut.value.events) - 1
+        spent = sum(x["spent"] for x in json.loads(p.run("stack", "list", "--json"))["stacks"])
+        assert 60 <= made <= spent <= made + 60, (made, spent)
+
+
 def test_no_worker_is_503_and_units_return(parts, client):
     e = seal(client)
     parts.worker.end()
