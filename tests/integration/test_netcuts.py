@@ -220,8 +220,9 @@ def back(n, what):
 
 def steady(n):
     """A connection that one side has given up may go down once more after the first success."""
-    good = 0
+    good, end = 0, time.time() + 30 * SLOW
     while good < 5:
+        assert time.time() < end, "the links do not hold"
         good = good + 1 if n.serves() else 0
         time.sleep(0.2)
 
