@@ -18,7 +18,7 @@
 #define RETRY_MS 50
 /* Frames that a connection took with it when it broke are missed by nobody else:
  * the worker has settled, and no later frame shows the gap. */
-#define ASK_MS 5000
+#define ASK_MS 6000
 
 struct inflight {
 	struct gw *gw;

@@ -451,7 +451,7 @@ static void what_is_silent_is_asked_about(void **state)
 	live_for(&l, 4000);
 	assert_int_equal(l.n_got, n);
 	data(&runs, 2, EVENT); /* begins the time anew */
-	live_for(&l, 2000);
+	live_for(&l, 2500);
 	assert_int_equal(l.n_got, n + 1);
 	live_for(&l, 4000);
 	for (size_t i = n; i < l.n_got; i++) {
