@@ -96,14 +96,14 @@ def parse_metrics(text):
 class Part:
     """One process of its own."""
 
-    def __init__(self, parts, role, words, name):
+    def __init__(self, parts, role, words, name, prefix=()):
         self.name, self.role = name, role
         self.ready_file = os.path.join(parts.dir, name + ".ready")
         self.log_path = os.path.join(parts.dir, name + ".log")
         if os.path.exists(self.ready_file):
             os.unlink(self.ready_file)
         with open(self.log_path, "ab") as log:
-            self.p = subprocess.Popen([*parts.prefix(role), binary(role), *words, "--ready-file", self.ready_file], cwd=parts.dir,
+            self.p = subprocess.Popen([*prefix, binary(role), *words, "--ready-file", self.ready_file], cwd=parts.dir,
                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=plain_env())
 
     def log(self):
@@ -173,7 +173,7 @@ class Parts:
         return []
 
     def start(self, role, *flags, name=None):
-        part = Part(self, role, self.command(role, *flags), name or role)
+        part = Part(self, role, self.command(role, *flags), name or role, self.prefix(role))
         self.started.append(part)
         setattr(self, name or role, part)
         return part
