@@ -1,27 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The HTTP client of upstream.h: libcurl's multi interface driven by libuv.
- * HTTP/1.1 only, one connection per exchange, kept for the next one.
+ * The HTTP client of upstream.h: HTTP/1.1, one connection per exchange, kept for
+ * the next one.  Requests and their deadlines are here, the rest in the files
+ * that upstream_impl.h names.
  *
  * Invariants:
- * - Callbacks of curl run with in_curl > 0.  Nothing is added to, removed from
- *   or cleaned up in the multi handle then: what a caller asks for meanwhile
- *   (cancel, free) is marked and carried out by upstream_settle afterwards.
- * - A request is never posted twice: curl repeats one by itself when a kept
- *   connection turns out dead, and on_begin (upstream_curl.c) stops that once a
- *   byte of the body was handed over.  A sealed request is answered once
+ * - A request with a body is never posted twice: a kept connection that turns out
+ *   dead once a byte went out is a cut.  A sealed request is answered once
  *   (PROTOCOL 4.5).
  * - A body counts as whole only if its end was marked (Content-Length or
  *   chunked): a close-delimited one cannot be told from a cut one.
- * - Deadlines after the connect are ours: one timer per request looks at all.
+ * - One timer per request looks at all its deadlines.  It is set anew only if it
+ *   would fire too late; what came meanwhile is looked at when it fires.
  */
 #include "common/net/upstream_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-#define IDLE_DEFAULT 64
 
 const char *upstream_result_name(enum upstream_result r)
 {
@@ -35,10 +30,11 @@ void upstream_unuse(struct upstream *u)
 	if (--u->users > 0)
 		return;
 	free(u->ca_file);
+	mem_wipe(u->buffer, sizeof(u->buffer));
 	free(u);
 }
 
-/* --- deadlines, pausing, the end --- */
+/* --- the end --- */
 
 static void on_req_closed(uv_handle_t *h)
 {
@@ -46,68 +42,44 @@ static void on_req_closed(uv_handle_t *h)
 	struct upstream *u = r->up;
 
 	free((char *)r->c.method);
-	free((char *)r->c.url);
 	free(r);
 	upstream_unuse(u);
 }
 
-static void link_req(struct upstream_req *r, struct upstream_req **list)
+void upstream_move(struct upstream_req *r, struct upstream_req **list)
 {
+	if (r->link) {
+		*r->link = r->next;
+		if (r->next)
+			r->next->link = r->link;
+	}
+	r->link = list;
+	if (!list)
+		return;
 	r->next = *list;
 	if (r->next)
 		r->next->link = &r->next;
-	r->link = list;
 	*list = r;
 }
 
-static void unlink_req(struct upstream_req *r)
-{
-	*r->link = r->next;
-	if (r->next)
-		r->next->link = r->link;
-}
-
-/* Takes r out of curl and lets go of it.  Not from inside curl. */
+/* Lets go of everything but the memory of r itself. */
 static void req_close(struct upstream_req *r)
 {
-	if (!r->easy)
-		return;
-	curl_multi_remove_handle(r->up->multi, r->easy);
-	curl_easy_cleanup(r->easy);
-	r->easy = NULL;
-	curl_slist_free_all(r->headers);
-	unlink_req(r);
+	r->dead = true;
+	upstream_move(r, NULL);
+	if (r->conn)
+		conn_close(r->conn);
+	r->conn = NULL;
+	if (r->origin)
+		origin_unuse(r->origin);
+	answer_free(&r->answer);
+	buf_free(&r->head);
 	uv_close((uv_handle_t *)&r->timer, on_req_closed);
 }
 
-static enum upstream_result judge(const struct upstream_req *r, CURLcode code)
+void upstream_finish(struct upstream_req *r, enum upstream_result result)
 {
-	if (!r->begun)
-		return r->refused ? UPSTREAM_REFUSED : UPSTREAM_CONNECT;
-	if (r->late)
-		return UPSTREAM_TIMEOUT;
-	if (r->over)
-		return UPSTREAM_INVALID;
-	switch (code) {
-	case CURLE_OK:
-		return r->head && r->bounded ? UPSTREAM_OK : UPSTREAM_CUT;
-	case CURLE_OPERATION_TIMEDOUT:
-		return UPSTREAM_TIMEOUT;
-	case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9 */
-	case CURLE_WEIRD_SERVER_REPLY:
-	case CURLE_BAD_CONTENT_ENCODING:
-	case CURLE_FILESIZE_EXCEEDED:
-	case CURLE_OUT_OF_MEMORY: /* headers over curl's limits */
-		return UPSTREAM_INVALID;
-	default:
-		return UPSTREAM_CUT;
-	}
-}
-
-static void finish(struct upstream_req *r, CURLcode code)
-{
-	enum upstream_result result = judge(r, code);
-	void (*done)(void *, enum upstream_result) = r->dead ? NULL : r->c.on_done;
+	void (*done)(void *, enum upstream_result) = r->c.on_done;
 	void *arg = r->c.arg;
 
 	req_close(r);
@@ -115,122 +87,74 @@ static void finish(struct upstream_req *r, CURLcode code)
 		done(arg, result);
 }
 
-static uint64_t sooner(uint64_t a, uint64_t since, uint64_t ms)
+/* --- deadlines, pausing --- */
+
+static void sooner(uint64_t *at, uint64_t since, uint64_t ms)
 {
-	return ms && since + ms < a ? since + ms : a;
+	if (ms && since + ms < *at)
+		*at = since + ms;
 }
 
 /* When the next deadline that counts now passes. */
 static uint64_t next_deadline(const struct upstream_req *r)
 {
-	uint64_t at = sooner(UINT64_MAX, r->started, r->c.total_ms);
+	uint64_t at = UINT64_MAX;
 
-	if (r->head && !r->paused)
-		at = sooner(at, r->progress, r->c.gap_ms);
-	else if (r->begun && !r->head)
-		at = sooner(at, r->began, r->c.first_byte_ms);
+	sooner(&at, r->started, r->c.total_ms);
+	if (!r->begun)
+		sooner(&at, r->started, r->c.connect_ms);
+	else if (!r->got_head)
+		sooner(&at, r->began, r->c.first_byte_ms);
+	else if (!r->paused)
+		sooner(&at, r->progress, r->c.gap_ms);
 	return at;
 }
 
-/* Until the connection stands there is nothing to aim at but the future: the
- * timer then looks again within the shortest deadline. */
-static uint64_t next_look(const struct upstream_req *r, uint64_t now)
-{
-	uint64_t at = next_deadline(r), shortest = 1000;
+static void on_req_timer(uv_timer_t *t);
 
-	shortest = sooner(shortest, 0, r->c.first_byte_ms);
-	shortest = sooner(shortest, 0, r->c.gap_ms);
-	if (at > now + shortest && (!r->head || r->paused))
-		at = now + shortest;
-	if (at == UINT64_MAX)
-		return 60000;
-	return at > now ? at - now : 0;
+static void look_at(struct upstream_req *r, uint64_t at)
+{
+	uint64_t now = uv_now(r->up->uv);
+
+	r->look_at = at;
+	uv_timer_start(&r->timer, on_req_timer, at > now ? at - now : 0, 0);
 }
 
-static void unhold(struct upstream_req *r)
+void upstream_arm(struct upstream_req *r)
 {
-	struct upstream *u = r->up;
+	uint64_t at = next_deadline(r);
 
-	r->held = false;
-	u->in_curl++;
-	curl_easy_pause(r->easy, CURLPAUSE_CONT);
-	u->in_curl--;
+	if (r->attempt_until && r->attempt_until < at)
+		at = r->attempt_until;
+	if (at < r->look_at)
+		look_at(r, at);
+}
+
+static void next_address(struct upstream_req *r)
+{
+	r->attempt_until = 0;
+	conn_close(r->conn);
+	r->conn = NULL;
+	conn_try(r);
 }
 
 static void on_req_timer(uv_timer_t *t)
 {
 	struct upstream_req *r = t->data;
-	struct upstream *u = r->up;
-	uint64_t now = uv_now(u->uv);
+	uint64_t now = uv_now(r->up->uv);
 
-	if (!r->dead && now >= next_deadline(r)) {
-		r->late = true;
-		finish(r, CURLE_OPERATION_TIMEDOUT);
+	r->look_at = UINT64_MAX;
+	if (now >= next_deadline(r)) {
+		upstream_finish(r, r->begun ? UPSTREAM_TIMEOUT : UPSTREAM_CONNECT);
 		return;
 	}
-	uv_timer_start(&r->timer, on_req_timer, next_look(r, now), 0);
-	if (r->held && !r->paused && !r->dead)
-		unhold(r);
-	upstream_settle(u);
-}
-
-/* What could not be done inside curl: ends requests that are through or
- * cancelled.  It runs after every event of every socket, so it looks at those
- * alone and never at all that are open. */
-void upstream_settle(struct upstream *u)
-{
-	struct upstream_req *r;
-	CURLMsg *m;
-	int left;
-
-	if (u->in_curl || u->closing)
-		return;
-	while (u->cancelled)
-		req_close(u->cancelled);
-	while (!u->closing && (m = curl_multi_info_read(u->multi, &left))) {
-		if (m->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&r);
-		finish(r, m->data.result);
+	upstream_arm(r);
+	if (r->attempt_until && now >= r->attempt_until && r->conn && !r->begun)
+		next_address(r);
+	else if (r->resumed && !r->paused && r->conn && r->begun) {
+		r->resumed = false;
+		conn_resume(r->conn);
 	}
-}
-
-/* --- starting --- */
-
-static void enter(struct upstream_req *r)
-{
-	struct upstream *u = r->up;
-
-	link_req(r, &u->reqs);
-	uv_timer_init(u->uv, &r->timer);
-	r->timer.data = r;
-	u->users++;
-}
-
-static void on_start(uv_timer_t *t)
-{
-	struct upstream_req *r = t->data;
-
-	uv_update_time(r->up->uv);
-	r->started = uv_now(r->up->uv);
-	BUG_ON(curl_multi_add_handle(r->up->multi, r->easy));
-	uv_timer_start(&r->timer, on_req_timer, next_look(r, r->started), 0);
-}
-
-struct upstream_req *upstream_start(struct upstream *u, const struct upstream_call *c)
-{
-	struct upstream_req *r = mem_new(sizeof(*r));
-
-	r->up = u;
-	r->c = *c;
-	r->c.method = mem_strndup(c->method, strlen(c->method));
-	r->c.url = mem_strndup(c->url, strlen(c->url));
-	r->tls = strncasecmp(c->url, "https://", 8) == 0;
-	upstream_curl_open(r);
-	enter(r);
-	/* By the timer, because a caller may be inside a callback of another request. */
-	uv_timer_start(&r->timer, on_start, 0, 0);
-	return r;
 }
 
 void upstream_pause(struct upstream_req *r)
@@ -243,12 +167,59 @@ void upstream_resume(struct upstream_req *r)
 	if (!r->paused)
 		return;
 	r->paused = false;
+	r->resumed = true;
 	r->progress = uv_now(r->up->uv);
 	if (r->started)
-		uv_timer_start(&r->timer, on_req_timer, 0, 0);
+		look_at(r, 0);
 }
 
-/* curl cannot send it again either: on_begin stops that. */
+/* --- starting --- */
+
+static void on_start(uv_timer_t *t)
+{
+	struct upstream_req *r = t->data;
+
+	uv_update_time(r->up->uv);
+	r->started = uv_now(r->up->uv);
+	r->look_at = UINT64_MAX;
+	if (!r->origin) {
+		upstream_finish(r, UPSTREAM_CONNECT);
+		return;
+	}
+	upstream_arm(r);
+	pool_connect(r);
+}
+
+/* Leaves r without an origin if it cannot be asked. */
+static void write_request(struct upstream_req *r)
+{
+	struct target t;
+
+	r->head.secret = true;
+	r->answer.head_asked = strcmp(r->c.method, "HEAD") == 0;
+	if (target_parse(slice_str(r->c.url), &t) && target_head(&t, &r->c, &r->head))
+		r->origin = origin_get(r->up, &t);
+	r->c.url = NULL; /* both were borrowed for the call */
+	r->c.headers = NULL;
+}
+
+struct upstream_req *upstream_start(struct upstream *u, const struct upstream_call *c)
+{
+	struct upstream_req *r = mem_new(sizeof(*r));
+
+	r->up = u;
+	r->c = *c;
+	r->c.method = mem_strndup(c->method, strlen(c->method));
+	write_request(r);
+	upstream_move(r, &u->reqs);
+	uv_timer_init(u->uv, &r->timer);
+	r->timer.data = r;
+	u->users++;
+	/* By the timer, because a caller may be inside a callback of another request. */
+	uv_timer_start(&r->timer, on_start, 0, 0);
+	return r;
+}
+
 bool upstream_sent(const struct upstream_req *r)
 {
 	return r->sent > 0 && r->sent == r->c.body.n;
@@ -256,61 +227,38 @@ bool upstream_sent(const struct upstream_req *r)
 
 void upstream_cancel(struct upstream_req *r)
 {
-	if (r->dead)
-		return;
-	r->dead = true;
-	r->c.body = slice_of(NULL, 0);
-	r->sent = 0;
-	if (!r->up->in_curl) {
+	if (!r->dead)
 		req_close(r);
-		return;
-	}
-	unlink_req(r);
-	link_req(r, &r->up->cancelled);
 }
 
 /* --- the pool --- */
-
-static void curl_start_once(void)
-{
-	static bool started;
-
-	if (started)
-		return;
-	BUG_ON(curl_global_init(CURL_GLOBAL_DEFAULT));
-	started = true;
-}
 
 struct upstream *upstream_new(uv_loop_t *uv, const struct upstream_opts *o)
 {
 	struct upstream *u = mem_new(sizeof(*u));
 	const char *ca = o->ca_file ? o->ca_file : "";
 
-	curl_start_once();
 	u->uv = uv;
 	u->o = *o;
 	u->ca_file = mem_strndup(ca, strlen(ca));
 	u->o.ca_file = u->ca_file;
-	u->multi = curl_multi_init();
-	BUG_ON(!u->multi);
-	curl_multi_setopt(u->multi, CURLMOPT_MAXCONNECTS, (long)(o->max_idle ? o->max_idle : IDLE_DEFAULT));
-	curl_multi_setopt(u->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-	upstream_uv_open(u);
+	pool_open(u);
 	return u;
 }
 
 void upstream_free(struct upstream *u)
 {
+	size_t pos = 0;
+	struct origin *o;
+
 	if (!u || u->closing)
 		return;
-	BUG_ON(u->in_curl); /* from on_head or on_data: our caller's bug */
-	while (u->cancelled)
-		req_close(u->cancelled);
-	while (u->reqs) {
-		u->reqs->dead = true;
-		req_close(u->reqs);
-	}
+	BUG_ON(u->in_call); /* from on_head or on_data: our caller's bug */
 	u->closing = true;
-	curl_multi_cleanup(u->multi);
-	upstream_uv_close(u);
+	while (u->reqs)
+		req_close(u->reqs);
+	while ((o = map_next(u->origins, &pos)))
+		while (o->waiting)
+			req_close(o->waiting);
+	pool_close(u);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * HTTP client on libuv (libcurl's multi interface).  The only includer of
- * curl.h on the server side.  No redirects, no proxies from the environment, no
- * cookies; TLS checks chain and host name.  Completion fires exactly once,
- * never from inside the starting call.
+ * HTTP/1.1 client on libuv, for what processes ask of nodes and nodes of engines:
+ * strict (answer.h), no redirects, no proxies from the environment, no cookies,
+ * no codings but chunked; TLS 1.2 or later checks chain and host name.
+ * Completion fires exactly once, never from inside the starting call.
  */
 #ifndef SEALWAY_COMMON_NET_UPSTREAM_H
 #define SEALWAY_COMMON_NET_UPSTREAM_H
@@ -20,11 +20,11 @@ struct upstream;     /* one per loop: connection pool */
 struct upstream_req; /* one exchange */
 
 enum upstream_result {
-	UPSTREAM_OK,	  /* the response ended as HTTP says it should */
+	UPSTREAM_OK,      /* the response ended as HTTP says it should */
 	UPSTREAM_REFUSED, /* address not allowed (allow_address) */
 	UPSTREAM_CONNECT, /* no connection (refused, unreachable, TLS, connect deadline): nothing was sent */
 	UPSTREAM_TIMEOUT, /* first byte, gap or total deadline */
-	UPSTREAM_CUT,	  /* connection lost after sending, or a truncated body */
+	UPSTREAM_CUT,     /* connection lost after sending, or a truncated body */
 	UPSTREAM_INVALID, /* not HTTP, over max_body, bad chunking */
 };
 
@@ -43,13 +43,13 @@ struct upstream_header {
 };
 
 struct upstream_call {
-	const char *method; /* "POST" */
-	const char *url;    /* http:// or https://; copied */
+	const char *method;                    /* "POST" */
+	const char *url;                       /* http:// or https://; copied */
 	const struct upstream_header *headers; /* copied */
 	size_t n_headers;
-	struct slice body;     /* borrowed until done, or until upstream_sent */
+	struct slice body; /* borrowed until done, or until upstream_sent */
 	uint64_t connect_ms, first_byte_ms, gap_ms, total_ms; /* 0 = none */
-	uint64_t max_body;     /* response bytes; 0 = none */
+	uint64_t max_body;                                    /* response bytes; 0 = none */
 	/* Status line and headers have come; content_type without parameters, lower case. */
 	void (*on_head)(void *arg, int status, const char *content_type);
 	/* Body bytes, as they come. */

@@ -408,6 +408,132 @@ static void test_never_posted_twice(void **state)
 	assert_int_equal(s->requests, 2);
 }
 
+/* What changes nothing at the peer is asked once more when a kept connection was dead. */
+static void test_get_is_asked_again(void **state)
+{
+	struct side *s = *state;
+	struct upstream_call c = call_of(s);
+
+	assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	s->hang_up_next = true;
+	c.method = "GET";
+	c.body = slice_of(NULL, 0);
+	start(s, &c);
+	assert_int_equal(finish(s), UPSTREAM_OK);
+	assert_int_equal(s->requests, 3);
+	assert_int_equal(fake_accepted(s->server), 2);
+	s->requests = 1; /* the second one again: and no third time */
+	s->answer = NULL;
+	s->hang_up = true;
+	start(s, &c);
+	assert_int_equal(finish(s), UPSTREAM_CUT);
+	assert_int_equal(s->requests, 3);
+}
+
+/* Whatever an idle connection says, its end included, it carries no request any more. */
+static void test_idle_connection_that_speaks(void **state)
+{
+	static const char *const said[] = { "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ny", "x", NULL };
+	struct side *s = *state;
+
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+		assert_int_equal(fake_accepted(s->server), i + 1);
+		if (said[i])
+			fake_say(s->conn, said[i]);
+		else
+			fake_hang_up(s->conn);
+		fake_run(&s->uv, NULL, 20);
+	}
+	assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	assert_int_equal(fake_accepted(s->server), 4);
+}
+
+/* Bytes behind an answer are nobody's: the next request does not get them. */
+static void test_two_answers_to_one(void **state)
+{
+	struct side *s = *state;
+
+	assert_int_equal(get(s,
+			     "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+			     "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+			     false),
+			 UPSTREAM_OK);
+	assert_body(s, "x");
+	assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ny", false), UPSTREAM_OK);
+	assert_body(s, "y");
+	assert_int_equal(fake_accepted(s->server), 2);
+}
+
+static void test_idle_ones_are_limited(void **state)
+{
+	struct side *s = *state;
+	struct upstream_opts o = { .ca_file = "", .max_idle = 2 };
+	struct upstream_call c = call_of(s);
+	struct upstream *limited = upstream_new(&s->uv, &o);
+
+	c.on_head = NULL;
+	c.on_data = NULL;
+	s->answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 4; i++)
+			upstream_start(limited, &c);
+		for (int i = 0; i < 500 && s->dones < 4 * (unsigned)(round + 1); i++)
+			fake_run(&s->uv, NULL, 2);
+	}
+	assert_int_equal(s->dones, 8);
+	assert_int_equal(fake_accepted(s->server), 6); /* two of the four were kept */
+	upstream_free(limited);
+}
+
+/* A pause from outside: nothing comes, and the loop does not turn in vain meanwhile. */
+static void test_pause_from_outside(void **state)
+{
+	struct side *s = *state;
+	struct upstream_call c = call_of(s);
+	unsigned turns = 0;
+	uint64_t until;
+
+	s->answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+	start(s, &c);
+	while (!s->body.n)
+		fake_run(&s->uv, NULL, 2);
+	upstream_pause(s->req);
+	fake_chunk(s->conn, SLICE_STR("def"));
+	fake_run(&s->uv, NULL, 20);
+	assert_body(s, "abc");
+	for (until = uv_hrtime() + 200000000; uv_hrtime() < until; turns++)
+		fake_run(&s->uv, NULL, 20);
+	assert_true(turns < 20);
+	upstream_resume(s->req);
+	fake_say(s->conn, "0\r\n\r\n");
+	assert_int_equal(finish(s), UPSTREAM_OK);
+	assert_body(s, "abcdef");
+}
+
+/* A header that could become two. */
+static void test_headers_stay_in_their_line(void **state)
+{
+	static const struct upstream_header bad[] = {
+		{ "X-One", SLICE_STR("1\r\nX-Two: 2") },
+		{ "X-One", SLICE_STR("1\n") },
+		{ "X-One", SLICE_STR("a\0b") },
+		{ "X\r\nY", SLICE_STR("1") },
+		{ "X:", SLICE_STR("1") },
+		{ "", SLICE_STR("1") },
+	};
+	struct side *s = *state;
+	struct upstream_call c = call_of(s);
+
+	c.n_headers = 1;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		c.headers = &bad[i];
+		start(s, &c);
+		assert_int_equal(finish(s), UPSTREAM_CONNECT);
+	}
+	assert_int_equal(s->requests, 0);
+}
+
 /* --- before anything is sent --- */
 
 static void test_refused_address(void **state)
@@ -686,6 +812,12 @@ int main(void)
 		T(test_max_body),
 		T(test_no_redirects),
 		T(test_never_posted_twice),
+		T(test_get_is_asked_again),
+		T(test_idle_connection_that_speaks),
+		T(test_two_answers_to_one),
+		T(test_idle_ones_are_limited),
+		T(test_pause_from_outside),
+		T(test_headers_stay_in_their_line),
 		T(test_refused_address),
 		T(test_address_is_judged_each_time),
 		T(test_no_connection),

@@ -22,7 +22,7 @@
 #define SLOW_US 2500000
 #define LONGEST_TURN_MS 1000
 
-/* Stands before libc's: libcurl asks this one. */
+/* Stands before libc's. */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
 {
 	(void)service;

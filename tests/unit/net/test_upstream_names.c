@@ -24,7 +24,7 @@ typedef int (*resolver)(const char *, const char *, const struct addrinfo *, str
 
 static const char *answers[3]; /* what the next question is answered with */
 
-/* Stands before libc's: libcurl asks this one. */
+/* Stands before libc's. */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
 {
 	resolver real = (resolver)dlsym(RTLD_NEXT, "getaddrinfo");
@@ -244,7 +244,7 @@ static void spellings(void **state)
 	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
 		enum upstream_result r = get(s, urls[i]);
 
-		/* no URL to curl, no name to the resolver, or refused at the connect */
+		/* no URL to us, no name to the resolver, or refused at the connect */
 		if (r != UPSTREAM_REFUSED && !(r == UPSTREAM_CONNECT && s->asked == 0))
 			fail_msg("%s: %s", urls[i], upstream_result_name(r));
 	}

@@ -25,6 +25,7 @@
 #include "tests/unit/net/fake_server.h"
 
 #define PATIENCE_MS 5000
+#define LARGE (3 << 20) /* far over what sockets hold */
 
 /* --- certificates --- */
 
@@ -67,7 +68,29 @@ struct server {
 	pthread_t thread;
 	_Atomic unsigned requests;
 	int max_version;
+	bool large;
 };
+
+/* Reads a request of body bytes, answers with as many, over and over on one connection. */
+static void serve_large(struct server *s, SSL *ssl)
+{
+	char *page = calloc(1, LARGE), head[128];
+	int n, got;
+
+	for (;;) {
+		for (got = 0; got < LARGE && (n = SSL_read(ssl, page, LARGE)) > 0;)
+			got += n;
+		if (got < LARGE)
+			break;
+		s->requests++;
+		for (int i = 0; i < LARGE; i++)
+			page[i] = (char)(i * 7);
+		n = snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", LARGE);
+		if (SSL_write(ssl, head, n) <= 0 || SSL_write(ssl, page, LARGE) <= 0)
+			break;
+	}
+	free(page);
+}
 
 static void serve_one(struct server *s, int fd)
 {
@@ -76,7 +99,9 @@ static void serve_one(struct server *s, int fd)
 	char in[4096];
 
 	SSL_set_fd(ssl, fd);
-	if (SSL_accept(ssl) == 1 && SSL_read(ssl, in, sizeof(in)) > 0) {
+	if (s->large && SSL_accept(ssl) == 1)
+		serve_large(s, ssl);
+	else if (!s->large && SSL_accept(ssl) == 1 && SSL_read(ssl, in, sizeof(in)) > 0) {
 		s->requests++;
 		SSL_write(ssl, answer, sizeof(answer) - 1);
 		SSL_shutdown(ssl);
@@ -266,6 +291,91 @@ static void test_old_tls(void **state)
 	assert_int_equal(try(s, s->good, "127.0.0.1", TLS1_1_VERSION, 0), UPSTREAM_CONNECT);
 }
 
+struct flow {
+	struct upstream_req *req;
+	size_t got;
+	bool done, wrong, pausing;
+	enum upstream_result result;
+};
+
+static void on_large(void *arg, struct slice data)
+{
+	struct flow *f = arg;
+
+	for (size_t i = 0; i < data.n; i++)
+		f->wrong |= data.p[i] != (uint8_t)((f->got + i) * 7);
+	f->got += data.n;
+	if (f->pausing)
+		upstream_pause(f->req);
+}
+
+static void on_large_done(void *arg, enum upstream_result r)
+{
+	struct flow *f = arg;
+
+	f->done = true;
+	f->result = r;
+	f->req = NULL;
+}
+
+static void exchange(struct upstream *u, uv_loop_t *uv, const struct upstream_call *c, struct flow *f)
+{
+	memset(f, 0, sizeof(*f));
+	f->pausing = true;
+	f->req = upstream_start(u, c);
+	while (!f->done && !f->got)
+		fake_run(uv, NULL, 2);
+	size_t got = f->got;
+	fake_run(uv, NULL, 100);
+	assert_int_equal(f->got, got); /* it stands still */
+	for (int i = 0; i < 2000 && f->req && i < 20; i++) {
+		upstream_resume(f->req);
+		fake_run(uv, NULL, 1);
+	}
+	f->pausing = false;
+	if (f->req)
+		upstream_resume(f->req);
+	assert_true(fake_run(uv, &f->done, PATIENCE_MS));
+	assert_int_equal(f->result, UPSTREAM_OK);
+	assert_int_equal(f->got, LARGE);
+	assert_false(f->wrong);
+}
+
+/* Megabytes both ways, standing still in between, twice on one connection. */
+static void test_large(void **state)
+{
+	struct side *s = *state;
+	struct upstream_opts o = { .ca_file = s->ca_file };
+	struct server server;
+	struct upstream *u;
+	struct flow f;
+	uv_loop_t uv;
+	char url[64], *body = calloc(1, LARGE);
+	struct upstream_call c = { .method = "POST",
+				   .url = url,
+				   .body = slice_of(body, LARGE),
+				   .connect_ms = 3000,
+				   .on_data = on_large,
+				   .on_done = on_large_done,
+				   .arg = &f };
+
+	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+		server_open(&server, s->good, s->key, version);
+		server.large = true;
+		uv_loop_init(&uv);
+		u = upstream_new(&uv, &o);
+		snprintf(url, sizeof(url), "https://127.0.0.1:%u/", server.port);
+		exchange(u, &uv, &c, &f);
+		exchange(u, &uv, &c, &f);
+		assert_int_equal(server.requests, 2);
+		upstream_free(u);
+		uv_run(&uv, UV_RUN_DEFAULT);
+		assert_int_equal(uv_loop_close(&uv), 0);
+		server_close(&server);
+	}
+	free(body);
+}
+
 /* A server that speaks no TLS at all. */
 static void on_plain(void *arg, struct fake_conn *c, struct slice request)
 {
@@ -305,8 +415,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_good),    T(test_wrong_name), T(test_wrong_authority),
-		T(test_expired), T(test_old_tls),    T(test_no_tls),
+		T(test_good),    T(test_large),   T(test_wrong_name), T(test_wrong_authority),
+		T(test_expired), T(test_old_tls), T(test_no_tls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What is kept between exchanges (upstream_impl.h): for each origin the addresses
+ * of its name, for ADDRESS_MS, and its idle connections, for IDLE_MS.
+ *
+ * Invariants:
+ * - An address is judged at every connect, also one that is remembered.
+ * - An idle connection that says anything, its end included, is closed; the
+ *   newest is used first, since its peer is the least likely to close it.
+ */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/net/upstream_impl.h"
+
+#define IDLE_DEFAULT 64
+#define IDLE_MS 5000 /* below the keep-alive time of common servers, so that a kept one is rarely dead */
+#define ADDRESS_MS 60000
+#define SWEEP_MS 1000
+
+static void origin_free(struct origin *o)
+{
+	map_del(o->up->origins, o->key);
+	free(o->host);
+	free(o);
+}
+
+static bool in_use(const struct origin *o, uint64_t now)
+{
+	return o->users || o->looking || (o->found.n && now - o->found_at < ADDRESS_MS);
+}
+
+void origin_unuse(struct origin *o)
+{
+	o->users--; /* the sweep frees it */
+}
+
+static void make_key(const struct target *t, uint8_t key[ORIGIN_KEY], char host[UPSTREAM_HOST_MAX + 1])
+{
+	uint8_t text[UPSTREAM_HOST_MAX + 3];
+
+	for (size_t i = 0; i < t->host.n; i++)
+		host[i] = (char)(t->host.p[i] >= 'A' && t->host.p[i] <= 'Z' ? t->host.p[i] | 0x20
+									    : t->host.p[i]);
+	host[t->host.n] = '\0';
+	text[0] = t->tls;
+	text[1] = (uint8_t)(t->port >> 8);
+	text[2] = (uint8_t)t->port;
+	memcpy(text + 3, host, t->host.n);
+	crypto_generichash(key, ORIGIN_KEY, text, 3 + t->host.n, NULL, 0);
+}
+
+struct origin *origin_get(struct upstream *u, const struct target *t)
+{
+	char host[UPSTREAM_HOST_MAX + 1];
+	uint8_t key[ORIGIN_KEY];
+	struct origin *o;
+
+	make_key(t, key, host);
+	o = map_get(u->origins, key);
+	if (!o) {
+		o = mem_new(sizeof(*o));
+		o->up = u;
+		memcpy(o->key, key, sizeof(key));
+		o->host = mem_strndup(host, strlen(host));
+		o->port = t->port;
+		o->tls = t->tls;
+		TAILQ_INIT(&o->idle);
+		map_put(u->origins, key, o);
+	}
+	o->users++;
+	return o;
+}
+
+/* --- names --- */
+
+static void go(struct upstream_req *r)
+{
+	r->to = r->origin->found;
+	r->tried = 0;
+	conn_try(r);
+}
+
+/* Those who wait; each may end, and whoever is told may free the pool. */
+static void on_found(void *who, const struct addresses *found)
+{
+	struct origin *o = who;
+	struct upstream *u = o->up;
+	struct upstream_req *r;
+
+	o->looking = false;
+	o->found = *found;
+	o->found_at = uv_now(u->uv);
+	for (unsigned i = 0; i < o->found.n; i++) {
+		if (o->found.at[i].sa.sa_family == AF_INET)
+			o->found.at[i].in.sin_port = htons(o->port);
+		else
+			o->found.at[i].in6.sin6_port = htons(o->port);
+	}
+	while (!u->closing && (r = o->waiting)) {
+		upstream_move(r, &u->reqs);
+		go(r);
+	}
+}
+
+static void look_up(struct upstream_req *r)
+{
+	struct origin *o = r->origin;
+	struct addresses literal;
+
+	upstream_move(r, &o->waiting);
+	if (o->looking)
+		return;
+	o->looking = true;
+	if (lookup_literal(o->host, &literal) || !lookup_start(r->up->lookups, o->host, o))
+		on_found(o, &literal); /* of a failure: none */
+}
+
+void origin_forget(struct origin *o)
+{
+	o->found.n = 0;
+}
+
+void pool_connect(struct upstream_req *r)
+{
+	struct origin *o = r->origin;
+	struct conn *c = r->again ? NULL : TAILQ_LAST(&o->idle, conn_list);
+
+	if (c) {
+		pool_take(c);
+		conn_use(c, r);
+	} else if (o->found.n && uv_now(r->up->uv) - o->found_at < ADDRESS_MS) {
+		go(r);
+	} else {
+		look_up(r);
+	}
+}
+
+/* --- idle connections --- */
+
+void pool_take(struct conn *c)
+{
+	TAILQ_REMOVE(&c->up->idle, c, of_pool);
+	TAILQ_REMOVE(&c->origin->idle, c, of_origin);
+	c->up->n_idle--;
+}
+
+static void drop(struct conn *c)
+{
+	pool_take(c);
+	conn_close(c);
+}
+
+void pool_keep(struct conn *c)
+{
+	struct upstream *u = c->up;
+
+	if (u->n_idle >= (u->o.max_idle ? u->o.max_idle : IDLE_DEFAULT))
+		drop(TAILQ_FIRST(&u->idle));
+	c->idle_since = uv_now(u->uv);
+	TAILQ_INSERT_TAIL(&u->idle, c, of_pool);
+	TAILQ_INSERT_TAIL(&c->origin->idle, c, of_origin);
+	u->n_idle++;
+}
+
+static void on_sweep(uv_timer_t *t)
+{
+	struct upstream *u = t->data;
+	uint64_t now = uv_now(u->uv);
+	struct conn *c;
+	struct origin *o;
+	size_t pos = 0;
+
+	while ((c = TAILQ_FIRST(&u->idle)) && now - c->idle_since >= IDLE_MS)
+		drop(c);
+	while ((o = map_next(u->origins, &pos)))
+		if (!in_use(o, now))
+			origin_free(o);
+}
+
+static void on_closed(void *arg)
+{
+	upstream_unuse(arg);
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+	upstream_unuse(h->data);
+}
+
+void pool_open(struct upstream *u)
+{
+	u->origins = map_new(ORIGIN_KEY);
+	TAILQ_INIT(&u->idle);
+	u->lookups = lookups_new(u->uv, on_found, on_closed, u);
+	u->users++;
+	uv_timer_init(u->uv, &u->sweep);
+	u->sweep.data = u;
+	u->users++;
+	uv_timer_start(&u->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+	uv_unref((uv_handle_t *)&u->sweep);
+}
+
+/* No request is left. */
+void pool_close(struct upstream *u)
+{
+	struct origin *o;
+	size_t pos = 0;
+
+	while (!TAILQ_EMPTY(&u->idle))
+		drop(TAILQ_FIRST(&u->idle));
+	while ((o = map_next(u->origins, &pos)))
+		origin_free(o);
+	map_free(u->origins);
+	tls_client_free(u->tls);
+	lookups_free(u->lookups);
+	uv_close((uv_handle_t *)&u->sweep, on_timer_closed);
+}
