@@ -144,7 +144,7 @@ static void admit_original(struct admin_call *c, const json_t *args)
 	broker_keep(b, ops[1]);
 	broker_keep(b, ops[0]);
 	set_models(b, n, models);
-	probe_here(b, n);
+	probe_here(b, n, true);
 	admin_commit(c, node_op(n), admitted_json(n));
 }
 
@@ -165,7 +165,7 @@ static void readdress(struct admin_call *c, const json_t *args)
 	}
 	node_set_text(&n->url, slice_of(url, bare));
 	n->row.seen = broker_now();
-	probe_here(b, n);
+	probe_here(b, n, true);
 	admin_commit(c, node_op(n), admitted_json(n));
 }
 
@@ -181,7 +181,7 @@ void admin_node_admit(struct admin_call *c, const json_t *args)
 		n = add(c, args, false, slice_of(NULL, 0));
 		if (!n)
 			return;
-		probe_here(admin_broker(c), n); /* one that was removed may be back */
+		probe_here(admin_broker(c), n, true); /* one that was removed may be back */
 		admin_commit(c, node_op(n), admitted_json(n));
 	}
 }

@@ -121,7 +121,7 @@ static void set_state(struct admin_call *c, struct node *n, enum node_state stat
 	if (state == NODE_REMOVED)
 		probe_forget(b, n);
 	else
-		probe_here(b, n);
+		probe_here(b, n, true);
 	log_info("node_state", L_U("node", n->row.id), L_S("state", admin_node_state(b, n)));
 	admin_commit(c, node_op(n),
 		     json_pack("{s:I, s:s}", "node", (json_int_t)n->row.id, "state", admin_node_state(b, n)));

@@ -156,6 +156,14 @@ static void set_key(struct broker *b, struct node *n, const struct registration 
 	broker_keep(b, ops[0]);
 }
 
+/* Nodes keep no X25519 key over a restart. */
+static bool new_life(const struct node *n, const struct registration *r)
+{
+	struct statement st;
+
+	return statement_decode(r->statement, &st) == ERR_OK && !node_find_key(n, st.node_key);
+}
+
 /* The offers of r, and an end to those it no longer makes. */
 static void set_models(struct broker *b, struct node *n, const struct registration *r)
 {
@@ -202,8 +210,8 @@ enum err enrol_apply(struct broker *b, const struct registration_msg *m, const s
 	n->row.counter = r->counter;
 	n->row.validity_s = r->validity_s;
 	n->row.seen = now;
-	probe_here(b, n);           /* that it speaks does not say that it can be reached */
-	broker_keep(b, node_op(n)); /* the row that the others refer to */
+	probe_here(b, n, new_life(n, r)); /* that it speaks does not say that it can be reached */
+	broker_keep(b, node_op(n));       /* the row that the others refer to */
 	set_key(b, n, r, now);
 	set_models(b, n, r);
 	if (m->evidence.n ? memcmp(n->evidence_hash, r->evidence_hash, KEY_BYTES) != 0 : n->evidence.n != 0)

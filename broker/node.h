@@ -89,6 +89,7 @@ struct node {
 	unsigned failures;   /* in a row, of requests and probes */
 	uint64_t open_until; /* breaker, loop ms; 0 = closed */
 	uint64_t trial_from; /* half-open: no request before this, loop ms; UINT64_MAX = none at all */
+	uint64_t back_ms;    /* start of its life, loop ms: what was given to it before says nothing of it */
 	struct node_probe probe;
 	bool registering; /* a registration of it is being checked or committed */
 };

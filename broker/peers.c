@@ -12,6 +12,7 @@
 #include "broker/broker.h"
 #include "broker/intro.h"
 #include "broker/metrics.h"
+#include "broker/probe.h"
 #include "broker/router.h"
 #include "broker/task.h"
 #include "common/log.h"
@@ -227,6 +228,7 @@ static void drop_worker(struct broker *b, struct party *p)
 		task_worker_gone(b, t);
 		BUG_ON(p->tasks == t); /* it was taken off this worker */
 	}
+	probe_worker_gone(b, p);
 	intro_worker_gone(b, p);
 	task_pump(b);
 }

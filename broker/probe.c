@@ -5,8 +5,8 @@
  * failure; when its breaker half-opens, as the one trial.  Workers take turns,
  * and one that failed is not asked about the same node next time, so that a
  * worker that lost its own network takes no node out by itself.  At most
- * probe_inflight are under way; a worker that does not answer says nothing about
- * the node.
+ * probe_inflight are under way; a worker that does not answer, or is gone, says
+ * nothing about the node, and neither does what was asked before it came back.
  */
 #include "broker/probe.h"
 
@@ -57,6 +57,15 @@ static void plan(struct broker *b, struct node *n, uint64_t in_ms)
 		alarm_off(b->alarms, &n->probe.alarm);
 }
 
+/* Nothing runs for n any more, and whoever had it is passed over next time when it brought nothing good. */
+static void end(struct broker *b, struct node *n, bool good)
+{
+	n->probe.avoid = good ? 0 : n->probe.worker;
+	n->probe.worker = 0;
+	alarm_off(b->alarms, &n->probe.alarm);
+	stat_set(&metrics.probes_inflight, (int64_t)--b->probes);
+}
+
 void probe_start(struct broker *b)
 {
 	struct node *n;
@@ -95,14 +104,40 @@ void probe_note(struct broker *b, struct node *n, bool ok)
 	moved(b, n, closed, "requests");
 }
 
-void probe_here(struct broker *b, struct node *n)
+/* Whether a new life counts as one: not more often than its breaker opens for, or a
+ * node that dies of each request would never be held to it. */
+static bool comes_back(struct node *n, const struct breaker *br, uint64_t now)
+{
+	if (n->back_ms && now - n->back_ms < br->open_ms)
+		return false;
+	n->back_ms = now;
+	return true;
+}
+
+void probe_here(struct broker *b, struct node *n, bool anew)
 {
 	struct breaker br = probe_breaker(b);
 	uint64_t soonest = n->probe.asked_ms ? n->probe.asked_ms + SPACING_MS : 0, now = broker_ms(b);
 
+	if (((anew && comes_back(n, &br, now)) || n->open_until) && n->probe.worker)
+		end(b, n, true); /* whatever it brings is about the time before */
 	node_wake(n);
 	node_half_open(n, &br, now);
 	plan(b, n, soonest > now ? soonest - now : 0);
+}
+
+void probe_worker_gone(struct broker *b, const struct party *worker)
+{
+	struct node *n;
+	size_t pos = 0;
+
+	while ((n = registry_next_node(b->registry, &pos)) != NULL) {
+		if (n->probe.worker != worker->instance)
+			continue;
+		stat_inc(&metrics.probes_lost, 1);
+		end(b, n, false);
+		plan(b, n, jitter(SPACING_MS));
+	}
 }
 
 void probe_forget(struct broker *b, struct node *n)
@@ -110,8 +145,7 @@ void probe_forget(struct broker *b, struct node *n)
 	bool closed = n->open_until == 0;
 
 	if (n->probe.worker)
-		stat_set(&metrics.probes_inflight, (int64_t)--b->probes);
-	n->probe.worker = 0;
+		end(b, n, true);
 	alarm_off(b->alarms, &n->probe.alarm);
 	node_note(n, true, NULL, 0);
 	moved(b, n, closed, "removed");
@@ -154,15 +188,6 @@ static bool ask(struct broker *b, struct node *n, struct party *p)
 	alarm_set(b->alarms, &n->probe.alarm, broker_ms(b) + b->conf.probe_timeout_ms + WORKER_SLACK_MS,
 		  on_turn);
 	return true;
-}
-
-/* Nothing runs for n any more, and whoever had it is passed over next time when it brought nothing good. */
-static void end(struct broker *b, struct node *n, bool good)
-{
-	n->probe.avoid = good ? 0 : n->probe.worker;
-	n->probe.worker = 0;
-	alarm_off(b->alarms, &n->probe.alarm);
-	stat_set(&metrics.probes_inflight, (int64_t)--b->probes);
 }
 
 static void on_turn(void *arg, struct alarm *a)

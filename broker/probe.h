@@ -13,8 +13,13 @@
 void probe_start(struct broker *b);
 
 /* A node has registered, was admitted or moved: an open breaker half-opens, and
- * the node is probed at once. */
-void probe_here(struct broker *b, struct node *n);
+ * the node is probed at once.  anew: it has started again or is elsewhere, so that
+ * what was asked of it or given to it before does not count against it (once in
+ * breaker_open_ms). */
+void probe_here(struct broker *b, struct node *n, bool anew);
+
+/* What the worker was asked is asked of others. */
+void probe_worker_gone(struct broker *b, const struct party *worker);
 
 /* A node was removed: nobody asks after it any more. */
 void probe_forget(struct broker *b, struct node *n);

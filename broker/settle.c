@@ -117,8 +117,8 @@ static void note_node(struct broker *b, struct task *t, const struct settle *m)
 		       m->outcome != SETTLE_LOST;
 
 	/* A host that loses its network loses all its requests at once: that must not take their node from
-	 * everybody. */
-	if (t->cut_off && !reached)
+	 * everybody.  Nor must what died with an earlier life of the node. */
+	if (!reached && (t->cut_off || (t->node->back_ms && t->given_ms <= t->node->back_ms)))
 		log_info("not_held_against_node", L_RID(t->rid), L_U("node", t->node->row.id),
 			 L_ERR(m->error));
 	else if (m->outcome != SETTLE_STOPPED || m->error == ERR_OK)

@@ -38,6 +38,9 @@ void task_state(struct broker *b, struct task *t, enum task_state to)
 	log_debug("task", L_RID(t->rid), L_S("from", states[t->state].name), L_S("to", states[to].name),
 		  L_U("attempt", t->attempt));
 	meter_state(b, t, t->state, to);
+	if ((t->state == TASK_QUEUED && to == TASK_ASSIGNED) ||
+	    (t->state == TASK_ASSIGNED && to == TASK_POSTED))
+		t->given_ms = broker_ms(b);
 	t->state = to;
 	t->since_ms = broker_ms(b);
 }

@@ -56,14 +56,15 @@ struct task {
 	struct party *worker;
 	uint64_t avoid; /* instance that gave it back */
 	bool returned_once;
-	bool posted;          /* a node may have seen it */
-	bool cut_off;         /* its worker was away meanwhile: what failed may be that worker's network */
-	bool show_usage;      /* plain: the client asked for the usage object */
-	bool moved;           /* plain: this is the second node */
-	bool answered;        /* the gateway has been told the end, or is gone */
-	enum err give_up;     /* while committing: end it at the commit, telling this */
-	uint64_t settle_to;   /* worker instance that waits for SETTLED */
-	uint64_t since_ms;    /* of the state */
+	bool posted;        /* a node may have seen it */
+	bool cut_off;       /* its worker was away meanwhile: what failed may be that worker's network */
+	bool show_usage;    /* plain: the client asked for the usage object */
+	bool moved;         /* plain: this is the second node */
+	bool answered;      /* the gateway has been told the end, or is gone */
+	enum err give_up;   /* while committing: end it at the commit, telling this */
+	uint64_t settle_to; /* worker instance that waits for SETTLED */
+	uint64_t since_ms;  /* of the state */
+	uint64_t given_ms;  /* loop: when it last may have gone to its node; 0 = in an earlier life of ours */
 	uint64_t deadline_ms; /* for dispatch */
 	unsigned asks;        /* orphaned: receipt fetches tried */
 	uint64_t asked;       /* orphaned: instance asked last */

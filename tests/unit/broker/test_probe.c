@@ -202,10 +202,11 @@ static void workers_take_turns(void **state)
 		rig_run(r, 5);
 	}
 	m = asked(r, &r->wk2);
-	node(r)->probe.worker = 0; /* as if the turn were wk2's again: who failed is passed over all the same */
+	node(r)->probe.worker =
+		0; /* as if the turn were wk2's again: who failed is passed over all the same */
 	r->b.probes--;
 	node(r)->probe.avoid = r->wk.instance;
-	probe_here(&r->b, node(r));
+	probe_here(&r->b, node(r), false);
 	(void)asked(r, &r->wk2);
 }
 
@@ -262,6 +263,100 @@ static void registering(void **state)
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 }
 
+/* What was asked of it before it was back is about its earlier life: nobody waits for that. */
+static void back_in_a_new_life(void **state)
+{
+	struct rig *r = *state;
+	struct probe old, m;
+	struct locked l;
+
+	r->b.conf.breaker_open_ms = 600000;
+	r->b.conf.probe_timeout_ms = 60000;
+	node(r)->back_ms = 0; /* its first registration was long ago */
+	old = asked(r, &r->wk);
+	for (int i = 0; i < 3; i++)
+		probe_note(&r->b, node(r), false);
+	assert_int_equal(rig_register(r, true, NULL), ERR_OK);
+	m = asked(r, &r->wk);
+	assert_memory_not_equal(m.rid, old.rid, RID_BYTES);
+	say(&r->wk, &old, PROBE_FAILED);
+	rig_run(r, 5);
+	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_HALF_OPEN);
+	say(&r->wk, &m, PROBE_REACHED);
+	rig_run(r, 5);
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
+	assert_int_equal(r->b.probes, 0);
+}
+
+static void unreachable(struct receipt *rc, struct settle *m)
+{
+	(void)rc;
+	if (m)
+		m->error = ERR_UNAVAILABLE;
+}
+
+/* A request at node 1, posted by wk. */
+static struct work given(struct rig *r)
+{
+	struct locked l;
+	struct work w;
+
+	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
+	rig_job(r, l.stack, 10);
+	w = rig_work(r, &r->wk);
+	rig_posted(&r->wk, &w);
+	rig_run(r, 5);
+	return w;
+}
+
+/* Requests that died with an earlier life do not count, those of this one do; and a
+ * node cannot be born again as often as it likes. */
+static void failures_of_an_earlier_life(void **state)
+{
+	struct rig *r = *state;
+	struct work w;
+
+	r->b.conf.breaker_open_ms = 600000;
+	for (unsigned life = 0; life < 2; life++) {
+		node(r)->failures = 0;
+		if (life == 0)
+			node(r)->back_ms = 0;
+		w = given(r);
+		assert_int_equal(rig_register(r, true, NULL), ERR_OK);
+		rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, unreachable);
+		rig_settled(r, &r->wk);
+		assert_int_equal(node(r)->failures, life);
+	}
+	node(r)->failures = 0;
+	rig_run(r, 5);
+	w = given(r);
+	node(r)->back_ms = 0;
+	assert_int_equal(rig_register(r, false, NULL), ERR_OK); /* the same life, once more announced */
+	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, unreachable);
+	rig_settled(r, &r->wk);
+	assert_int_equal(node(r)->failures, 1);
+}
+
+/* What a worker that is gone was asked is asked of another one at once. */
+static void worker_gone(void **state)
+{
+	struct rig *r = *state;
+	struct probe m;
+
+	r->b.conf.probe_timeout_ms = 60000;
+	answer(r, PROBE_REACHED);
+	actor_open(r, &r->wk2, ROLE_WORKER, 300);
+	(void)actor_get(r, &r->wk2, MSG_WELCOME);
+	(void)asked(r, &r->wk2);
+	actor_close(&r->wk2);
+	alive(r, 600); /* heartbeats are missed, and then somebody else is asked */
+	assert_int_equal(node(r)->probe.worker, r->wk.instance);
+	m = asked(r, &r->wk);
+	say(&r->wk, &m, PROBE_REACHED);
+	rig_run(r, 5);
+	assert_int_equal(r->b.probes, 0);
+}
+
 static void removed(void **state)
 {
 	struct rig *r = *state;
@@ -275,7 +370,7 @@ static void removed(void **state)
 	assert_true(node(r)->open_until == 0);
 	actor_none(r, &r->wk, MSG_PROBE, 100);
 	node(r)->row.state = NODE_ACTIVE;
-	probe_here(&r->b, node(r));
+	probe_here(&r->b, node(r), false);
 	answer(r, PROBE_REACHED);
 }
 
@@ -296,7 +391,7 @@ static void a_bounded_number(void **state)
 		assert_int_equal(registry_node_add(r->b.registry, &row, SLICE_STR("http://127.0.0.1:9"),
 						   SLICE_STR(""), SLICE_STR(""), &nodes[i]),
 				 ERR_OK);
-		probe_here(&r->b, nodes[i]);
+		probe_here(&r->b, nodes[i], false);
 	}
 	rig_run(r, 20);
 	assert_int_equal(r->b.probes, 5);
@@ -344,6 +439,9 @@ int main(void)
 		T(probes_do_not_hide_requests),
 		T(news_from_before),
 		T(registering),
+		T(back_in_a_new_life),
+		T(failures_of_an_earlier_life),
+		T(worker_gone),
 		T(removed),
 		T(a_bounded_number),
 		cmocka_unit_test_setup_teardown(without_probes, setup_without, teardown),
