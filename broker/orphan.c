@@ -13,8 +13,9 @@
 #include "common/log.h"
 #include "proto/work.h"
 
-#define ANSWER_MS 60000 /* one fetch may take this long */
-#define ASKS_MAX 3
+#define ANSWER_MS 60000 /* one fetch may take this long, then another worker is asked */
+#define WORKERS_MAX 3
+#define SAME_AGAIN 5 /* heartbeats: question or answer may have been lost, and to ask twice costs nothing */
 #define NO_WORKER_MS 1000 /* look again for a worker after this */
 #define GIVE_UP_MS 300000 /* no worker for so long */
 
@@ -36,24 +37,39 @@ static bool ask(struct broker *b, struct task *t, const struct party *p)
 	return router_send(b, p, &msg) == ERR_OK;
 }
 
+/* The one that was asked, while its time lasts; one that left does not count as asked. */
+static const struct party *whom(struct broker *b, struct task *t, uint64_t now)
+{
+	const struct party *p = NULL;
+
+	if (t->asks && now - t->asked_ms < ANSWER_MS) {
+		p = peers_by_instance(b, t->asked, ROLE_WORKER);
+		if (!p)
+			t->asks--;
+	}
+	if (p || t->asks >= WORKERS_MAX)
+		return p;
+	p = peers_any_worker(b);
+	if (!p)
+		return NULL;
+	t->asks++;
+	t->asked = p->instance;
+	t->asked_ms = now;
+	log_info("receipt_wanted", L_RID(t->rid), L_U("node", t->node->row.id), L_U("worker", p->instance));
+	return p;
+}
+
 static void next(struct broker *b, struct task *t)
 {
-	const struct party *p = peers_any_worker(b);
 	uint64_t now = broker_ms(b);
+	const struct party *p = whom(b, t, now);
 
-	if (t->asks >= ASKS_MAX || (!t->asks && now - t->since_ms > GIVE_UP_MS)) {
+	if ((!p && t->asks >= WORKERS_MAX) || (!t->asks && now - t->since_ms > GIVE_UP_MS)) {
 		task_lose(b, t);
 		return;
 	}
-	if (p && ask(b, t, p)) {
-		t->asks++;
-		t->asked = p->instance;
-		log_info("receipt_wanted", L_RID(t->rid), L_U("node", t->node->row.id),
-			 L_U("worker", p->instance));
-		alarm_set(b->alarms, &t->alarm, now + ANSWER_MS, on_turn);
-	} else {
-		alarm_set(b->alarms, &t->alarm, now + NO_WORKER_MS, on_turn);
-	}
+	alarm_set(b->alarms, &t->alarm,
+		  now + (p && ask(b, t, p) ? SAME_AGAIN * b->conf.heartbeat_ms : NO_WORKER_MS), on_turn);
 }
 
 static void on_turn(void *arg, struct alarm *a)

@@ -68,6 +68,7 @@ struct task {
 	uint64_t deadline_ms; /* for dispatch */
 	unsigned asks;        /* orphaned: receipt fetches tried */
 	uint64_t asked;       /* orphaned: instance asked last */
+	uint64_t asked_ms;    /* orphaned: when it was asked first */
 	struct alarm alarm;
 	struct task *next_of_worker, **prev_of_worker;
 	struct task *next_of_user, *prev_of_user; /* queue.c */

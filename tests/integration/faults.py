@@ -82,7 +82,7 @@ class Cluster(Parts):
         def there():
             r = self.sealway("ledger", "export")
             return r.returncode == 0 and [x for x in map(json.loads, r.stdout.splitlines()) if x["units"] == units]
-        rows = wait_for(f"the settlement of {units}", there, 100)  # a lost question is asked again after 60 s
+        rows = wait_for(f"the settlement of {units}", there, 100)  # a lost question is asked again after five heartbeats
         assert len(rows) == 1, rows
         assert 0 <= rows[0]["billed"] <= units
         return rows[0]

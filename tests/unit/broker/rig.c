@@ -183,7 +183,7 @@ static void broker_up(struct rig *r, const char *extra)
 			       "--node-networks",
 			       "127.0.0.0/8",
 			       "--heartbeat-ms",
-			       "50",
+			       "3000", /* nobody here pings; who has to be missed takes another */
 			       "--stack-units",
 			       "100000",
 			       "--claim-ms",

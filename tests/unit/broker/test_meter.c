@@ -13,7 +13,7 @@
 
 static int setup(void **state)
 {
-	*state = rig_new("--heartbeat-ms=3000"); /* nobody here pings */
+	*state = rig_new(NULL);
 	return 0;
 }
 

@@ -349,7 +349,8 @@ static void worker_gone(void **state)
 	(void)actor_get(r, &r->wk2, MSG_WELCOME);
 	(void)asked(r, &r->wk2);
 	actor_close(&r->wk2);
-	alive(r, 600); /* heartbeats are missed, and then somebody else is asked */
+	peers_drop(&r->b, peers_by_instance(&r->b, r->wk2.instance, ROLE_WORKER), "the test");
+	alive(r, 300);
 	assert_int_equal(node(r)->probe.worker, r->wk.instance);
 	m = asked(r, &r->wk);
 	say(&r->wk, &m, PROBE_REACHED);

@@ -816,7 +816,7 @@ static void any_history_adds_up(void **state)
 	print_message("SEALWAY_SEED=%u\n", seed);
 	srand(seed);
 	w.req = mem_new(REQS * sizeof(*w.req));
-	w.r = rig_new(NULL);
+	w.r = rig_new("--heartbeat-ms=50");
 	people();
 	assert_int_equal(rig_register(w.r, false, no_limit), ERR_OK);
 	rig_second_node(w.r, 1500, 0);
@@ -837,7 +837,7 @@ static void any_history_adds_up(void **state)
 /* A node must not work for a reservation that the next life would not know of. */
 static void no_job_before_its_commit(void **state)
 {
-	struct rig *r = rig_new(NULL);
+	struct rig *r = rig_new("--heartbeat-ms=50");
 	struct locked l;
 
 	(void)state;
