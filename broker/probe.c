@@ -261,7 +261,7 @@ void probe_done(struct broker *b, struct party *from, struct slice msg)
 	}
 	n = registry_node(b->registry, m.node);
 	if (!n || m.epoch != b->epoch || n->probe.worker != from->instance ||
-	    memcmp(n->probe.rid, m.rid, RID_BYTES) != 0) {
+	    !mem_same(n->probe.rid, m.rid, RID_BYTES)) {
 		stat_inc(&metrics.dropped, 1); /* late, or never asked for */
 		return;
 	}

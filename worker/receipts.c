@@ -48,7 +48,7 @@ static bool same32(const uint8_t *known, const uint8_t *said)
 
 static bool fits(const struct receipt_facts *f, const struct receipt *r)
 {
-	if (memcmp(f->rid, r->rid, RID_BYTES) != 0 || f->stack != r->stack)
+	if (!mem_same(f->rid, r->rid, RID_BYTES) || f->stack != r->stack)
 		return false;
 	if (f->endpoint && f->endpoint != r->endpoint)
 		return false;

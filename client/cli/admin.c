@@ -53,7 +53,7 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 	json_t *body;
 
 	(void)z;
-	if (n != 1 || admin_reply_decode(zmsg_slice(&parts[0]), &r) || memcmp(r.rid, a->rid, RID_BYTES))
+	if (n != 1 || admin_reply_decode(zmsg_slice(&parts[0]), &r) || !mem_same(r.rid, a->rid, RID_BYTES))
 		return; /* a late answer to a call that was given up */
 	body = json_loadb((const char *)r.body.p, r.body.n, JSON_REJECT_DUPLICATES, NULL);
 	finish(a, r.error == ERR_OK && !json_is_object(body) ? ERR_FORMAT : r.error, body);

@@ -7,6 +7,7 @@ first byte; the ledger adds up; and the service is back within two seconds of th
 """
 import collections
 import os
+import statistics
 import random
 
 import threading
@@ -24,6 +25,7 @@ BACK_S = 2
 WORDS = 24
 
 counted = collections.Counter()
+recovered = collections.defaultdict(list)  # seconds from the process being back to the service being back
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,8 @@ def cluster():
         c.sound()
     for (stage, kind, outcome), n in sorted(counted.items()):
         print(f"  {stage:15} {kind:8} {outcome:9} {n}")
+    for kind, times in sorted(recovered.items()):
+        print(f"  service again after a {kind}: {min(times):.2f} to {max(times):.2f} s, median {statistics.median(times):.2f}, of {len(times)}")
 
 
 def worker_of(c, a):
@@ -142,6 +146,7 @@ def back(c, kind, name):
         took = seconds_until(lambda: c.states() == ["ready", "ready"], 15)
     else:
         took = seconds_until(c.serves, 15)
+    recovered[kind].append(took)
     assert took < BACK_S * SLOW, f"{name} was back, and the service only after {took:.1f} s"
 
 

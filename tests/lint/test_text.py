@@ -44,3 +44,20 @@ def test_source_files_stay_small():
 def test_no_test_skips_itself():
     word = re.compile(r"pytest\.sk" r"ip|mark\.sk" r"ip|mark\.xf" r"ail|\bsk" r"ip\(\)")
     assert not [f for f in tracked(".py", ".c", ".js") if f.startswith("tests/") and word.search(read(f))]
+
+
+def test_secrets_are_compared_in_constant_time():
+    """mem_same for whatever is named like a secret (docs/SECURITY.md)."""
+    call = re.compile(r"\b(?:mem|str|strn|strcase|strncase)cmp\(([^;{]*)|\bslice_(?:eq|is)\(([^;{]*)")
+    name = re.compile(r"(?:\b|_|>|\.)(rid|token|secret|seed|password|plain_hash|body_hash|tag|mac)\b(?!_)")
+    public = {"client/verify.c", "client/receipt.c"}  # the client's own hash of its own text, at home
+    assert name.search("a->rid, b") and call.search("if (memcmp(m->rid, rid, 16))") and not name.search("node_key, key")
+    bad = []
+    for f in tracked(".c", ".h"):
+        if f.startswith("tests/") or f in public:
+            continue
+        for n, line in enumerate(read(f).splitlines(), 1):
+            m = call.search(line)
+            if m and name.search(m.group(1) or m.group(2)):
+                bad.append(f"{f}:{n}: {line.strip()}")
+    assert not bad, "\n".join(bad)
