@@ -6,7 +6,7 @@ import os
 
 UNIT = {"rps": "requests/s", "events_per_s": "chunks/s", "total": "us, median", "chunk": "us after due, median"}
 COLOUR = {"direct": "#888888", "nginx": "#2a9d3a", "haproxy": "#1f6fc0", "portkey": "#b8860b", "sealway-ipc": "#d0312d",
-          "sealway-tcp": "#8b1fa0", "sealway-verify": "#444444"}
+          "sealway-tcp": "#8b1fa0", "sealway-verify": "#444444", "sealway-tls": "#e08030", "nginx-tls": "#6fbf73"}
 
 
 def number(v):
@@ -27,6 +27,7 @@ def row_lines(row):
     out = [f"### ({row['row']}) {row['what']}", "",
            f"| | {unit} | min..max | /nginx | /direct | p50 us | p99 us | CPU us per request | per chunk | notes |",
            "|---|---|---|---|---|---|---|---|---|---|"]
+    peer = "nginx" if "nginx" in row["systems"] else "nginx-tls"
     for name, s in row["systems"].items():
         if s.get("failed"):
             out.append(f"| {name} | failed: {s['failed']} | | | | | | | | |")
@@ -37,7 +38,7 @@ def row_lines(row):
         notes += [f"{s['wrong']} wrong"] if s["wrong"] else []
         notes += [f"{s['verified']} verified"] if s["verified"] else []
         v = s["value"]
-        out.append(f"| {name} | {number(v['median'])} | {number(v['min'])}..{number(v['max'])} | {ratio(row, name, 'nginx')} | "
+        out.append(f"| {name} | {number(v['median'])} | {number(v['min'])}..{number(v['max'])} | {ratio(row, name, peer)} | "
                    f"{ratio(row, name, 'direct')} | {number(h.get('p50', 0))} | {number(h.get('p99', 0))} | "
                    f"{cost(s['cpu_us_per_request'])} | {cost(s['cpu_us_per_chunk'])} | {', '.join(notes)} |")
     return out + [""]
@@ -49,6 +50,11 @@ def special_lines(row):
     if row["row"] == "startup":
         return [f"### (startup) {row['what']}", "", f"ready after {row['ready_ms']['median']:.0f} ms, first answer after "
                 f"{row['first_ms']['median']:.0f} ms ({row['first_ms']['min']:.0f}..{row['first_ms']['max']:.0f})", ""]
+    if row["row"] == "growth":
+        out = [f"### (growth) {row['what']}", "", "| users, stacks | nodes | requests/s | p50 us | p99 us | CPU us per request | broker MB |",
+               "|---|---|---|---|---|---|---|"]
+        return out + [f"| {s['users']:,} | {s['nodes']:,} | {number(s['rps'])} | {number(s['p50'])} | {number(s['p99'])} | "
+                      f"{cost(s['cpu_us'])} | {s['rss_kb'] / 1024:.0f} |" for s in row["systems"].values()] + [""]
     if row["row"] == "syscalls":
         out = [f"### (syscalls) {row['what']}", "", "| | process | system calls | instructions |", "|---|---|---|---|"]
         for name, s in row["systems"].items():

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sqlite3
 import statistics
 import subprocess
 import tempfile
@@ -30,21 +31,25 @@ LOADS = {
     "c5000": ("SSE paced 5/s, 5,000 streams", NO_PORTKEY, ["--lanes", "5000", "--gap-us", "200000"], "chunk", False),
     "d1": ("1 MB prompt, c=4", NO_PORTKEY, ["--lanes", "4", "--size", "1048576", "--bodies", "8"], "rps", False),
     "d8": ("8 MB prompt, c=2", NO_PORTKEY, ["--lanes", "2", "--size", "8388608", "--bodies", "4"], "rps", False),
+    "ta": ("TLS 1.3 to the client: 2 KB to 200 B, c=64", ["nginx-tls", "sealway-ipc", "sealway-tls"], ["--lanes", "64"], "rps", "tls"),
+    "tb": ("TLS 1.3 to the client: SSE flat out, c=16, 200 events", ["nginx-tls", "sealway-ipc", "sealway-tls"],
+           ["--lanes", "16", "--chunks", "200", "--bodies", "16"], "events_per_s", "tls"),
+    "e2": ("a lock, then the request that uses it, c=16", OURS, ["--lanes", "16", "--pairs"], "rps", False),
     "e": ("lock, c=16", OURS, ["--lanes", "16", "--locks"], "rps", False),
     "fa": ("signature of every object checked: 2 KB to 200 B, c=64", ["sealway-ipc", "sealway-verify"],
            ["--lanes", "64"], "rps", False),
     "fb": ("signature of every chunk checked: SSE flat out", ["sealway-ipc", "sealway-verify"],
            ["--lanes", "16", "--chunks", "200", "--bodies", "16"], "events_per_s", False),
 }
-SPECIAL = ["syscalls", "startup", "open"]
+SPECIAL = ["syscalls", "growth", "startup", "open"]
 NAMES = list(LOADS) + SPECIAL
 SCALE = {  # rounds, seconds, warm-up, seconds of paced rows
     "smoke": dict(rounds=1, seconds=0.2, warmup=0.1, paced=0.6),
     "quick": dict(rounds=2, seconds=0.6, warmup=0.3, paced=1.6),
     "full": dict(rounds=4, seconds=1.0, warmup=0.4, paced=3),
 }
-QUICK = ["a1", "a64", "a1000", "h64", "b", "c50", "c500", "d1", "e", "fa", "fb", "syscalls", "startup"]
-SMOKE = ["a16", "h64", "b", "c50", "e", "startup"]
+QUICK = ["a1", "a64", "a1000", "h64", "b", "c50", "c500", "d1", "e", "e2", "fa", "fb", "ta", "tb", "syscalls", "growth", "startup"]
+SMOKE = ["a16", "h64", "b", "c50", "e", "e2", "ta", "startup"]
 
 
 class Plan:
@@ -74,7 +79,7 @@ def flags_of(row, plan):
     if "--gap-us" in flags:
         gap = int(flags[flags.index("--gap-us") + 1]) / 1e6
         lanes = int(flags[flags.index("--lanes") + 1])
-        ramp = max(0.2, lanes / 4000)
+        ramp = max(0.2, min(5, lanes / 250))  # streams do not all start in the same moment
         flags += ["--once", "--chunks", str(max(4, int((plan.paced + ramp) / gap))), "--seconds",
                   str(plan.paced + ramp + 5), "--ramp", str(ramp)]
         if lanes > 1000:
@@ -90,7 +95,7 @@ def once(lab, system, row, plan):
     if row == "e":
         flags += ["--to", f"127.0.0.1:{system.port}", "--path", "/v1/nodes/lock", "--token", system.token]
     else:
-        flags += system.flags(http2=LOADS[row][4])
+        flags += system.flags(http2=LOADS[row][4] if LOADS[row][4] != "tls" or system.ca else False)
     parts = dict(system.parts, node=lab.node_pid)
     before = {role: systems.cpu_ns(pid) for role, pid in parts.items()}
     out = load(lab, flags)
@@ -151,19 +156,19 @@ def compare(lab, all_systems, row, plan, say):
     out["failed"] = any(s.get("failed") for s in out["systems"].values())
     say(f"{row}: " + ", ".join(f"{n} {s.get('failed') or round(s['value']['median'], 1)}"
                                + (f" ({s['wrong']} wrong)" if s.get("wrong") else "") for n, s in out["systems"].items()))
-    void(out)
+    void(out, lab.node_processes)
     return out
 
 
-def void(row):
-    """The node's own ceiling (one process, from its CPU time in the same round) has to be three times what the proxy
-    reached, else the row says nothing about the proxy."""
+def void(row, processes):
+    """The node's own ceiling (all its processes, from their CPU time in the same round) has to be three times what the
+    proxy reached, else the row says nothing about the proxy."""
     if row["counts"] not in ("rps", "events_per_s"):
         return
     for name, s in row["systems"].items():
         each = (s.get("node_cpu_us") or {}).get("request" if row["counts"] == "rps" else "chunk")
         if name != "direct" and each:
-            s["node_ceiling"] = round(1e6 / each / s["value"]["median"], 1)
+            s["node_ceiling"] = round(processes * 1e6 / each / s["value"]["median"], 1)
 
 
 # --- rows that are no comparison ---
@@ -259,6 +264,52 @@ def startup(build, plan, say):
     return out
 
 
+GROWN = {"full": (100000, 10000), "quick": (100000, 10000), "smoke": (300, 30)}  # users, each with a token and a stack; nodes
+
+
+def grow(users, nodes):
+    """Puts that many more into a broker's database."""
+    def change(path):
+        db = sqlite3.connect(path)
+        model, stack = db.execute("SELECT model, max(id) FROM stacks").fetchone()
+        db.executemany("INSERT INTO users (id, name, balance, created) VALUES (?, ?, 0, 1)",
+                       ((1000 + i, f"grown-{i}") for i in range(users)))
+        db.executemany("INSERT INTO api_tokens (id, user, hash, name, last4, created) VALUES (?, ?, ?, 'x', 'xxxx', 1)",
+                       ((1000 + i, 1000 + i, os.urandom(32)) for i in range(users)))
+        db.executemany("INSERT INTO stacks (id, user, node, model, bought, spent, price, paid, created) "
+                       "VALUES (?, ?, 1, ?, 100000, 0, 0, 0, 1)", ((stack + 1 + i, 1000 + i, model) for i in range(users)))
+        db.executemany("INSERT INTO nodes VALUES (?, ?, 'http://127.0.0.1:9', '', '', 1, 600, 1, 0, 1, 1, 0)",
+                       ((1000 + i, os.urandom(32)) for i in range(nodes)))
+        db.commit()
+        db.close()
+    return change
+
+
+def growth(build, plan, say):
+    """The same load with a small ledger and with a large one: what a request costs must not depend on it."""
+    users, nodes = GROWN[plan.scale]
+    out = {"row": "growth", "what": "2 KB to 200 B, c=16, with a small and with a large ledger", "systems": {}}
+    with systems.Lab(build, tempfile.mkdtemp(prefix="swb")) as lab:
+        s = systems.Sealway(lab, "sealway-growth", broker_flags=["--probe-ms", "0"])
+        systems.start_node(lab, [s])
+        words = [lab.tool("bench-load"), *s.flags(), "--lanes", "16", "--seconds", str(2 * plan.seconds), "--warmup", "0.3"]
+        for name in ("small", "large"):
+            if name == "large":
+                s.restart_broker(grow(users, nodes))
+            short = [*words[:words.index("--lanes")], "--lanes", "1", "--seconds", "0.3"]
+            systems.wait_for("service", lambda w=short: subprocess.run(w, capture_output=True).returncode == 0)
+            before = {role: systems.cpu_ns(pid) for role, pid in s.parts.items()}
+            r = json.loads(subprocess.run(words, capture_output=True, text=True, timeout=100).stdout)
+            out["systems"][name] = {
+                "users": users if name == "large" else 1, "nodes": nodes if name == "large" else 1, "rps": r["rps"],
+                "wrong": r["wrong"], "p50": r["total"]["p50"], "p99": r["total"]["p99"], "rss_kb": systems.rss_kb(s.parts["broker"]),
+                "cpu_us": {role: round((systems.cpu_ns(pid) - before[role]) / 1e3 / r["answers"], 1)
+                           for role, pid in s.parts.items()}}
+    out["failed"] = any(x["wrong"] for x in out["systems"].values())
+    say("growth: " + json.dumps(out["systems"]))
+    return out
+
+
 def open_streams(build, plan, say, streams=32000, gap_s=4, ramp_s=24):
     """Many open streams, each a chunk per gap_s: two workers (18,000 connections to nodes each), two nodes, one gateway by
     HTTP/2; two load generators from several source addresses.  Heartbeats are longer than their default of 1 s, because
@@ -299,7 +350,7 @@ def guarded(name, measured, say):
 def alone(build, plan, say):
     """Rows that start systems of their own."""
     out = []
-    for name, measured in (("startup", startup), ("open", open_streams)):
+    for name, measured in (("growth", growth), ("startup", startup), ("open", open_streams)):
         if name in plan.names:
             out.append(guarded(name, lambda m=measured: m(build, plan, say), say))
     return out

@@ -119,6 +119,14 @@ class Lab:
                 p.wait()
         self.running = []
 
+    def end_all(self):
+        """Ends everything in order, however long it takes."""
+        for _, p in reversed(self.running):
+            p.send_signal(signal.SIGTERM)
+        for _, p in reversed(self.running):
+            p.wait(60)
+        self.running = []
+
     def __enter__(self):
         return self
 
@@ -135,13 +143,15 @@ def clean_env(**more):
 
 class System:
     """Where requests go, how they look there, and which processes do the work."""
-    sealed, token, headers, http2 = False, None, (), None
+    sealed, token, headers, http2, ca = False, None, (), None, None
     streams = True
 
     def __init__(self, name, port, parts):
         self.name, self.port, self.parts = name, port, parts  # parts: {role: pid}
 
     def flags(self, http2=False):
+        if http2 == "tls":
+            return self.flags() + ["--tls", "--ca", self.ca]
         port = self.http2 if http2 else self.port
         out = ["--to", f"127.0.0.1:{port}", "--path", SEALED_PATH if self.sealed else MODEL_PATH]
         out += ["--http2"] if http2 else []
@@ -156,8 +166,10 @@ class Sealway(System):
     """broker, worker(s) and gateway(s) on one machine; the node joins through self.url."""
     sealed = True
 
-    def __init__(self, lab, name, curve=False, worker_flags=(), broker_flags=(), workers=1):
-        self.lab, self.curve = lab, curve
+    def __init__(self, lab, name, curve=False, worker_flags=(), broker_flags=(), gateway_flags=(), workers=1, under=None):
+        """under: role -> words that its program runs under."""
+        self.under = under or (lambda role: [])
+        self.lab, self.curve, self.broker_flags = lab, curve, list(broker_flags)
         self.dir = os.path.join(lab.dir, name)
         os.makedirs(self.dir)
         self.run("keys", "new", "--dir", "keys")
@@ -167,7 +179,7 @@ class Sealway(System):
         for i in range(workers):
             parts[f"worker{i or ''}"] = self.part("worker", *self.worker_words(i), *worker_flags, index=i)
         port = free_port()
-        parts["gateway"] = self.part("gateway", *self.gateway_words(port))
+        parts["gateway"] = self.part("gateway", *self.gateway_words(port), *gateway_flags)
         super().__init__(name, port, parts)
         self.http2 = port  # the same port speaks both
         self.url = f"http://127.0.0.1:{port}"
@@ -190,6 +202,25 @@ class Sealway(System):
     def curve_words(self, role):
         return ["--broker-key", "keys/broker.pub", "--curve-key", f"keys/{role}.key"] if self.curve else []
 
+    def tls_front(self, ca, key):
+        """The same system through one more gateway, which serves HTTPS."""
+        port = free_port()
+        pid = self.part("gateway", *self.gateway_words(port), "--tls-cert", ca, "--tls-key", key, index="-tls")
+        s = System("sealway-tls", port, dict(self.parts, gateway=pid))
+        s.sealed, s.token, s.ca = True, self.token, ca
+        return s
+
+    def restart_broker(self, change):
+        """Takes the broker down, calls change with its database, and starts it again."""
+        name = f"{os.path.basename(self.dir)}-broker0"
+        at = next(i for i, (n, _) in enumerate(self.lab.running) if n == name)
+        p = self.lab.running.pop(at)[1]
+        p.terminate()
+        p.wait(20)
+        change(os.path.join(self.dir, "ledger.db"))
+        os.remove(os.path.join(self.dir, "broker0.ready"))
+        self.parts["broker"] = self.part("broker", *self.broker_words(), *self.broker_flags)
+
     def run(self, *args):
         r = subprocess.run([os.path.join(self.lab.build, "client", "sealway"), *args], cwd=self.dir, text=True,
                            capture_output=True, timeout=30,
@@ -201,7 +232,7 @@ class Sealway(System):
     def part(self, role, *words, index=0):
         ready = os.path.join(self.dir, f"{role}{index}.ready")
         p = self.lab.start(f"{os.path.basename(self.dir)}-{role}{index}",
-                           [os.path.join(self.lab.build, role, f"sealway-{role}"), *words, "--ready-file", ready,
+                           [*self.under(role), os.path.join(self.lab.build, role, f"sealway-{role}"), *words, "--ready-file", ready,
                             "--log-level", "warn"], lambda: os.path.exists(ready), cwd=self.dir)
         return p.pid
 
@@ -230,7 +261,7 @@ def start_node(lab, sealways, processes=1):
     p = lab.start("node", [lab.tool("bench-node"), "--sign-key", os.path.join(keys, "node.key"), "--node-id", "1",
                            "--gateway", " ".join(s.url for s in sealways), "--processes", str(processes),
                            "--ready-file", ready], lambda: os.path.exists(ready))
-    lab.node_pid = p.pid
+    lab.node_pid, lab.node_processes = p.pid, processes
     for s in sealways:
         s.wait_node()
     port = int(json.load(open(ready))["listen"].split(":")[1])
@@ -248,32 +279,45 @@ def start_second_node(lab, sealway, model):
     sealway.wait_node(model)
 
 
+def certificate(lab):
+    """Files of a certificate for 127.0.0.1 (which is its own authority) and of its key."""
+    ca, key = os.path.join(lab.dir, "tls.pem"), os.path.join(lab.dir, "tls.key")
+    if not os.path.exists(ca):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                        "2", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", ca],
+                       check=True, capture_output=True)
+    return ca, key
+
+
 def fill(lab, template, node_port):
-    """A peer's configuration with this run's ports."""
-    port, port2 = free_port(), free_port()
+    """A peer's configuration with this run's ports: plain, HTTP/2, TLS."""
+    ports = [free_port() for _ in range(3)]
     text = open(os.path.join(HERE, "peers", template)).read()
-    for k, v in (("@DIR@", lab.dir), ("@NODE@", f"127.0.0.1:{node_port}"), ("@PORT@", port), ("@PORT2@", port2)):
+    for k, v in (("@DIR@", lab.dir), ("@NODE@", f"127.0.0.1:{node_port}"), ("@PORT@", ports[0]), ("@PORT2@", ports[1]),
+                 ("@PORT3@", ports[2])):
         text = text.replace(k, str(v))
     path = os.path.join(lab.dir, template)
     with open(path, "w") as f:
         f.write(text)
-    return path, port, port2
+    return path, *ports
 
 
 def start_nginx(lab, node_port):
-    path, port, port2 = fill(lab, "nginx.conf", node_port)
+    """nginx, and itself once more as who serves TLS."""
+    ca, _ = certificate(lab)
+    path, port, port2, port3 = fill(lab, "nginx.conf", node_port)
     p = lab.start("nginx", ["nginx", "-c", path, "-e", os.path.join(lab.dir, "nginx.log")], lambda: connects(port))
-    s = System("nginx", port, {"nginx": p.pid})
-    s.http2 = port2
-    return s
+    s, tls = (System(name, at, {"nginx": p.pid}) for name, at in (("nginx", port), ("nginx-tls", port3)))
+    s.http2, tls.ca = port2, ca
+    return s, tls
 
 
 def start_haproxy(lab, node_port):
-    path, port, port2 = fill(lab, "haproxy.cfg", node_port)
+    path, port, port2, _ = fill(lab, "haproxy.cfg", node_port)
     p = lab.start("haproxy", ["haproxy", "-db", "-f", path], lambda: connects(port))
     s = System("haproxy", port, {"haproxy": p.pid})
     s.http2 = port2
-    return s
+    return (s,)
 
 
 def start_portkey(lab, node_port, modules):

@@ -10,6 +10,7 @@ import threading
 BUILD = os.environ["SEALWAY_BUILD"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+import long  # noqa: E402
 import report  # noqa: E402
 import rows  # noqa: E402
 
@@ -84,10 +85,12 @@ def test_what_is_wrong_is_counted():
 def test_a_smoke_round_of_everything():
     """Peers that are installed, and sealway both ways: every answer right, samples verified by the client library."""
     r = subprocess.run([os.path.join(HERE, "run"), "--smoke", "--no-portkey", "--installed-only", "--build", BUILD, "--rows",
-                        "a16,h64,b,c50,e", "--json"], capture_output=True, text=True, timeout=120)
+                        "a16,h64,b,c50,e,e2,ta,growth", "--json"], capture_output=True, text=True, timeout=120)
     assert r.returncode == 0, r.stderr
     result = json.loads(r.stdout)
-    assert [row["row"] for row in result["rows"]] == ["a16", "h64", "b", "c50", "e"]
+    assert [row["row"] for row in result["rows"]] == ["a16", "h64", "b", "c50", "e", "e2", "ta", "growth"]
+    small, large = (s for s in result["rows"].pop()["systems"].values())
+    assert small["wrong"] == large["wrong"] == 0 and small["rps"] > 0 and large["rps"] > 0 and large["users"] == 300
     for row in result["rows"]:
         for name, s in row["systems"].items():
             assert s["wrong"] == 0 and s["value"]["median"] > 0, (row["row"], name, s)
@@ -98,12 +101,33 @@ def test_a_smoke_round_of_everything():
             assert "<polyline" in report.svg(row, "chunk" if row["counts"] == "chunk" else "total")
 
 
+def test_a_short_soak():
+    r = subprocess.run([os.path.join(HERE, "run"), "--soak", "3", "--build", BUILD], capture_output=True, text=True, timeout=60)
+    out = json.loads(r.stdout)[0]
+    assert not out["wrongs"] and all(out["answers"].values()), (out, r.stderr)
+    assert set(out["rss_kb"]) == {"broker", "worker", "gateway"}
+
+
+def test_memory_that_grows_is_seen():
+    assert long.flat([(t, 10000 + min(t, 30) * 100) for t in range(101)])
+    assert not long.flat([(t, 10000 + t * 200) for t in range(101)])
+
+
+def test_a_lock_that_fails_is_no_pair():
+    out = Fake(b"HTTP/1.1 402 No\r\nContent-Length: 2\r\n\r\n{}")
+    r = subprocess.run([LOAD, "--to", f"127.0.0.1:{out.port}", "--path", "/x", "--pairs", "--once"], capture_output=True, text=True)
+    out.listener.close()
+    assert r.returncode == 2 and "--pairs" in r.stderr  # without --sealed there is nothing to pair
+
+
 def test_a_row_is_void_when_the_node_is_the_limit():
     row = {"row": "a64", "counts": "rps", "systems": {
         "nginx": {"value": {"median": 50000}, "node_cpu_us": {"request": 10}},
         "sealway-ipc": {"value": {"median": 10000}, "node_cpu_us": {"request": 10}}}}
-    rows.void(row)
+    rows.void(row, 1)
     assert [s["node_ceiling"] for s in row["systems"].values()] == [2.0, 10.0]
+    rows.void(row, 2)
+    assert [s["node_ceiling"] for s in row["systems"].values()] == [4.0, 20.0]
 
 
 def test_unknown_rows_are_refused():

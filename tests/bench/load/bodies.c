@@ -29,14 +29,23 @@ static void put_json(const struct opts *o, unsigned phase, struct buf *out)
 	buf_str(out, "\"}]}");
 }
 
-static void put_wire(const struct opts *o, struct body *b)
+static void put_wire(const struct opts *o, const char *path, struct slice json, struct buf *out)
 {
-	buf_fmt(&b->wire, "POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: application/json\r\n", o->path,
-		o->host, o->port);
+	buf_fmt(out, "POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: application/json\r\n", path, o->host,
+		o->port);
 	if (o->token)
-		buf_fmt(&b->wire, "Authorization: Bearer %s\r\n", o->token);
-	buf_fmt(&b->wire, "%sContent-Length: %zu\r\n\r\n", o->headers, b->json.n);
-	buf_add(&b->wire, b->json.p, b->json.n);
+		buf_fmt(out, "Authorization: Bearer %s\r\n", o->token);
+	buf_fmt(out, "%sContent-Length: %zu\r\n\r\n", o->headers, json.n);
+	buf_add(out, json.p, json.n);
+}
+
+static void put_lock_wire(const struct opts *o, struct bodies *out)
+{
+	struct buf ask = { 0 };
+
+	lock_body(&ask, o->model, UNITS, LOCK_S);
+	put_wire(o, "/v1/nodes/lock", buf_slice(&ask), &out->lock_wire);
+	buf_free(&ask);
 }
 
 static bool on_lock(void *arg, const struct http_head *head, struct slice data)
@@ -49,13 +58,13 @@ static bool on_lock(void *arg, const struct http_head *head, struct slice data)
 static bool take_lock(const struct opts *o, struct node_lock *l, struct fault *f)
 {
 	struct buf url = { 0 }, ask = { 0 }, got = { 0 };
-	struct http_opts h = { .token = o->token, .timeout_ms = 10000 };
+	struct http_opts h = { .token = o->token, .timeout_ms = 10000, .ca_file = o->ca };
 	struct http_head head = { 0 };
 	struct http_call c = { .path = "/v1/nodes/lock", .on_data = on_lock, .arg = &got };
 	struct http *http;
 	bool ok;
 
-	buf_fmt(&url, "http://%s:%u", o->host, o->port);
+	buf_fmt(&url, "%s://%s:%u", o->tls ? "https" : "http", o->host, o->port);
 	buf_add(&url, "", 1);
 	h.url = (char *)url.p;
 	lock_body(&ask, o->model, UNITS, LOCK_S);
@@ -105,7 +114,8 @@ bool bodies_make(const struct opts *o, struct bodies *out, struct fault *f)
 			put_json(o, b->phase, &b->json);
 		else if (!seal(o, &out->lock, b, f))
 			return false;
-		put_wire(o, b);
+		put_wire(o, o->path, buf_slice(&b->json), &b->wire);
 	}
+	put_lock_wire(o, out);
 	return true;
 }

@@ -20,6 +20,7 @@ struct conn {
 	bool in_body, chunked, close_after;
 	uint64_t left;
 	struct phr_chunked_decoder decoder;
+	struct tls *tls;
 };
 
 static void conn_open(struct conn *c);
@@ -29,6 +30,8 @@ static void on_closed(uv_handle_t *h)
 	struct conn *c = h->data;
 
 	c->up = c->opening = false;
+	tls_free(c->tls);
+	c->tls = NULL;
 	buf_free(&c->head);
 	c->in_body = false;
 	if (c->waiting)
@@ -135,6 +138,70 @@ static void on_alloc(uv_handle_t *h, size_t n, uv_buf_t *out)
 	*out = uv_buf_init(c->lane->run->read, sizeof(c->lane->run->read));
 }
 
+static void on_plain(struct conn *c, char *p, size_t n)
+{
+	if (!c->lane->busy || c->waiting)
+		drop(c); /* a word that nobody asked for, as a server's goodbye */
+	else if (c->in_body)
+		on_body(c, p, n);
+	else
+		on_head(c, p, n);
+}
+
+struct piece {
+	uv_write_t req;
+	struct buf bytes;
+};
+
+static void on_piece(uv_write_t *w, int status)
+{
+	struct piece *p = w->data;
+
+	(void)status; /* the reading side tells */
+	buf_free(&p->bytes);
+	free(p);
+}
+
+static void flush(struct conn *c)
+{
+	struct buf *out = tls_out(c->tls);
+	struct piece *p;
+	uv_buf_t b;
+
+	if (!out->n)
+		return;
+	p = mem_new(sizeof(*p));
+	p->bytes = *out;
+	*out = (struct buf){ 0 };
+	p->req.data = p;
+	b = uv_buf_init((char *)p->bytes.p, (unsigned)p->bytes.n);
+	if (uv_write(&p->req, (uv_stream_t *)&c->tcp, &b, 1, on_piece) < 0)
+		on_piece(&p->req, 0);
+}
+
+static void put_request(struct conn *c);
+
+static void on_sealed(struct conn *c, const void *p, size_t n)
+{
+	char *plain = c->lane->run->plain;
+	bool was_up = c->up;
+	size_t got;
+
+	if (!tls_take(c->tls, p, n)) {
+		drop(c);
+		c->waiting = false;
+		if (c->lane->busy)
+			lane_done(c->lane, "no TLS");
+		return;
+	}
+	c->up = tls_up(c->tls);
+	flush(c);
+	if (c->up && !was_up && c->waiting)
+		put_request(c);
+	while (c->up && (got = tls_read(c->tls, plain, sizeof(c->lane->run->plain))) > 0)
+		on_plain(c, plain, got);
+}
+
 static void on_read(uv_stream_t *t, ssize_t n, const uv_buf_t *b)
 {
 	struct conn *c = t->data;
@@ -145,12 +212,10 @@ static void on_read(uv_stream_t *t, ssize_t n, const uv_buf_t *b)
 		drop(c);
 		if (c->lane->busy && !c->waiting)
 			lane_done(c->lane, "cut off");
-	} else if (!c->lane->busy || c->waiting) {
-		drop(c); /* a word that nobody asked for, as a server's goodbye */
-	} else if (c->in_body) {
-		on_body(c, b->base, (size_t)n);
+	} else if (c->tls) {
+		on_sealed(c, b->base, (size_t)n);
 	} else {
-		on_head(c, b->base, (size_t)n);
+		on_plain(c, b->base, (size_t)n);
 	}
 }
 
@@ -164,9 +229,18 @@ static void on_written(uv_write_t *w, int status)
 
 static void put_request(struct conn *c)
 {
-	const struct buf *wire = &c->lane->x.body->wire;
+	const struct lane *l = c->lane;
+	const struct buf *wire = l->x.locking ? &l->run->bodies.lock_wire : &l->x.body->wire;
 	uv_buf_t b = uv_buf_init((char *)wire->p, (unsigned)wire->n);
-	int n = c->writing ? UV_EAGAIN : uv_try_write((uv_stream_t *)&c->tcp, &b, 1);
+	int n;
+
+	if (c->tls) {
+		c->waiting = false;
+		tls_write(c->tls, buf_slice(wire));
+		flush(c);
+		return;
+	}
+	n = c->writing ? UV_EAGAIN : uv_try_write((uv_stream_t *)&c->tcp, &b, 1);
 
 	c->waiting = false;
 	if (n == UV_EAGAIN)
@@ -196,8 +270,13 @@ static void on_connected(uv_connect_t *req, int status)
 			lane_done(c->lane, "cannot connect");
 		return;
 	}
-	c->up = true;
 	uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
+	if (c->lane->run->o.tls) {
+		c->tls = tls_new();
+		flush(c);
+		return;
+	}
+	c->up = true;
 	if (c->waiting)
 		put_request(c);
 }

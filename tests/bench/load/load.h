@@ -42,6 +42,9 @@ struct opts {
 	uint16_t port;
 	const char *path, *token, *model, *headers; /* headers: more lines, each with CRLF */
 	bool sealed, h2, once, locks;
+	bool pairs;               /* a lock before each request, on the same connection */
+	bool tls;                 /* of HTTP/1 */
+	const char *ca;           /* whom the lock of the bodies trusts; the lanes check no certificate */
 	unsigned lanes, per_conn; /* per_conn: HTTP/2 streams on one connection */
 	unsigned bodies, size, chunks, gap_us, answer;
 	unsigned sources; /* addresses 127.0.1.1… to connect from; 0: the system's choice */
@@ -64,6 +67,7 @@ struct bodies {
 	struct body *of;
 	unsigned n;
 	struct node_lock lock;
+	struct buf lock_wire; /* a request for a lock, with its head */
 };
 
 /* Makes o->bodies bodies; sealed ones to the key of a lock taken now. */
@@ -81,6 +85,7 @@ struct xfer {
 	uint64_t *arrivals; /* of each event of a paced stream */
 	struct buf *sample; /* the whole answer, to be verified after the run */
 	const char *wrong;  /* what was wrong with it first */
+	bool locking;       /* the lock before it is under way */
 };
 
 struct run;
@@ -103,6 +108,19 @@ struct lane {
 
 /* The answer is complete (wrong NULL) or failed; the lane is free again. */
 void lane_done(struct lane *l, const char *wrong);
+
+/* TLS between a lane's bytes and its socket, without sockets of its own. */
+struct tls;
+struct tls *tls_new(void);
+void tls_free(struct tls *t); /* NULL is fine */
+/* Bytes from the peer; false when they are none of TLS. */
+bool tls_take(struct tls *t, const void *p, size_t n);
+/* Plaintext that has come; 0 when there is none. */
+size_t tls_read(struct tls *t, void *to, size_t n);
+void tls_write(struct tls *t, struct slice plain);
+/* What is to be sent to the peer now (emptied by the caller). */
+struct buf *tls_out(struct tls *t);
+bool tls_up(const struct tls *t);
 
 /* HTTP/1 and HTTP/2: makes via; sends l->x.body; closes everything. */
 void h1_open(struct lane *l, unsigned index);
@@ -149,7 +167,7 @@ struct run {
 	unsigned n_samples;
 	uint64_t sample_seen;
 	unsigned verified;
-	char read[262144];
+	char read[262144], plain[65536];
 };
 
 uint64_t now_ns(void);

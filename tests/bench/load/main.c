@@ -78,6 +78,7 @@ static void lane_start(struct lane *l, uint64_t due)
 	x->body = &r->bodies.of[r->body_next++ % r->bodies.n];
 	x->due = due;
 	x->sent = now_ns();
+	x->locking = r->o.pairs;
 	if (r->o.gap_us)
 		x->arrivals = mem_new(r->o.chunks * sizeof(*x->arrivals));
 	choose_sample(r, x);
@@ -176,6 +177,12 @@ void lane_done(struct lane *l, const char *wrong)
 	struct run *r = l->run;
 	struct xfer *x = &l->x;
 
+	if (x->locking && !wrong && !x->wrong && x->got > 100) {
+		x->locking = false;
+		x->got = x->first = 0;
+		h1_send(l);
+		return;
+	}
 	if (!wrong)
 		wrong = check_whole(r, x);
 	if (wrong)

@@ -23,33 +23,25 @@ static const char usage[] =
 	"  --chunks N          stream of N events, --gap-us G apart (0: flat out); 0 chunks: a whole answer\n"
 	"  --answer BYTES      text of a whole answer (100)\n"
 	"  --locks             each request is a lock, POST /v1/nodes/lock\n"
+	"  --pairs             a lock before each sealed request (HTTP/1)\n"
+	"  --tls --ca FILE     HTTP/1 over TLS 1.3; FILE has the server's certificate\n"
 	"  --model NAME        of the node (bench)\n"
 	"  --sources K         connect from 127.0.1.1 to 127.0.1.K in turn\n";
 
 static const struct option names[] = {
-	{ "to", 1, 0, 'a' },
-	{ "path", 1, 0, 'p' },
-	{ "token", 1, 0, 't' },
-	{ "header", 1, 0, 'h' },
-	{ "sealed", 0, 0, 'S' },
-	{ "http2", 0, 0, '2' },
-	{ "once", 0, 0, '1' },
-	{ "lanes", 1, 0, 'n' },
-	{ "per-conn", 1, 0, 'P' },
-	{ "rate", 1, 0, 'r' },
-	{ "seconds", 1, 0, 's' },
-	{ "warmup", 1, 0, 'w' },
-	{ "ramp", 1, 0, 'R' },
-	{ "drain", 1, 0, 'd' },
-	{ "size", 1, 0, 'z' },
-	{ "bodies", 1, 0, 'b' },
-	{ "chunks", 1, 0, 'c' },
-	{ "gap-us", 1, 0, 'g' },
-	{ "answer", 1, 0, 'A' },
-	{ "locks", 0, 0, 'L' },
-	{ "sources", 1, 0, 'F' },
-	{ "model", 1, 0, 'm' },
-	{ 0 },
+	{ "to", 1, 0, 'a' },       { "path", 1, 0, 'p' },
+	{ "token", 1, 0, 't' },    { "header", 1, 0, 'h' },
+	{ "sealed", 0, 0, 'S' },   { "http2", 0, 0, '2' },
+	{ "once", 0, 0, '1' },     { "lanes", 1, 0, 'n' },
+	{ "per-conn", 1, 0, 'P' }, { "rate", 1, 0, 'r' },
+	{ "seconds", 1, 0, 's' },  { "warmup", 1, 0, 'w' },
+	{ "ramp", 1, 0, 'R' },     { "drain", 1, 0, 'd' },
+	{ "size", 1, 0, 'z' },     { "bodies", 1, 0, 'b' },
+	{ "chunks", 1, 0, 'c' },   { "gap-us", 1, 0, 'g' },
+	{ "answer", 1, 0, 'A' },   { "locks", 0, 0, 'L' },
+	{ "pairs", 0, 0, '3' },    { "tls", 0, 0, 'T' },
+	{ "ca", 1, 0, 'C' },       { "sources", 1, 0, 'F' },
+	{ "model", 1, 0, 'm' },    { 0 },
 };
 
 static bool number(const char *text, double max, double *out)
@@ -143,6 +135,8 @@ static bool set(struct opts *o, int c, char *text)
 		o->token = text;
 	else if (c == 'm')
 		o->model = text;
+	else if (c == 'C')
+		o->ca = text;
 	else if (c == 'h')
 		add_header(o, text);
 	else
@@ -156,6 +150,8 @@ static bool set_flag(struct opts *o, int c)
 		  : c == '2' ? &o->h2
 		  : c == '1' ? &o->once
 		  : c == 'L' ? &o->locks
+		  : c == '3' ? &o->pairs
+		  : c == 'T' ? &o->tls
 			     : NULL;
 
 	if (b)
@@ -181,7 +177,8 @@ bool opts_parse(struct opts *o, int argc, char **argv)
 		}
 	}
 	if (optind != argc || !o->host || !o->path || (o->sealed && !o->token) || !o->lanes || !o->bodies ||
-	    !o->per_conn || (o->gap_us && o->gap_us < 1000)) {
+	    !o->per_conn || (o->gap_us && o->gap_us < 1000) || (o->h2 && (o->tls || o->pairs)) ||
+	    (o->tls && !o->ca) || (o->pairs && !o->sealed)) {
 		fputs(usage, stderr);
 		return false;
 	}

@@ -104,6 +104,8 @@ void xfer_bytes(struct run *r, struct xfer *x, const uint8_t *p, size_t n)
 	x->got += n;
 	if (measured(r, x->first))
 		r->bytes += n;
+	if (x->locking)
+		return;
 	if (x->sample)
 		buf_add(x->sample, p, n);
 	if (!r->o.chunks || x->wrong)

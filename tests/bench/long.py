@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What takes minutes and is no comparison: a soak under mixed load, and instructions counted by callgrind."""
+import glob
+import json
+import os
+import re
+import subprocess
+import tempfile
+import time
+
+import systems
+
+SETTLED = 0.3  # of the time: from here on memory has to be flat
+GROWTH, GROWTH_KB = 1.1, 4096  # what "flat" allows on top: allocators keep what a busy moment needed
+
+
+def mixed(lab, s, seconds):
+    """Short requests, paced streams and locks, all at a time."""
+    loads = {"short": ["--lanes", "64", "--rate", "150"], "streams": ["--lanes", "100", "--chunks", "250", "--gap-us", "20000"],
+             "pairs": ["--lanes", "1", "--pairs"], "long prompts": ["--lanes", "1", "--size", "1048576", "--bodies", "2", "--rate", "1"]}
+    return {name: subprocess.Popen([lab.tool("bench-load"), *s.flags(), *flags, "--seconds", str(seconds)], text=True,
+                                   stdout=subprocess.PIPE) for name, flags in loads.items()}
+
+
+def flat(samples):
+    """Whether the last of [(second, kB)] is not above what was reached after SETTLED of the time, a little apart."""
+    settled = [kb for t, kb in samples if t <= SETTLED * samples[-1][0]]
+    return samples[-1][1] <= max(settled) * GROWTH + GROWTH_KB
+
+
+def soak(build, seconds, say):
+    with systems.Lab(build, tempfile.mkdtemp(prefix="swb")) as lab:
+        s = systems.Sealway(lab, "sealway-soak")
+        systems.start_node(lab, [s])
+        loads = mixed(lab, s, seconds)
+        samples = {role: [] for role in s.parts}
+        began = time.time()
+        while time.time() - began < seconds:
+            time.sleep(min(10, seconds / 20))
+            for role, pid in s.parts.items():
+                samples[role].append((round(time.time() - began, 1), systems.rss_kb(pid)))
+        results = {name: json.loads(p.communicate(timeout=90)[0]) for name, p in loads.items()}
+        s.run("ledger", "check")
+    out = {"row": "soak", "what": f"short requests, streams, locks with requests and 1 MB prompts at a time, {seconds:.0f} s",
+           "answers": {n: r["answers"] for n, r in results.items()}, "wrongs": {n: r["wrongs"] for n, r in results.items() if r["wrong"]},
+           "rss_kb": {role: {"first": v[0][1], "settled": max(kb for t, kb in v if t <= SETTLED * v[-1][0]), "last": v[-1][1]}
+                      for role, v in samples.items()}}
+    out["failed"] = bool(out["wrongs"]) or not all(flat(v) for v in samples.values())
+    say("soak: " + json.dumps(out))
+    return out
+
+
+# --- instructions ---
+
+def counted(build, flags):
+    """{role: instructions} of a whole life with that load in it."""
+    with systems.Lab(build, tempfile.mkdtemp(prefix="swb")) as lab:
+        s = systems.Sealway(lab, "sealway-counted", broker_flags=["--heartbeat-ms", "10000", "--seccomp=false"],
+                            worker_flags=["--seccomp=false"], gateway_flags=["--seccomp=false"], under=lambda role: [
+                                "valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={lab.dir}/{role}.out"])
+        systems.start_node(lab, [s])
+        r = json.loads(subprocess.run([lab.tool("bench-load"), *s.flags(), *flags, "--once", "--ramp", "3", "--seconds", "5",
+                                       "--bodies", "8"], capture_output=True, text=True, timeout=200).stdout)
+        if r["wrong"]:
+            raise RuntimeError(f"under callgrind: {r['wrongs']}")
+        lab.end_all()
+        return {role: sum(int(re.search(r"^(?:summary|totals): (\d+)", open(f).read(), re.M)[1])
+                          for f in glob.glob(f"{lab.dir}/{role}.out*")) for role in ("broker", "worker", "gateway")}
+
+
+def instructions(build, say):
+    """Differences of two lives, so that starting, ending and heartbeats fall out."""
+    lives = {name: counted(build, flags) for name, flags in (
+        ("few", ["--lanes", "20"]), ("many", ["--lanes", "220"]),
+        ("short streams", ["--lanes", "4", "--chunks", "50"]), ("long streams", ["--lanes", "4", "--chunks", "550"]))}
+    out = {"row": "instructions", "what": "instructions, counted by callgrind, in thousands",
+           "per_request": {r: round((lives["many"][r] - lives["few"][r]) / 200 / 1e3, 1) for r in lives["few"]},
+           "per_chunk": {r: round((lives["long streams"][r] - lives["short streams"][r]) / 2000 / 1e3, 2) for r in lives["few"]}}
+    say("instructions: " + json.dumps(out))
+    return out
