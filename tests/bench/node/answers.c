@@ -46,19 +46,27 @@ struct answers *answers_new(struct keys *keys, const struct sign_key *sign)
 	return a;
 }
 
+/* Reads up to nine digits and the sign behind them. */
+static bool read_number(const char **p, const char *end, char sign, uint32_t *out)
+{
+	const char *from = *p;
+
+	for (*out = 0; *p < end && **p >= '0' && **p <= '9' && *p < from + 9; ++*p)
+		*out = *out * 10 + (uint32_t)(**p - '0');
+	return *p > from && *p < end && *(*p)++ == sign;
+}
+
 static bool read_asked(struct slice json, struct asked *out)
 {
 	static const char mark[] = "\"user\":\"bench:[";
 	const char *p = memmem(json.p, json.n, mark, sizeof(mark) - 1);
-	char text[64] = { 0 };
-	size_t n;
+	const char *end = (const char *)json.p + json.n;
 
 	if (!p)
 		return false;
 	p += sizeof(mark) - 1;
-	n = (size_t)((const char *)json.p + json.n - p);
-	memcpy(text, p, n < sizeof(text) - 1 ? n : sizeof(text) - 1);
-	if (sscanf(text, "%u,%u,%u,%u]", &out->chunks, &out->gap_us, &out->phase, &out->size) != 4)
+	if (!read_number(&p, end, ',', &out->chunks) || !read_number(&p, end, ',', &out->gap_us) ||
+	    !read_number(&p, end, ',', &out->phase) || !read_number(&p, end, ']', &out->size))
 		return false;
 	return out->chunks <= CHUNKS_MAX && out->size <= SIZE_MAX_TEXT && out->phase < PHASES &&
 	       (out->gap_us == 0 || out->gap_us >= 1000);
@@ -69,6 +77,14 @@ static void frame(struct buf *out, struct slice event)
 	buf_fmt(out, "%zx\r\n", event.n);
 	buf_add(out, event.p, event.n);
 	buf_str(out, "\r\n");
+}
+
+/* A whole answer is kept with its head: even a new receipt leaves its length as it is. */
+static void whole(struct buf *out, struct slice body)
+{
+	buf_fmt(out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+		body.n);
+	buf_add(out, body.p, body.n);
 }
 
 /* --- raw --- */
@@ -105,13 +121,16 @@ static void raw_stream(struct answer *a)
 
 static void raw_whole(struct answer *a)
 {
-	buf_str(&a->last,
-		"{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion\",\"created\":1700000000,"
-		"\"model\":\"bench\",\"choices\":[{\"index\":0,\"finish_reason\":\"stop\",\"message\":"
-		"{\"role\":\"assistant\",\"content\":\"");
+	struct buf b = { 0 };
+
+	buf_str(&b, "{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion\",\"created\":1700000000,"
+		    "\"model\":\"bench\",\"choices\":[{\"index\":0,\"finish_reason\":\"stop\",\"message\":"
+		    "{\"role\":\"assistant\",\"content\":\"");
 	for (uint32_t i = 0; i < a->asked.size; i++)
-		buf_str(&a->last, "x");
-	buf_str(&a->last, "\"}}]}");
+		buf_str(&b, "x");
+	buf_str(&b, "\"}}]}");
+	whole(&a->last, buf_slice(&b));
+	buf_free(&b);
 }
 
 static struct answer *answer_new(const struct asked *asked)
@@ -193,13 +212,16 @@ static void sealed_last(struct answer *a)
 {
 	struct ending end = { .used = { .prompt = 1, .completion = 1 }, .unix_s = (uint64_t)time(NULL) };
 	uint8_t raw[RECEIPT_BYTES];
+	struct buf body = { 0 };
 
 	if (a->asked.chunks) {
 		answer_make(a, a->asked.chunks - 1);
 		sealed_event(a->response, &end, &a->last);
 		buf_str(&a->last, "0\r\n\r\n");
 	} else {
-		put(a->response, "message", a->asked.size, &end, &a->last);
+		put(a->response, "message", a->asked.size, &end, &body);
+		whole(&a->last, buf_slice(&body));
+		buf_free(&body);
 	}
 	response_free(a->response);
 	a->response = NULL;
@@ -250,28 +272,30 @@ struct answer *answers_sealed(struct answers *s, const uint8_t hash[KEY_BYTES], 
 		if (memcmp(s->sealed[i].hash, hash, KEY_BYTES) == 0)
 			return s->sealed[i].answer;
 	}
-	if (s->used >= SLOTS / 2 || !(s->sealed[i].answer = sealed_make(s, body)))
+	if (!body.n || s->used >= SLOTS / 2 || !(s->sealed[i].answer = sealed_make(s, body)))
 		return NULL;
 	memcpy(s->sealed[i].hash, hash, KEY_BYTES);
 	s->used++;
 	return s->sealed[i].answer;
 }
 
-void answer_last(const struct answers *s, struct answer *a, const uint8_t rid[RID_BYTES], struct buf *out)
+struct slice answer_last(const struct answers *s, struct answer *a, const uint8_t rid[RID_BYTES],
+			 struct buf *out)
 {
 	uint8_t raw[RECEIPT_BYTES];
 	struct receipt r;
 
 	if (a->response)
 		sealed_last(a);
+	if (!a->receipt_at)
+		return buf_slice(&a->last);
 	r = a->receipt;
 	buf_reset(out);
 	buf_add(out, a->last.p, a->last.n);
-	if (!a->receipt_at)
-		return;
 	memcpy(r.rid, rid, RID_BYTES);
 	r.unix_s = (uint64_t)time(NULL);
 	receipt_encode(&r, raw);
 	b64_put((char *)out->p + a->receipt_at, raw, sizeof(raw));
 	sign_label(s->sign, RECEIPT_LABEL, slice_of(raw, sizeof(raw)), (char *)out->p + a->signature_at);
+	return buf_slice(out);
 }

@@ -36,7 +36,7 @@ struct answer {
 	struct asked asked;
 	struct buf events; /* HTTP chunks of all events but the last */
 	uint32_t *ends;    /* where each ends in events */
-	struct buf last;   /* the last event and the terminating chunk, or the whole answer's body */
+	struct buf last;   /* the last event and the terminating chunk, or the whole answer with its head */
 	size_t receipt_at, signature_at; /* in last; 0: a raw answer */
 	struct receipt receipt;
 	uint32_t made;             /* events in events */
@@ -48,18 +48,37 @@ struct answers; /* all that were made */
 /* An empty store; keys and sign outlive it. */
 struct answers *answers_new(struct keys *keys, const struct sign_key *sign);
 
-/* The answer to a raw body; NULL when it asks for nothing. */
+/* The answer to a raw body, or to its beginning; NULL when that asks for nothing. */
 struct answer *answers_raw(struct answers *a, struct slice body);
 
-/* The answer to the sealed body with that hash; NULL when it cannot be opened. */
+/* The answer to the sealed body with that hash; NULL when it cannot be opened.  An empty body gives only what
+ * is known already. */
 struct answer *answers_sealed(struct answers *a, const uint8_t hash[KEY_BYTES], struct slice body);
 
 /* Makes the first n events of a, which may be all but the last.  A stream is made as it is sent for the first
  * time, so that no start-up of a benchmark waits for thousands of signatures. */
 void answer_make(struct answer *a, uint32_t n);
 
-/* The last part of a (all others are made), with a receipt for this request, in out (emptied first). */
-void answer_last(const struct answers *s, struct answer *a, const uint8_t rid[RID_BYTES], struct buf *out);
+/* The last part of a (all others are made): a's own of a raw one, else with a receipt for this request, in
+ * out. */
+struct slice answer_last(const struct answers *s, struct answer *a, const uint8_t rid[RID_BYTES],
+			 struct buf *out);
+
+#define BODY_MAX (64u << 20)
+
+struct request {
+	struct slice path;
+	size_t head, length; /* bytes of the head; of the body, unless it is chunked */
+	bool chunked;
+	bool sealed, authentic; /* has our proxy's header; which can be read, then auth is filled */
+	struct authz auth;
+};
+
+/* 1: q is filled; 0: the head is not complete; -1: not HTTP, or too long. */
+int request_head(const uint8_t *p, size_t n, struct request *q);
+
+/* Takes a chunked body out of its framing; used: bytes that it took in in.  1, 0 or -1 as above. */
+int request_unchunk(struct slice in, struct buf *out, size_t *used);
 
 /* A connection's stream under the pacer. */
 struct paced {

@@ -1,57 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * HTTP/1.1 as the proxies and our worker speak it: keep-alive, one request at a
- * time on a connection, bodies by length or chunked.  What cannot be written at
- * once is queued; nothing here waits for anything.
+ * time on a connection, bodies by length or chunked.  A short request costs one
+ * read and one write, and no memory.  Of a long body only as much is kept as says
+ * which answer it gets; the rest is received and counted, but not copied, and the
+ * answer follows its last byte.  What cannot be written at once is queued; nothing
+ * here waits for anything.
  */
 #define _GNU_SOURCE
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
-#include "common/b64.h"
-#include "tests/bench/http1.h"
 #include "tests/bench/node/bench_node.h"
 
-#define HEAD_MAX 16384
-#define BODY_MAX (64u << 20)
+#define ACCEPTS 64 /* connections taken in one turn */
 
 struct server {
 	uv_loop_t *uv;
-	uv_tcp_t listener;
+	uv_poll_t listener;
+	int fd;
 	struct answers *answers;
 	struct buf last; /* of the answer under way in this call */
-	char read[262144];
+	struct buf body; /* a chunked one without its framing */
+	uint8_t read[32768];
+};
+
+/* What a request gets: an answer, or a status with a short text. */
+struct reply {
+	struct answer *answer;
+	const char *status, *text;
 };
 
 struct conn {
 	struct paced paced; /* first: paced is conn */
-	uv_tcp_t tcp;
+	uv_poll_t poll;
+	int fd;
 	struct server *server;
-	struct buf in;
+	struct buf in, out;    /* not complete yet; not written yet */
+	size_t skip;           /* bytes of the body that are still to come */
+	struct reply pending;  /* after them */
 	struct answer *answer; /* of the stream under way */
 	uint32_t next;
 	uint8_t rid[RID_BYTES];
 	bool closing;
 };
 
-struct write {
-	uv_write_t w;
-	char data[];
-};
-
-struct request {
-	const struct phr_header *auth, *rid;
-	const char *path;
-	size_t path_len, whole; /* bytes of head and body */
-	struct slice body;
-};
-
 static void on_closed(uv_handle_t *h)
 {
 	struct conn *c = h->data;
 
+	close(c->fd);
 	buf_free(&c->in);
+	buf_free(&c->out);
 	free(c);
 }
 
@@ -61,267 +68,265 @@ static void conn_close(struct conn *c)
 		return;
 	c->closing = true;
 	pace_stop(&c->paced);
-	uv_close((uv_handle_t *)&c->tcp, on_closed);
+	uv_close((uv_handle_t *)&c->poll, on_closed);
 }
 
-static void on_written(uv_write_t *w, int status)
+/* --- writing --- */
+
+static void on_ready(uv_poll_t *h, int status, int events);
+
+static void queue(struct conn *c, const struct iovec *v, unsigned n, size_t done)
 {
-	struct conn *c = w->handle->data;
-
-	if (status < 0 && status != UV_ECANCELED)
-		conn_close(c);
-	free(w);
-}
-
-static void send_rest(struct conn *c, const uv_buf_t *b, unsigned n, size_t skip)
-{
-	size_t total = 0, at = 0;
-	struct write *w;
-	uv_buf_t one;
-
-	for (unsigned i = 0; i < n; i++)
-		total += b[i].len;
-	w = mem_new(sizeof(*w) + total);
 	for (unsigned i = 0; i < n; i++) {
-		memcpy(w->data + at, b[i].base, b[i].len);
-		at += b[i].len;
+		size_t skip = done < v[i].iov_len ? done : v[i].iov_len;
+
+		buf_add(&c->out, (char *)v[i].iov_base + skip, v[i].iov_len - skip);
+		done -= skip;
 	}
-	one = uv_buf_init(w->data + skip, (unsigned)(total - skip));
-	if (uv_write(&w->w, (uv_stream_t *)&c->tcp, &one, 1, on_written) != 0) {
-		free(w);
-		conn_close(c);
-	}
+	if (c->out.n)
+		uv_poll_start(&c->poll, UV_READABLE | UV_WRITABLE, on_ready);
 }
 
-static void send_all(struct conn *c, const uv_buf_t *b, unsigned n)
+static void send_all(struct conn *c, struct iovec *v, unsigned n)
 {
-	size_t total = 0;
-	int done = uv_try_write((uv_stream_t *)&c->tcp, b, n);
+	struct msghdr m = { .msg_iov = v, .msg_iovlen = n };
+	ssize_t done = c->out.n ? 0 : sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	for (unsigned i = 0; i < n; i++)
-		total += b[i].len;
-	if (done == UV_EAGAIN)
-		done = 0;
-	if (done < 0)
+	if (done < 0 && errno != EAGAIN)
 		conn_close(c);
-	else if ((size_t)done < total)
-		send_rest(c, b, n, (size_t)done);
+	else
+		queue(c, v, n, done < 0 ? 0 : (size_t)done);
 }
 
-static uv_buf_t of(const struct buf *b)
+static void send_one(struct conn *c, struct slice s)
 {
-	return uv_buf_init((char *)b->p, (unsigned)b->n);
+	struct iovec v = { (void *)(uintptr_t)s.p, s.n };
+
+	send_all(c, &v, 1);
 }
 
-static void send_text(struct conn *c, const char *status, const char *body)
+static void send_queued(struct conn *c)
+{
+	ssize_t n = send(c->fd, c->out.p, c->out.n, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EAGAIN)
+		conn_close(c);
+	if (n <= 0)
+		return;
+	buf_consume(&c->out, (size_t)n);
+	if (c->out.n)
+		return;
+	buf_free(&c->out);
+	uv_poll_start(&c->poll, UV_READABLE, on_ready);
+}
+
+static void send_text(struct conn *c, const struct reply *r)
 {
 	char text[256];
 	int n = snprintf(text, sizeof(text),
 			 "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-			 status, strlen(body), body);
-	uv_buf_t b = uv_buf_init(text, (unsigned)n);
+			 r->status, strlen(r->text), r->text);
 
-	send_all(c, &b, 1);
+	send_one(c, slice_of(text, (size_t)n));
 }
 
-static void send_whole(struct conn *c, struct answer *a)
-{
-	struct server *s = c->server;
-	char head[128];
-	uv_buf_t b[2];
-
-	answer_last(s->answers, a, c->rid, &s->last);
-	b[0] = uv_buf_init(head, (unsigned)snprintf(head, sizeof(head),
-						    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-						    "Content-Length: %zu\r\n\r\n",
-						    s->last.n));
-	b[1] = of(&s->last);
-	send_all(c, b, 2);
-}
-
-static char stream_head[] =
+static const char stream_head[] =
 	"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
 	"Transfer-Encoding: chunked\r\n\r\n";
 
-static void send_flat(struct conn *c, struct answer *a)
+static void send_flat(struct conn *c, struct answer *a, struct slice last)
 {
-	struct server *s = c->server;
-	uv_buf_t b[3] = { uv_buf_init(stream_head, sizeof(stream_head) - 1) };
+	struct iovec v[3] = { { (void *)(uintptr_t)stream_head, sizeof(stream_head) - 1 },
+			      { a->events.p, a->events.n },
+			      { (void *)(uintptr_t)last.p, last.n } };
 
-	answer_last(s->answers, a, c->rid, &s->last); /* makes all events, too */
-	b[1] = of(&a->events);
-	b[2] = of(&s->last);
-	send_all(c, b, 3);
+	send_all(c, v, 3);
 }
 
 static void on_due(struct paced *p)
 {
 	struct conn *c = (struct conn *)p;
 	struct answer *a = c->answer;
-	uv_buf_t b;
 
 	if (c->next + 1 < a->asked.chunks) {
 		uint32_t from = c->next ? a->ends[c->next - 1] : 0;
 
 		answer_make(a, c->next + 1);
-		b = uv_buf_init((char *)a->events.p + from, a->ends[c->next] - from);
+		send_one(c, slice_of(a->events.p + from, a->ends[c->next] - from));
 		c->next++;
 	} else {
 		pace_stop(p);
 		c->answer = NULL;
-		answer_last(c->server->answers, a, c->rid, &c->server->last);
-		b = of(&c->server->last);
+		send_one(c, answer_last(c->server->answers, a, c->rid, &c->server->last));
 	}
-	send_all(c, &b, 1);
 }
 
-static void answer(struct conn *c, struct answer *a)
+static void reply(struct conn *c, const struct reply *r)
 {
-	uv_buf_t head = uv_buf_init(stream_head, sizeof(stream_head) - 1);
+	struct server *s = c->server;
+	struct answer *a = r->answer;
 
 	if (!a) {
-		send_text(c, "400 Bad Request", "{\"error\":{\"message\":\"no bench: in user\"}}");
+		send_text(c, r);
 	} else if (a->asked.chunks == 0) {
-		send_whole(c, a);
+		send_one(c, answer_last(s->answers, a, c->rid, &s->last));
 	} else if (a->asked.gap_us == 0) {
-		send_flat(c, a);
+		struct slice last = answer_last(s->answers, a, c->rid, &s->last); /* makes all events, too */
+
+		send_flat(c, a, last);
 	} else {
 		c->answer = a;
 		c->next = 0;
-		send_all(c, &head, 1);
+		send_one(c, SLICE_STR(stream_head));
 		if (!c->closing)
-			pace_start(c->server->uv, &c->paced, &a->asked, on_due);
+			pace_start(s->uv, &c->paced, &a->asked, on_due);
 	}
 }
 
-static bool read_auth(struct conn *c, const struct request *q, struct authz *z)
-{
-	uint8_t raw[AUTH_BYTES];
+/* --- reading --- */
 
-	if (q->auth->value_len < B64_LEN(AUTH_BYTES) ||
-	    b64_decode_exact(slice_of(q->auth->value, B64_LEN(AUTH_BYTES)), raw, sizeof(raw)) != ERR_OK ||
-	    authz_decode(slice_of(raw, sizeof(raw)), z) != ERR_OK)
-		return false;
-	memcpy(c->rid, z->rid, RID_BYTES);
-	return true;
-}
-
-static void take_request(struct conn *c, const struct request *q)
+/* What the request gets; neither answer nor status: not known from that much of its body. */
+static struct reply choose(struct conn *c, const struct request *q, struct slice body, bool whole)
 {
 	static const char ask[] = "/completions";
-	struct authz z;
+	struct answers *s = c->server->answers;
+	struct answer *a;
 
-	if (q->path_len < sizeof(ask) || !memmem(q->path, q->path_len, ask, sizeof(ask) - 1))
-		send_text(c, "200 OK", "{\"message\":\"ok\"}");
-	else if (!q->auth)
-		answer(c, answers_raw(c->server->answers, q->body));
-	else if (read_auth(c, q, &z))
-		answer(c, answers_sealed(c->server->answers, z.body_hash, q->body));
+	if (!memmem(q->path.p, q->path.n, ask, sizeof(ask) - 1))
+		return (struct reply){ .status = "200 OK", .text = "{\"message\":\"ok\"}" };
+	if (q->sealed && !q->authentic)
+		return (struct reply){ .status = "401 Unauthorized", .text = "{}" };
+	if (!q->sealed)
+		a = answers_raw(s, body);
 	else
-		send_text(c, "401 Unauthorized", "{}");
+		a = answers_sealed(s, q->auth.body_hash, whole ? body : (struct slice){ 0 });
+	if (!a && whole)
+		return (struct reply){ .status = "400 Bad Request",
+				       .text = "{\"error\":{\"message\":\"no bench: in user\"}}" };
+	if (q->sealed)
+		memcpy(c->rid, q->auth.rid, RID_BYTES);
+	return (struct reply){ .answer = a };
 }
 
-/* 1: q is filled; 0: more is needed; -1: not HTTP. */
-static int parse(struct conn *c, struct request *q)
+static size_t take_chunked(struct conn *c, const struct request *q, struct slice in)
 {
-	struct phr_header h[HTTP_HEADERS];
-	static struct phr_header kept[2];
-	const struct phr_header *v;
-	struct phr_chunked_decoder d = { .consume_trailer = 1 };
-	size_t n = HTTP_HEADERS, mn, len = 0;
-	const char *method;
-	int minor, head = phr_parse_request((char *)c->in.p, c->in.n, &method, &mn, &q->path, &q->path_len,
-					    &minor, h, &n, 0);
+	struct server *s = c->server;
+	struct reply r;
+	size_t used;
+	int got = request_unchunk(in, &s->body, &used);
 
-	if (head == -2)
-		return c->in.n > HEAD_MAX ? -1 : 0;
-	if (head < 0)
-		return -1;
-	if ((v = HTTP_HEADER(h, n, "x-sealway-auth"))) {
-		kept[0] = *v;
-		q->auth = &kept[0];
-	}
-	if (HTTP_HEADER(h, n, "transfer-encoding")) {
-		struct buf copy = { 0 };
-		ssize_t left;
-
-		buf_add(&copy, c->in.p + head, c->in.n - (size_t)head);
-		len = copy.n;
-		left = phr_decode_chunked(&d, (char *)copy.p, &len);
-		if (left >= 0) {
-			q->whole = c->in.n - (size_t)left;
-			memcpy(c->in.p + head, copy.p, len);
-		}
-		buf_free(&copy);
-		if (left < 0)
-			return left == -2 && c->in.n < BODY_MAX ? 0 : -1;
-		q->body = slice_of(c->in.p + head, len);
-		return 1;
-	}
-	v = HTTP_HEADER(h, n, "content-length");
-	if (v)
-		len = strtoul(v->value, NULL, 10);
-	if (len > BODY_MAX)
-		return -1;
-	q->whole = (size_t)head + len;
-	q->body = slice_of(c->in.p + head, len);
-	return c->in.n >= q->whole;
+	if (got < 0)
+		conn_close(c);
+	if (got <= 0)
+		return 0;
+	r = choose(c, q, buf_slice(&s->body), true);
+	reply(c, &r);
+	return q->head + used;
 }
 
-static void on_bytes(struct conn *c)
+static size_t take_sized(struct conn *c, const struct request *q, struct slice in)
 {
-	while (!c->closing && c->in.n) {
-		struct request q = { 0 };
-		int got = parse(c, &q);
+	bool whole = in.n >= q->length;
+	struct reply r = choose(c, q, slice_of(in.p, whole ? q->length : in.n), whole);
 
-		if (got < 0)
-			conn_close(c);
-		if (got <= 0)
-			return;
-		take_request(c, &q);
-		buf_consume(&c->in, q.whole);
+	if (whole) {
+		reply(c, &r);
+		return q->head + q->length;
 	}
+	if (!r.answer && !r.status)
+		return 0;
+	c->pending = r;
+	c->skip = q->length - in.n;
+	return q->head + in.n;
+}
+
+/* The bytes used of the next request; 0: more must come, or the connection is closing. */
+static size_t take(struct conn *c, const uint8_t *p, size_t n)
+{
+	struct request q;
+	int got = c->answer ? -1 : request_head(p, n, &q); /* one at a time */
+	struct slice rest;
+
+	if (got < 0)
+		conn_close(c);
+	if (got <= 0)
+		return 0;
+	rest = slice_of(p + q.head, n - q.head);
+	return q.chunked ? take_chunked(c, &q, rest) : take_sized(c, &q, rest);
+}
+
+static void on_bytes(struct conn *c, const uint8_t *p, size_t n)
+{
+	size_t at = 0, used;
+	bool kept = c->in.n > 0;
+
+	if (kept) {
+		buf_add(&c->in, p, n);
+		p = c->in.p;
+		n = c->in.n;
+	}
+	while (!c->closing && at < n && (used = take(c, p + at, n - at)) > 0)
+		at += used;
+	if (!kept)
+		buf_add(&c->in, p + at, n - at);
+	else
+		buf_consume(&c->in, at);
 	if (c->in.n == 0)
 		buf_free(&c->in); /* idle connections and open streams hold nothing */
 }
 
-static void on_alloc(uv_handle_t *h, size_t n, uv_buf_t *out)
+static void receive(struct conn *c)
+{
+	struct server *s = c->server;
+	/* MSG_TRUNC on TCP: received as ever, but not copied to us */
+	ssize_t n = c->skip ? recv(c->fd, NULL, c->skip, MSG_DONTWAIT | MSG_TRUNC)
+			    : recv(c->fd, s->read, sizeof(s->read), MSG_DONTWAIT);
+
+	if (n == 0 || (n < 0 && errno != EAGAIN))
+		conn_close(c);
+	if (n <= 0)
+		return;
+	if (!c->skip) {
+		on_bytes(c, s->read, (size_t)n);
+		return;
+	}
+	c->skip -= (size_t)n;
+	if (!c->skip)
+		reply(c, &c->pending);
+}
+
+static void on_ready(uv_poll_t *h, int status, int events)
 {
 	struct conn *c = h->data;
 
-	(void)n;
-	*out = uv_buf_init(c->server->read, sizeof(c->server->read));
-}
-
-static void on_read(uv_stream_t *t, ssize_t n, const uv_buf_t *b)
-{
-	struct conn *c = t->data;
-
-	if (n < 0) {
+	if (status < 0) {
 		conn_close(c);
 		return;
 	}
-	buf_add(&c->in, b->base, (size_t)n);
-	on_bytes(c);
+	if (events & UV_WRITABLE && c->out.n)
+		send_queued(c);
+	if (events & UV_READABLE && !c->closing)
+		receive(c);
 }
 
-static void on_connection(uv_stream_t *l, int status)
+static void on_connection(uv_poll_t *h, int status, int events)
 {
-	struct server *s = l->data;
-	struct conn *c;
+	struct server *s = h->data;
+	int fd, one = 1;
 
-	if (status < 0)
-		return;
-	c = mem_new(sizeof(*c));
-	c->server = s;
-	uv_tcp_init(s->uv, &c->tcp);
-	c->tcp.data = c;
-	if (uv_accept(l, (uv_stream_t *)&c->tcp) != 0) {
-		conn_close(c);
-		return;
+	(void)status;
+	(void)events;
+	for (int i = 0; i < ACCEPTS && (fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;
+	     i++) {
+		struct conn *c = mem_new(sizeof(*c));
+
+		c->server = s;
+		c->fd = fd;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		uv_poll_init(s->uv, &c->poll, fd);
+		c->poll.data = c;
+		uv_poll_start(&c->poll, UV_READABLE, on_ready);
 	}
-	uv_tcp_nodelay(&c->tcp, 1);
-	uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read);
 }
 
 void serve(uv_loop_t *uv, int fd, struct answers *a)
@@ -329,9 +334,9 @@ void serve(uv_loop_t *uv, int fd, struct answers *a)
 	struct server *s = mem_new(sizeof(*s));
 
 	s->uv = uv;
+	s->fd = fd;
 	s->answers = a;
-	uv_tcp_init(uv, &s->listener);
+	uv_poll_init(uv, &s->listener, fd);
 	s->listener.data = s;
-	uv_tcp_open(&s->listener, fd);
-	uv_listen((uv_stream_t *)&s->listener, 4096, on_connection);
+	uv_poll_start(&s->listener, UV_READABLE, on_connection);
 }
