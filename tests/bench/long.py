@@ -52,14 +52,20 @@ def soak(build, seconds, say):
 
 # --- instructions ---
 
-def counted(build, flags):
+LIVES = {  # a pair of loads: requests of whole answers; then chunks of 4 streams
+    "full": (20, 220, 50, 550),
+    "smoke": (2, 22, 0, 0),
+}
+
+
+def counted(build, flags, ramp):
     """{role: instructions} of a whole life with that load in it."""
     with systems.Lab(build, tempfile.mkdtemp(prefix="swb")) as lab:
         s = systems.Sealway(lab, "sealway-counted", broker_flags=["--heartbeat-ms", "10000", "--seccomp=false"],
                             worker_flags=["--seccomp=false"], gateway_flags=["--seccomp=false"], under=lambda role: [
                                 "valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={lab.dir}/{role}.out"])
         systems.start_node(lab, [s])
-        r = json.loads(subprocess.run([lab.tool("bench-load"), *s.flags(), *flags, "--once", "--ramp", "3", "--seconds", "5",
+        r = json.loads(subprocess.run([lab.tool("bench-load"), *s.flags(), *flags, "--once", "--ramp", str(ramp), "--seconds", "5",
                                        "--bodies", "8"], capture_output=True, text=True, timeout=200).stdout)
         if r["wrong"]:
             raise RuntimeError(f"under callgrind: {r['wrongs']}")
@@ -68,13 +74,19 @@ def counted(build, flags):
                           for f in glob.glob(f"{lab.dir}/{role}.out*")) for role in ("broker", "worker", "gateway")}
 
 
-def instructions(build, say):
+def per_each(few, many, n):
+    return {role: round((many[role] - few[role]) / n / 1e3, 2) for role in few}
+
+
+def instructions(build, say, scale="full"):
     """Differences of two lives, so that starting, ending and heartbeats fall out."""
-    lives = {name: counted(build, flags) for name, flags in (
-        ("few", ["--lanes", "20"]), ("many", ["--lanes", "220"]),
-        ("short streams", ["--lanes", "4", "--chunks", "50"]), ("long streams", ["--lanes", "4", "--chunks", "550"]))}
+    few, many, short, long = LIVES[scale]
+    ramp = 3 if scale == "full" else 0.3
+    requests = [counted(build, ["--lanes", str(n)], ramp) for n in (few, many)]
     out = {"row": "instructions", "what": "instructions, counted by callgrind, in thousands",
-           "per_request": {r: round((lives["many"][r] - lives["few"][r]) / 200 / 1e3, 1) for r in lives["few"]},
-           "per_chunk": {r: round((lives["long streams"][r] - lives["short streams"][r]) / 2000 / 1e3, 2) for r in lives["few"]}}
+           "per_request": per_each(*requests, many - few)}
+    if long:
+        streams = [counted(build, ["--lanes", "4", "--chunks", str(n)], ramp) for n in (short, long)]
+        out["per_chunk"] = per_each(*streams, 4 * (long - short))
     say("instructions: " + json.dumps(out))
     return out

@@ -108,6 +108,15 @@ def test_a_short_soak():
     assert set(out["rss_kb"]) == {"broker", "worker", "gateway"}
 
 
+def test_instructions_are_counted():
+    r = subprocess.run([os.path.join(HERE, "run"), "--instructions", "--smoke", "--build", BUILD], capture_output=True, text=True,
+                       timeout=100)
+    assert r.returncode == 0, r.stderr
+    each = json.loads(r.stdout)[0]["per_request"]
+    assert set(each) == {"broker", "worker", "gateway"}
+    assert all(10 < v < 20000 for v in each.values()), each  # thousands
+
+
 def test_memory_that_grows_is_seen():
     assert long.flat([(t, 10000 + min(t, 30) * 100) for t in range(101)])
     assert not long.flat([(t, 10000 + t * 200) for t in range(101)])
