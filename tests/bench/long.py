@@ -22,10 +22,18 @@ def mixed(lab, s, seconds):
                                    stdout=subprocess.PIPE) for name, flags in loads.items()}
 
 
+def bound(samples):
+    """What the last of [(second, kB)] may be: the most that was reached in the first SETTLED of the time, and a little more."""
+    return max(kb for t, kb in samples if t <= SETTLED * samples[-1][0]) * GROWTH + GROWTH_KB
+
+
 def flat(samples):
-    """Whether the last of [(second, kB)] is not above what was reached after SETTLED of the time, a little apart."""
-    settled = [kb for t, kb in samples if t <= SETTLED * samples[-1][0]]
-    return samples[-1][1] <= max(settled) * GROWTH + GROWTH_KB
+    return samples[-1][1] <= bound(samples)
+
+
+def memory(samples):
+    """kB at the start, in the middle, at the end, and what the end may be at most."""
+    return {"start": samples[0][1], "middle": samples[len(samples) // 2][1], "end": samples[-1][1], "bound": round(bound(samples))}
 
 
 def soak(build, seconds, say):
@@ -33,8 +41,8 @@ def soak(build, seconds, say):
         s = systems.Sealway(lab, "sealway-soak")
         systems.start_node(lab, [s])
         loads = mixed(lab, s, seconds)
-        samples = {role: [] for role in s.parts}
         began = time.time()
+        samples = {role: [(0, systems.rss_kb(pid))] for role, pid in s.parts.items()}
         while time.time() - began < seconds:
             time.sleep(min(10, seconds / 20))
             for role, pid in s.parts.items():
@@ -43,8 +51,7 @@ def soak(build, seconds, say):
         s.run("ledger", "check")
     out = {"row": "soak", "what": f"short requests, streams, locks with requests and 1 MB prompts at a time, {seconds:.0f} s",
            "answers": {n: r["answers"] for n, r in results.items()}, "wrongs": {n: r["wrongs"] for n, r in results.items() if r["wrong"]},
-           "rss_kb": {role: {"first": v[0][1], "settled": max(kb for t, kb in v if t <= SETTLED * v[-1][0]), "last": v[-1][1]}
-                      for role, v in samples.items()}}
+           "rss_kb": {role: memory(v) for role, v in samples.items()}}
     out["failed"] = bool(out["wrongs"]) or not all(flat(v) for v in samples.values())
     say("soak: " + json.dumps(out))
     return out

@@ -106,6 +106,7 @@ def test_a_short_soak():
     out = json.loads(r.stdout)[0]
     assert not out["wrongs"] and all(out["answers"].values()), (out, r.stderr)
     assert set(out["rss_kb"]) == {"broker", "worker", "gateway"}
+    assert all(0 < v["start"] and 0 < v["middle"] and v["start"] < v["bound"] for v in out["rss_kb"].values()), out
 
 
 def test_instructions_are_counted():
@@ -119,14 +120,14 @@ def test_instructions_are_counted():
 
 def test_memory_that_grows_is_seen():
     assert long.flat([(t, 10000 + min(t, 30) * 100) for t in range(101)])
-    assert not long.flat([(t, 10000 + t * 200) for t in range(101)])
+    grown = [(t, 10000 + t * 200) for t in range(101)]
+    assert not long.flat(grown)
+    assert long.memory(grown) == {"start": 10000, "middle": 20000, "end": 30000, "bound": 21696}
 
 
-def test_a_lock_that_fails_is_no_pair():
-    out = Fake(b"HTTP/1.1 402 No\r\nContent-Length: 2\r\n\r\n{}")
-    r = subprocess.run([LOAD, "--to", f"127.0.0.1:{out.port}", "--path", "/x", "--pairs", "--once"], capture_output=True, text=True)
-    out.listener.close()
-    assert r.returncode == 2 and "--pairs" in r.stderr  # without --sealed there is nothing to pair
+def test_a_pair_needs_a_sealed_request():
+    r = subprocess.run([LOAD, "--to", "127.0.0.1:9", "--path", "/x", "--pairs", "--once"], capture_output=True, text=True)
+    assert r.returncode == 2 and "--pairs" in r.stderr
 
 
 def test_a_row_is_void_when_the_node_is_the_limit():

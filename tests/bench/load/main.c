@@ -177,7 +177,9 @@ void lane_done(struct lane *l, const char *wrong)
 	struct run *r = l->run;
 	struct xfer *x = &l->x;
 
-	if (x->locking && !wrong && !x->wrong && x->got > 100) {
+	if (x->locking && !wrong)
+		wrong = x->wrong ? x->wrong : x->got > 100 ? NULL : "a short lock";
+	if (x->locking && !wrong) {
 		x->locking = false;
 		x->got = x->first = 0;
 		h1_send(l);
