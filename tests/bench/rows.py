@@ -267,44 +267,66 @@ def startup(build, plan, say):
 GROWN = {"full": (100000, 10000), "quick": (100000, 10000), "smoke": (300, 30)}  # users, each with a token and a stack; nodes
 
 
-def grow(users, nodes):
-    """Puts that many more into a broker's database."""
+def grow_users(db, n):
+    model, stack = db.execute("SELECT model, max(id) FROM stacks").fetchone()
+    db.executemany("INSERT INTO users (id, name, balance, created) VALUES (?, ?, 0, 1)",
+                   ((1000 + i, f"grown-{i}") for i in range(n)))
+    db.executemany("INSERT INTO api_tokens (id, user, hash, name, last4, created) VALUES (?, ?, ?, 'x', 'xxxx', 1)",
+                   ((1000 + i, 1000 + i, os.urandom(32)) for i in range(n)))
+    db.executemany("INSERT INTO stacks (id, user, node, model, bought, spent, price, paid, created) "
+                   "VALUES (?, ?, 1, ?, 100000, 0, 0, 0, 1)", ((stack + 1 + i, 1000 + i, model) for i in range(n)))
+
+
+def grow_nodes(db, n):
+    """As the first one was registered, for the same model at twice its price: considered, but never the cheapest."""
+    new = [(1000 + i, os.urandom(32)) for i in range(n)]
+    db.executemany("INSERT INTO nodes SELECT ?, ?, 'http://127.0.0.1:9', country, version, counter, validity_s, state, original, "
+                   "admitted, seen, faults FROM nodes WHERE id = 1", new)
+    db.executemany("INSERT INTO node_keys SELECT ?, ?, counter, not_before, not_after, statement, signature, added, superseded, "
+                   "dropped FROM node_keys WHERE node = 1 LIMIT 1", new)
+    db.executemany("INSERT INTO subscriptions SELECT ?, model, 2 * price, max_concurrent, max_units, lock_units, active "
+                   "FROM subscriptions WHERE node = 1", ((i,) for i, _ in new))
+
+
+def grow(how, n):
+    """Puts n more into a broker's database."""
     def change(path):
         db = sqlite3.connect(path)
-        model, stack = db.execute("SELECT model, max(id) FROM stacks").fetchone()
-        db.executemany("INSERT INTO users (id, name, balance, created) VALUES (?, ?, 0, 1)",
-                       ((1000 + i, f"grown-{i}") for i in range(users)))
-        db.executemany("INSERT INTO api_tokens (id, user, hash, name, last4, created) VALUES (?, ?, ?, 'x', 'xxxx', 1)",
-                       ((1000 + i, 1000 + i, os.urandom(32)) for i in range(users)))
-        db.executemany("INSERT INTO stacks (id, user, node, model, bought, spent, price, paid, created) "
-                       "VALUES (?, ?, 1, ?, 100000, 0, 0, 0, 1)", ((stack + 1 + i, 1000 + i, model) for i in range(users)))
-        db.executemany("INSERT INTO nodes VALUES (?, ?, 'http://127.0.0.1:9', '', '', 1, 600, 1, 0, 1, 1, 0)",
-                       ((1000 + i, os.urandom(32)) for i in range(nodes)))
-        db.commit()
+        with db:
+            how(db, n)
         db.close()
     return change
 
 
+def grown_once(lab, s, words):
+    """The load on what is there now, and what each process needed for it."""
+    short = [*words[:words.index("--lanes")], "--lanes", "1", "--seconds", "0.3"]
+    systems.wait_for("service", lambda: subprocess.run(short, capture_output=True).returncode == 0)
+    before = {role: systems.cpu_ns(pid) for role, pid in s.parts.items()}
+    r = json.loads(subprocess.run(words, capture_output=True, text=True, timeout=100).stdout)
+    return {"rps": r["rps"], "wrong": r["wrong"], "p50": r["total"]["p50"], "p99": r["total"]["p99"],
+            "rss_kb": systems.rss_kb(s.parts["broker"]),
+            "cpu_us": {role: round((systems.cpu_ns(pid) - before[role]) / 1e3 / r["answers"], 1) for role, pid in s.parts.items()}}
+
+
 def growth(build, plan, say):
-    """The same load with a small ledger and with a large one: what a request costs must not depend on it."""
+    """The same load with a small ledger, with many nodes, and with many users too: what a request costs must not depend on it."""
     users, nodes = GROWN[plan.scale]
-    out = {"row": "growth", "what": "2 KB to 200 B, c=16, with a small and with a large ledger", "systems": {}}
+    out = {"row": "growth", "what": "a lock and its request, 2 KB to 200 B, c=16, with a small and with a large ledger", "systems": {}}
     with systems.Lab(build, tempfile.mkdtemp(prefix="swb")) as lab:
         s = systems.Sealway(lab, "sealway-growth", broker_flags=["--probe-ms", "0"])
         systems.start_node(lab, [s])
-        words = [lab.tool("bench-load"), *s.flags(), "--lanes", "16", "--seconds", str(2 * plan.seconds), "--warmup", "0.3"]
-        for name in ("small", "large"):
-            if name == "large":
-                s.restart_broker(grow(users, nodes))
-            short = [*words[:words.index("--lanes")], "--lanes", "1", "--seconds", "0.3"]
-            systems.wait_for("service", lambda w=short: subprocess.run(w, capture_output=True).returncode == 0)
-            before = {role: systems.cpu_ns(pid) for role, pid in s.parts.items()}
-            r = json.loads(subprocess.run(words, capture_output=True, text=True, timeout=100).stdout)
-            out["systems"][name] = {
-                "users": users if name == "large" else 1, "nodes": nodes if name == "large" else 1, "rps": r["rps"],
-                "wrong": r["wrong"], "p50": r["total"]["p50"], "p99": r["total"]["p99"], "rss_kb": systems.rss_kb(s.parts["broker"]),
-                "cpu_us": {role: round((systems.cpu_ns(pid) - before[role]) / 1e3 / r["answers"], 1)
-                           for role, pid in s.parts.items()}}
+        words = [lab.tool("bench-load"), *s.flags(), "--pairs", "--lanes", "16", "--seconds", str(2 * plan.seconds), "--warmup", "0.3"]
+        sizes = {"users": 1, "nodes": 1}
+        for name, more, change in (("small", {}, None), ("nodes", {"nodes": 1 + nodes}, grow(grow_nodes, nodes)),
+                                   ("large", {"users": 1 + users}, grow(grow_users, users))):
+            sizes.update(more)
+            if change:
+                s.restart_broker(change)
+            out["systems"][name] = {**sizes, **grown_once(lab, s, words)}
+            ready = sum(" ready " in line for line in s.run("node", "list").splitlines())
+            if ready != sizes["nodes"]:
+                raise RuntimeError(f"{ready} nodes are ready, not {sizes['nodes']}")
     out["failed"] = any(x["wrong"] for x in out["systems"].values())
     say("growth: " + json.dumps(out["systems"]))
     return out

@@ -89,8 +89,9 @@ def test_a_smoke_round_of_everything():
     assert r.returncode == 0, r.stderr
     result = json.loads(r.stdout)
     assert [row["row"] for row in result["rows"]] == ["a16", "h64", "b", "c50", "e", "e2", "ta", "growth"]
-    small, large = (s for s in result["rows"].pop()["systems"].values())
-    assert small["wrong"] == large["wrong"] == 0 and small["rps"] > 0 and large["rps"] > 0 and large["users"] == 300
+    grown = list(result["rows"].pop()["systems"].values())
+    assert [(s["users"], s["nodes"]) for s in grown] == [(1, 1), (1, 31), (301, 31)]
+    assert all(s["wrong"] == 0 and s["rps"] > 0 for s in grown), grown
     for row in result["rows"]:
         for name, s in row["systems"].items():
             assert s["wrong"] == 0 and s["value"]["median"] > 0, (row["row"], name, s)
