@@ -13,6 +13,7 @@ sys.path.insert(0, HERE)
 import long  # noqa: E402
 import report  # noqa: E402
 import rows  # noqa: E402
+import systems  # noqa: E402
 
 LOAD = os.path.join(BUILD, "tests", "bench", "bench-load")
 
@@ -100,6 +101,71 @@ def test_a_smoke_round_of_everything():
         assert "sealway-ipc" in report.table(result)
         if row["row"] != "e":
             assert "<polyline" in report.svg(row, "chunk" if row["counts"] == "chunk" else "total")
+
+
+class Node:
+    """The bench node by itself, and one connection to it."""
+
+    def __init__(self, directory):
+        ready = str(directory / "ready")
+        self.p = subprocess.Popen([os.path.join(BUILD, "tests", "bench", "bench-node"), "--ready-file", ready])
+        systems.wait_for("the node", lambda: os.path.exists(ready))
+        self.c = socket.create_connection(("127.0.0.1", int(json.load(open(ready))["listen"].split(":")[1])), 5)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.c.close()
+        self.p.terminate()
+        self.p.wait(10)
+
+    def silent(self):
+        self.c.settimeout(0.3)
+        try:
+            self.c.recv(1)
+            return False
+        except TimeoutError:
+            return True
+        finally:
+            self.c.settimeout(5)
+
+    def answer(self):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += self.c.recv(1)
+        body = b""
+        while len(body) < int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0]):
+            body += self.c.recv(65536)
+        return head.split(b"\r\n")[0], body
+
+
+ASK = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+
+
+def test_the_node_answers_after_the_last_byte_of_a_body_and_not_before(tmp_path):
+    body = b'{"user":"bench:[0,0,0,100]","messages":"' + b"x" * 3000000 + b'"}'
+    with Node(tmp_path) as n:
+        for _ in range(2):  # the second time the answer is known
+            n.c.sendall(ASK + b"Content-Length: %d\r\n\r\n" % len(body) + body[:-1])
+            assert n.silent()
+            n.c.sendall(body[-1:])
+            status, answer = n.answer()
+            assert status == b"HTTP/1.1 200 OK" and len(json.loads(answer)["choices"][0]["message"]["content"]) == 100
+        n.c.sendall(ASK + b"Transfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%s\r\n" % (len(body), body))
+        assert n.silent()
+        n.c.sendall(b"0\r\n\r\n")
+        assert n.answer() == (status, answer)
+
+
+def test_the_node_refuses_what_asks_for_nothing(tmp_path):
+    with Node(tmp_path) as n:
+        n.c.sendall(ASK + b"Content-Length: 2\r\n\r\n{}")
+        assert n.answer()[0] == b"HTTP/1.1 400 Bad Request"
+        n.c.sendall(ASK + b"X-Sealway-Auth: AAAA\r\nContent-Length: 2\r\n\r\n{}")
+        assert n.answer()[0] == b"HTTP/1.1 401 Unauthorized"
+        n.c.sendall(b"nonsense\r\n\r\n")
+        assert n.c.recv(1) == b""
 
 
 def test_a_short_soak():
