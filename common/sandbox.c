@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Rights given up after start (sandbox.h).  The filter is a list of what is
- * refused, not of what is allowed: it has to survive the next version of libc
- * and of every library below us; systemd's SystemCallFilter of our units is the
- * list of what is allowed.  It is classic BPF, laid out as
+ * allowed.  It is classic BPF, laid out as
  *
- *	architecture is ours?  number of the other ABI?  number on the list?
- *	socket: family on the list?  mmap, mprotect: writable and executable?
+ *	architecture is ours?  number of the other ABI?
+ *	socket: family on the list?  mmap, mprotect: writable and executable?  clone: a thread?
+ *	number on the list?
  *
  * Sanitized builds keep what their leak checker needs: another process that
  * traces this one.
@@ -44,85 +43,94 @@
 
 #ifdef OUR_ARCH
 
-/* Refused always.  Old calls that new machines do not have stand behind #ifdef. */
-static const int refused[] = {
-#if !SANITIZED
-	__NR_ptrace,
-	__NR_clone3,
+/* What the programs and the libraries below them may need once they have started, and what later versions of
+ * these may use in its place; the most frequent first, since the filter is walked from the top where the
+ * kernel does not remember.  Calls that some machine or kernel header does not have stand behind #ifdef. */
+/* clang-format off */
+static const int allowed[] = {
+	/* reading, writing, waiting */
+	__NR_recvmsg, __NR_recvfrom, __NR_sendmsg, __NR_sendto, __NR_read, __NR_write, __NR_readv, __NR_writev,
+	__NR_epoll_pwait, __NR_epoll_ctl, __NR_futex, __NR_getpid, __NR_clock_gettime, __NR_ppoll, __NR_pread64,
+	__NR_pwrite64, __NR_preadv, __NR_pwritev, __NR_preadv2, __NR_pwritev2, __NR_recvmmsg, __NR_sendmmsg,
+	__NR_pselect6, __NR_epoll_create1, __NR_eventfd2, __NR_pipe2, __NR_sendfile, __NR_splice,
+	__NR_timerfd_create, __NR_timerfd_settime, __NR_timerfd_gettime,
+#ifdef __NR_poll
+	__NR_poll, __NR_epoll_wait, __NR_select, __NR_epoll_create, __NR_eventfd, __NR_pipe,
+#endif
+#ifdef __NR_epoll_pwait2
+	__NR_epoll_pwait2,
+#endif
+#ifdef __NR_futex_waitv
+	__NR_futex_waitv,
+#endif
+	/* sockets; socket itself is looked at */
+	__NR_accept, __NR_accept4, __NR_bind, __NR_connect, __NR_listen, __NR_shutdown, __NR_socketpair,
+	__NR_getsockname, __NR_getpeername, __NR_getsockopt, __NR_setsockopt,
+	/* files */
+	__NR_openat, __NR_close, __NR_fstat, __NR_newfstatat, __NR_statx, __NR_statfs, __NR_fstatfs, __NR_lseek,
+	__NR_fsync, __NR_fdatasync, __NR_sync_file_range, __NR_ftruncate, __NR_fallocate, __NR_flock, __NR_fcntl,
+	__NR_ioctl, __NR_dup, __NR_dup3, __NR_faccessat, __NR_getdents64, __NR_getcwd, __NR_readlinkat,
+	__NR_unlinkat, __NR_mkdirat, __NR_linkat, __NR_fchmod, __NR_fchmodat, __NR_fchown, __NR_fchownat, __NR_umask,
+	__NR_utimensat, __NR_fadvise64, __NR_renameat2, __NR_copy_file_range, __NR_inotify_init1,
+	__NR_inotify_add_watch, __NR_inotify_rm_watch,
+#ifdef __NR_renameat
+	__NR_renameat,
+#endif
+#ifdef __NR_open
+	__NR_open, __NR_stat, __NR_lstat, __NR_access, __NR_readlink, __NR_unlink, __NR_mkdir, __NR_rmdir, __NR_rename,
+	__NR_link, __NR_chmod, __NR_chown, __NR_dup2, __NR_getdents, __NR_utimes, __NR_inotify_init,
+#endif
+#ifdef __NR_openat2
+	__NR_openat2,
+#endif
+#ifdef __NR_close_range
+	__NR_close_range,
+#endif
+#ifdef __NR_faccessat2
+	__NR_faccessat2,
+#endif
+	/* memory; mmap and mprotect are looked at */
+	__NR_brk, __NR_munmap, __NR_mremap, __NR_madvise, __NR_mlock, __NR_mlock2, __NR_munlock, __NR_msync,
+	__NR_mincore, __NR_membarrier, __NR_get_mempolicy,
+	/* threads and signals; clone is looked at */
+	__NR_exit, __NR_exit_group, __NR_set_robust_list, __NR_get_robust_list, __NR_set_tid_address, __NR_gettid,
+	__NR_sched_yield, __NR_sched_getaffinity, __NR_sched_setaffinity, __NR_sched_getparam,
+	__NR_sched_getscheduler, __NR_sched_setscheduler, __NR_sched_setparam, __NR_sched_get_priority_max, __NR_sched_get_priority_min, __NR_getcpu,
+	__NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigreturn, __NR_rt_sigpending, __NR_rt_sigsuspend,
+	__NR_rt_sigtimedwait, __NR_sigaltstack, __NR_tgkill, __NR_tkill, __NR_kill, __NR_restart_syscall,
+#ifdef __NR_rseq
+	__NR_rseq,
+#endif
+	/* clocks, numbers, itself */
+	__NR_clock_getres, __NR_clock_nanosleep, __NR_nanosleep, __NR_gettimeofday, __NR_getrandom, __NR_uname,
+	__NR_sysinfo, __NR_getrusage, __NR_times, __NR_prlimit64, __NR_getrlimit, __NR_setrlimit, __NR_getuid,
+	__NR_geteuid, __NR_getgid, __NR_getegid, __NR_getgroups, __NR_getresuid, __NR_getresgid, __NR_getppid,
+	__NR_getpgid, __NR_getsid, __NR_getpriority, __NR_capget, __NR_prctl, __NR_seccomp,
+#ifdef __NR_time
+	__NR_time, __NR_arch_prctl, __NR_getpgrp,
+#endif
+#if SANITIZED
+	__NR_ptrace, __NR_wait4, __NR_clone, __NR_clone3, __NR_sched_getattr,
 #ifdef __NR_fork
-	__NR_fork,
-	__NR_vfork,
+	__NR_fork, __NR_vfork,
 #endif
-#endif
-	__NR_execve,
-	__NR_execveat,
-	__NR_process_vm_readv,
-	__NR_process_vm_writev,
-	__NR_kcmp,
-	__NR_pidfd_getfd,
-	__NR_process_madvise,
-	__NR_mount,
-	__NR_umount2,
-	__NR_pivot_root,
-	__NR_chroot,
-	__NR_move_mount,
-	__NR_open_tree,
-	__NR_fsopen,
-	__NR_fsconfig,
-	__NR_fsmount,
-	__NR_fspick,
-	__NR_unshare,
-	__NR_setns,
-	__NR_init_module,
-	__NR_finit_module,
-	__NR_delete_module,
-	__NR_kexec_load,
-	__NR_bpf,
-	__NR_perf_event_open,
-	__NR_userfaultfd,
-	__NR_io_uring_setup,
-	__NR_io_uring_enter,
-	__NR_io_uring_register,
-	__NR_keyctl,
-	__NR_add_key,
-	__NR_request_key,
-	__NR_open_by_handle_at,
-	__NR_reboot,
-	__NR_swapon,
-	__NR_swapoff,
-	__NR_acct,
-	__NR_quotactl,
-	__NR_settimeofday,
-	__NR_clock_settime,
-	__NR_adjtimex,
-	__NR_clock_adjtime,
-	__NR_sethostname,
-	__NR_setdomainname,
-	__NR_syslog,
-	__NR_vhangup,
-	__NR_personality,
-	__NR_mknodat,
-	__NR_lookup_dcookie,
-	__NR_nfsservctl,
-#ifdef __NR_kexec_file_load
-	__NR_kexec_file_load,
-#endif
-#ifdef __NR_iopl
-	__NR_iopl,
-	__NR_ioperm,
-	__NR_modify_ldt,
-	__NR_mknod,
-	__NR_uselib,
-	__NR_ustat,
-	__NR_sysfs,
 #endif
 };
+/* clang-format on */
+
+/* The newest call that this list was made with.  Libraries try newer ones and take ENOSYS, not EPERM, for an
+ * answer. */
+#ifdef __NR_set_mempolicy_home_node
+#define NEWEST __NR_set_mempolicy_home_node
+#else
+#define NEWEST __NR_statx
+#endif
 
 static const unsigned families[] = { AF_INET, AF_INET6, AF_UNIX, AF_NETLINK };
 
-#define N_REFUSED (sizeof(refused) / sizeof(refused[0]))
+#define N_ALLOWED (sizeof(allowed) / sizeof(allowed[0]))
 #define N_FAMILIES (sizeof(families) / sizeof(families[0]))
-#define CODE_MAX (2 * N_REFUSED + N_FAMILIES + 32)
+#define CODE_MAX (2 * N_ALLOWED + N_FAMILIES + 40)
 
 struct code {
 	struct sock_filter at[CODE_MAX];
@@ -149,7 +157,7 @@ static void give(struct code *c, unsigned what)
 #define ARG(i) (offsetof(struct seccomp_data, args) + 8 * (i)) /* its low half, little-endian */
 
 /* Behind it the number is loaded. */
-static void check_number(struct code *c)
+static void check_abi(struct code *c)
 {
 	load(c, offsetof(struct seccomp_data, arch));
 	op(c, BPF_JMP | BPF_JEQ | BPF_K, OUR_ARCH, 1, 0);
@@ -157,17 +165,17 @@ static void check_number(struct code *c)
 	load(c, offsetof(struct seccomp_data, nr));
 	op(c, BPF_JMP | BPF_JGE | BPF_K, OTHER_ABI, 0, 1);
 	give(c, SECCOMP_RET_KILL_PROCESS);
-	for (size_t i = 0; i < N_REFUSED; i++) {
-#if !SANITIZED
-		if (refused[i] == __NR_clone3) { /* libc falls back to clone, whose flags can be looked at */
-			op(c, BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1);
-			give(c, SECCOMP_RET_ERRNO | ENOSYS);
-			continue;
-		}
-#endif
-		op(c, BPF_JMP | BPF_JEQ | BPF_K, (unsigned)refused[i], 0, 1);
-		give(c, DENY);
+}
+
+static void check_list(struct code *c)
+{
+	for (size_t i = 0; i < N_ALLOWED; i++) {
+		op(c, BPF_JMP | BPF_JEQ | BPF_K, (unsigned)allowed[i], 0, 1);
+		give(c, SECCOMP_RET_ALLOW);
 	}
+	op(c, BPF_JMP | BPF_JGT | BPF_K, NEWEST, 0, 1);
+	give(c, SECCOMP_RET_ERRNO | ENOSYS);
+	give(c, DENY);
 }
 
 /* socket(family, ...). */
@@ -193,9 +201,11 @@ static void check_memory(struct code *c, int number)
 }
 
 #if !SANITIZED
-/* clone(flags, ...): threads only. */
+/* clone(flags, ...): threads only.  clone3 has its flags in memory: libc falls back to clone. */
 static void check_clone(struct code *c)
 {
+	op(c, BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1);
+	give(c, SECCOMP_RET_ERRNO | ENOSYS);
 	op(c, BPF_JMP | BPF_JEQ | BPF_K, __NR_clone, 0, 4);
 	load(c, ARG(0));
 	op(c, BPF_JMP | BPF_JSET | BPF_K, 0x00010000 /* CLONE_THREAD */, 1, 0);
@@ -209,14 +219,14 @@ static enum err install(void)
 	struct code c = { .n = 0 };
 	struct sock_fprog prog;
 
-	check_number(&c);
+	check_abi(&c);
 	check_socket(&c);
 	check_memory(&c, __NR_mmap);
 	check_memory(&c, __NR_mprotect);
 #if !SANITIZED
 	check_clone(&c);
 #endif
-	give(&c, SECCOMP_RET_ALLOW);
+	check_list(&c);
 	prog = (struct sock_fprog){ .len = c.n, .filter = c.at };
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
 	    syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog) != 0)

@@ -15,10 +15,11 @@
  * started as root. */
 enum err sandbox_user(const char *user) MUST_USE;
 
-/* Refuses from here on, in every thread there is and will be, to start programs and processes, to look into
- * other processes, to mount, to load code into the kernel, to make memory that can be written and run, and
- * sockets of any family but IP, Unix and netlink: such calls fail with EPERM.  ERR_IO, said in the log, when
- * the kernel cannot; on false it does nothing but say so. */
+/* Allows from here on, in every thread there is and will be, only what a server makes of the kernel: files,
+ * sockets of IP, Unix and netlink, threads, memory that is not both written and run, clocks, signals.  Other
+ * calls fail with EPERM (those that are newer than the list with ENOSYS, which libraries expect): starting
+ * programs and processes, looking into others, mounting, loading code into the kernel, changing user, clock
+ * or names.  ERR_IO, said in the log, when the kernel cannot; on false it does nothing but say so. */
 enum err sandbox_calls(bool on) MUST_USE;
 
 /* Keeps n bytes that hold a secret out of swap and core dumps, as far as the

@@ -31,6 +31,7 @@ SANITIZERS = {
 # The machines that run this are shared: what fails is tried again, in view, and has to pass then.  A sanitizer's
 # word is final.
 AGAIN = 2
+FUZZERS = 3  # at a time: starting and reading a corpus leave a processor idle
 
 passed = failed = 0
 report = []
@@ -161,24 +162,21 @@ def mutants(args):
 
 
 def fuzz(args):
-    def time_for(target):
-        """Seconds: messages between our own processes, the smallest parsers of all, get fewer in a normal run."""
-        return args.fuzz_seconds or (600 if args.long else 10 if target.startswith("fuzz_proto_") else 20)
-
+    seconds = args.fuzz_seconds or (600 if args.long else 30)
     where = os.path.join(OUT, "clang", "tests", "fuzz")
     targets = sorted(f for f in os.listdir(where) if f.startswith("fuzz_") and "." not in f) if os.path.isdir(where) else []
     if not targets:
         tally(0, 1, "fuzz: no target was built")
     running = []
-    for t in targets + [None] * 2:
-        while running and (t is None or len(running) >= 2):
+    for t in targets + [None] * FUZZERS:
+        while running and (t is None or len(running) >= FUZZERS):
             name, p, log = running.pop(0)
             code = p.wait()
             text = open(log, errors="replace").read()
             runs = re.findall(r"stat::number_of_executed_units: (\d+)", text)
             if code or not runs:
                 say(text[-4000:])
-            tally(code == 0 and bool(runs), not (code == 0 and runs), f"{name} ({runs[-1] if runs else 0} runs in {time_for(name)} s)")
+            tally(code == 0 and bool(runs), not (code == 0 and runs), f"{name} ({runs[-1] if runs else 0} runs in {seconds} s)")
         if t:
             log = os.path.join(OUT, t + ".log")
             grown = os.path.join(OUT, "corpus", t)
@@ -186,7 +184,7 @@ def fuzz(args):
             seeds = os.path.join(ROOT, "tests", "fuzz", "corpus", t[len("fuzz_"):])
             words = os.path.join(ROOT, "tests", "fuzz", t[len("fuzz_"):] + ".dict")
             cmd = [os.path.join(where, t)] + ([f"-dict={words}"] if os.path.exists(words) else []) + [grown] + ([seeds] if os.path.isdir(seeds) else []) + [
-                f"-max_total_time={time_for(t)}", "-print_final_stats=1", "-timeout=10", "-rss_limit_mb=2048",
+                f"-max_total_time={seconds}", "-print_final_stats=1", "-timeout=10", "-rss_limit_mb=2048",
                 "-artifact_prefix=" + os.path.join(OUT, t + "-")]
             running.append((t, subprocess.Popen(cmd, stdout=open(log, "w"), stderr=subprocess.STDOUT, cwd=OUT,
                                                 env=env_with()), log))
