@@ -68,16 +68,19 @@ static const int allowed[] = {
 	__NR_getsockname, __NR_getpeername, __NR_getsockopt, __NR_setsockopt,
 	/* files */
 	__NR_openat, __NR_close, __NR_fstat, __NR_newfstatat, __NR_statx, __NR_statfs, __NR_fstatfs, __NR_lseek,
-	__NR_fsync, __NR_fdatasync, __NR_sync_file_range, __NR_ftruncate, __NR_fallocate, __NR_flock, __NR_fcntl,
+	__NR_fsync, __NR_fdatasync, __NR_sync_file_range, __NR_ftruncate, __NR_fallocate, __NR_flock,
+	__NR_fcntl,
 	__NR_ioctl, __NR_dup, __NR_dup3, __NR_faccessat, __NR_getdents64, __NR_getcwd, __NR_readlinkat,
-	__NR_unlinkat, __NR_mkdirat, __NR_linkat, __NR_fchmod, __NR_fchmodat, __NR_fchown, __NR_fchownat, __NR_umask,
+	__NR_unlinkat, __NR_mkdirat, __NR_linkat, __NR_fchmod, __NR_fchmodat, __NR_fchown, __NR_fchownat,
+	__NR_umask,
 	__NR_utimensat, __NR_fadvise64, __NR_renameat2, __NR_copy_file_range, __NR_inotify_init1,
 	__NR_inotify_add_watch, __NR_inotify_rm_watch,
 #ifdef __NR_renameat
 	__NR_renameat,
 #endif
 #ifdef __NR_open
-	__NR_open, __NR_stat, __NR_lstat, __NR_access, __NR_readlink, __NR_unlink, __NR_mkdir, __NR_rmdir, __NR_rename,
+	__NR_open, __NR_stat, __NR_lstat, __NR_access, __NR_readlink, __NR_unlink, __NR_mkdir, __NR_rmdir,
+	__NR_rename,
 	__NR_link, __NR_chmod, __NR_chown, __NR_dup2, __NR_getdents, __NR_utimes, __NR_inotify_init,
 #endif
 #ifdef __NR_openat2
@@ -93,9 +96,11 @@ static const int allowed[] = {
 	__NR_brk, __NR_munmap, __NR_mremap, __NR_madvise, __NR_mlock, __NR_mlock2, __NR_munlock, __NR_msync,
 	__NR_mincore, __NR_membarrier, __NR_get_mempolicy,
 	/* threads and signals; clone is looked at */
-	__NR_exit, __NR_exit_group, __NR_set_robust_list, __NR_get_robust_list, __NR_set_tid_address, __NR_gettid,
+	__NR_exit, __NR_exit_group, __NR_set_robust_list, __NR_get_robust_list, __NR_set_tid_address,
+	__NR_gettid,
 	__NR_sched_yield, __NR_sched_getaffinity, __NR_sched_setaffinity, __NR_sched_getparam,
-	__NR_sched_getscheduler, __NR_sched_setscheduler, __NR_sched_setparam, __NR_sched_get_priority_max, __NR_sched_get_priority_min, __NR_getcpu,
+	__NR_sched_getscheduler, __NR_sched_setscheduler, __NR_sched_setparam, __NR_sched_get_priority_max,
+	__NR_sched_get_priority_min, __NR_getcpu,
 	__NR_rt_sigaction, __NR_rt_sigprocmask, __NR_rt_sigreturn, __NR_rt_sigpending, __NR_rt_sigsuspend,
 	__NR_rt_sigtimedwait, __NR_sigaltstack, __NR_tgkill, __NR_tkill, __NR_kill, __NR_restart_syscall,
 #ifdef __NR_rseq

@@ -15,8 +15,8 @@ struct conn {
 	uv_connect_t connect;
 	uv_write_t write;
 	unsigned index;
-	bool up, opening, writing, waiting; /* waiting: send once connected */
-	struct buf head;                    /* while it is not complete */
+	bool up, opening, closing, writing, waiting; /* waiting: send once connected */
+	struct buf head;                             /* while it is not complete */
 	bool in_body, chunked, close_after;
 	uint64_t left;
 	struct phr_chunked_decoder decoder;
@@ -29,7 +29,7 @@ static void on_closed(uv_handle_t *h)
 {
 	struct conn *c = h->data;
 
-	c->up = c->opening = false;
+	c->up = c->opening = c->closing = false;
 	tls_free(c->tls);
 	c->tls = NULL;
 	buf_free(&c->head);
@@ -40,8 +40,9 @@ static void on_closed(uv_handle_t *h)
 
 static void drop(struct conn *c)
 {
-	if (!uv_is_closing((uv_handle_t *)&c->tcp))
+	if (!c->closing)
 		uv_close((uv_handle_t *)&c->tcp, on_closed);
+	c->closing = true;
 	c->up = false;
 }
 
@@ -308,6 +309,6 @@ void h1_send(struct lane *l)
 		return;
 	}
 	c->waiting = true;
-	if (!c->opening && !uv_is_closing((uv_handle_t *)&c->tcp))
+	if (!c->opening && !c->closing)
 		conn_open(c);
 }
