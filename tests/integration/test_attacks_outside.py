@@ -233,6 +233,7 @@ def test_fields_from_one_byte_each(system):
             except ConnectionError:
                 pass
             read_all(s)
+    print(f"  the gateway grew by {(rss() - before) / 1024:.0f} MB")
     assert rss() - before < 60000 * SLOW
 
 
