@@ -234,7 +234,8 @@ static enum err install(void)
 	check_list(&c);
 	prog = (struct sock_fprog){ .len = c.n, .filter = c.at };
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-	    syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog) != 0)
+	    syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER,
+		    SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG, &prog) != 0)
 		return ERR_IO;
 	return ERR_OK;
 }
