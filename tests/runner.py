@@ -31,7 +31,7 @@ SANITIZERS = {
 # The machines that run this are shared: what fails is tried again, in view, and has to pass then.  A sanitizer's
 # word is final.
 AGAIN = 2
-FUZZERS = 3  # at a time: starting and reading a corpus leave a processor idle
+FUZZERS = 4  # at a time: starting and reading a corpus leave a processor idle
 
 passed = failed = 0
 report = []
