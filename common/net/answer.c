@@ -49,7 +49,7 @@ static bool is_digit(uint8_t c)
 	return c >= '0' && c <= '9';
 }
 
-static bool printable(struct slice s)
+bool answer_printable(struct slice s)
 {
 	for (size_t i = 0; i < s.n; i++)
 		if ((s.p[i] < 0x20 && s.p[i] != '\t') || s.p[i] == 0x7f)
@@ -62,7 +62,7 @@ static bool take_status(struct answer *a, struct slice l)
 {
 	if (l.n < 12 || memcmp(l.p, "HTTP/1.", 7) != 0 || l.p[7] < '0' || l.p[7] > '1' || l.p[8] != ' ' ||
 	    l.p[9] < '1' || l.p[9] > '5' || !is_digit(l.p[10]) || !is_digit(l.p[11]) ||
-	    (l.n > 12 && l.p[12] != ' ') || !printable(l))
+	    (l.n > 12 && l.p[12] != ' ') || !answer_printable(l))
 		return false;
 	a->minor = l.p[7] - '0';
 	a->status = (l.p[9] - '0') * 100 + (l.p[10] - '0') * 10 + (l.p[11] - '0');
@@ -103,7 +103,7 @@ static bool split(struct slice l, struct slice *name, struct slice *value)
 		return false;
 	*name = slice_of(l.p, n);
 	*value = trim(slice_of(l.p + n + 1, l.n - n - 1));
-	return printable(*value);
+	return answer_printable(*value);
 }
 
 static void take_type(struct answer *a, struct slice v)
@@ -213,7 +213,7 @@ static bool take_size(struct answer *a, struct slice l)
 	if (n == 0 || n > CHUNK_DIGITS)
 		return false;
 	l = trim(slice_of(l.p + n, l.n - n));
-	if (l.n && (l.p[0] != ';' || !printable(l)))
+	if (l.n && (l.p[0] != ';' || !answer_printable(l)))
 		return false;
 	a->lines = 0;
 	a->state = a->left ? CHUNK : TRAILER;

@@ -42,6 +42,9 @@ struct answer {
 /* The next step; takes what it used off *in. */
 enum answer_step answer_next(struct answer *a, struct slice *in, struct slice *data);
 
+/* Whether s may stand in a line of a head: no control characters but TAB. */
+bool answer_printable(struct slice s);
+
 /* Frees what a holds.  Not a itself. */
 void answer_free(struct answer *a);
 

@@ -130,14 +130,6 @@ void upstream_arm(struct upstream_req *r)
 		look_at(r, at);
 }
 
-static void next_address(struct upstream_req *r)
-{
-	r->attempt_until = 0;
-	conn_close(r->conn);
-	r->conn = NULL;
-	conn_try(r);
-}
-
 static void on_req_timer(uv_timer_t *t)
 {
 	struct upstream_req *r = t->data;
@@ -150,7 +142,7 @@ static void on_req_timer(uv_timer_t *t)
 	}
 	upstream_arm(r);
 	if (r->attempt_until && now >= r->attempt_until && r->conn && !r->begun)
-		next_address(r);
+		conn_next(r);
 	else if (r->resumed && !r->paused && r->conn && r->begun) {
 		r->resumed = false;
 		conn_resume(r->conn);

@@ -325,9 +325,7 @@ static void shake(struct conn *c)
 	} else if (done == IO_AGAIN) {
 		watch(c, c->tls_wants_write ? UV_WRITABLE : UV_READABLE);
 	} else {
-		r->conn = NULL;
-		conn_close(c);
-		conn_try(r);
+		conn_next(r);
 	}
 }
 
@@ -351,9 +349,7 @@ static void connected(struct conn *c)
 			return;
 		}
 	}
-	r->conn = NULL;
-	conn_close(c);
-	conn_try(r);
+	conn_next(r);
 }
 
 static void on_open(struct conn *c, int events)
@@ -453,4 +449,12 @@ void conn_try(struct upstream_req *r)
 	if (!r->refused)
 		origin_forget(r->origin);
 	upstream_finish(r, r->refused ? UPSTREAM_REFUSED : UPSTREAM_CONNECT);
+}
+
+void conn_next(struct upstream_req *r)
+{
+	r->attempt_until = 0;
+	conn_close(r->conn);
+	r->conn = NULL;
+	conn_try(r);
 }

@@ -141,6 +141,8 @@ void pool_take(struct conn *c);
 /* upstream_conn.c */
 /* Tries the next address that r may go to; ends r when none is left. */
 void conn_try(struct upstream_req *r);
+/* Gives up r's connection, which does not stand yet, and tries the next address. */
+void conn_next(struct upstream_req *r);
 /* r goes out on c. */
 void conn_use(struct conn *c, struct upstream_req *r);
 /* Closes c's socket now and frees c soon. */

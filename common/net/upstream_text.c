@@ -100,20 +100,13 @@ static void add(struct buf *out, struct slice s)
 	buf_add(out, s.p, s.n);
 }
 
-static bool safe(struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((s.p[i] < 0x20 && s.p[i] != '\t') || s.p[i] == 0x7f)
-			return false;
-	return true;
-}
-
 static bool add_headers(const struct upstream_call *c, struct buf *out)
 {
 	for (size_t i = 0; i < c->n_headers; i++) {
 		struct slice name = slice_str(c->headers[i].name);
 
-		if (!name.n || !graphic(name) || memchr(name.p, ':', name.n) || !safe(c->headers[i].value))
+		if (!name.n || !graphic(name) || memchr(name.p, ':', name.n) ||
+		    !answer_printable(c->headers[i].value))
 			return false;
 		add(out, name);
 		buf_str(out, ": ");
