@@ -22,7 +22,7 @@ struct scan {
 struct wanted {
 	const char *const *names;
 	size_t n;
-	size_t len[NAMES_MAX];
+	size_t next; /* looked for first: members mostly come in one order */
 	struct jval found[NAMES_MAX];
 };
 
@@ -118,11 +118,18 @@ static bool scan_word(struct scan *s, struct jval *out, const char *word, enum j
 /* Containers */
 
 /* The index of the wanted member that key names, or -1. */
-static int wanted_index(const struct wanted *w, const struct jval *key)
+static int wanted_index(struct wanted *w, const struct jval *key)
 {
-	for (size_t i = 0; i < w->n; i++)
-		if (jstring_is(key->raw, key->escaped, w->names[i], w->len[i]))
+	size_t i = w->next;
+
+	for (size_t tried = 0; tried < w->n; tried++, i++) {
+		if (i >= w->n)
+			i = 0;
+		if (jstring_is(key->raw, key->escaped, w->names[i])) {
+			w->next = i + 1;
 			return (int)i;
+		}
+	}
 	return -1;
 }
 
@@ -280,10 +287,9 @@ enum err jscan_object(struct slice text, const char *const *names, size_t n, str
 	BUG_ON(n > NAMES_MAX);
 	w.names = names;
 	w.n = n;
-	for (size_t i = 0; i < n; i++) {
-		w.len[i] = strlen(names[i]);
+	w.next = 0;
+	for (size_t i = 0; i < n; i++)
 		w.found[i] = (struct jval){ .type = J_NONE };
-	}
 	skip_space(&s);
 	ok = peek(&s) == '{' ? scan_container(&s, &whole, 0, true, &w) : fail(&s, "expected an object");
 	ok = ok && scan_end(&s);

@@ -278,11 +278,11 @@ static bool escaped_is(struct slice raw, const char *name, size_t n)
 	return at == n;
 }
 
-bool jstring_is(struct slice raw, bool escaped, const char *name, size_t n)
+bool jstring_is(struct slice raw, bool escaped, const char *name)
 {
 	if (escaped)
-		return escaped_is(raw, name, n);
-	return raw.n == n && memcmp(raw.p, name, n) == 0;
+		return escaped_is(raw, name, strlen(name));
+	return raw.n && raw.p[0] == (uint8_t)*name && slice_is(raw, name);
 }
 
 void jstring_text(struct slice raw, struct buf *out)

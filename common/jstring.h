@@ -15,8 +15,8 @@
  * *what says which (static text). */
 bool jstring_scan(const uint8_t **at, const uint8_t *end, bool *escaped, const char **what);
 
-/* Whether raw, escapes resolved, is the n bytes of name.  raw has passed a scan. */
-bool jstring_is(struct slice raw, bool escaped, const char *name, size_t n);
+/* Whether raw, escapes resolved, is name.  raw has passed a scan. */
+bool jstring_is(struct slice raw, bool escaped, const char *name);
 
 /* Appends raw with escapes resolved.  raw has passed a scan; of one that has
  * not, the part behind the first fault is left out. */

@@ -95,14 +95,12 @@ void mem_bug(const char *file, int line, const char *what)
 	abort();
 }
 
-void buf_reserve(struct buf *b, size_t n)
+void buf_grow(struct buf *b, size_t n)
 {
 	size_t want, cap = b->cap ? b->cap : 64;
 	uint8_t *p;
 
 	BUG_ON(__builtin_add_overflow(b->n, n, &want) || want > SIZE_MAX / 2);
-	if (want <= b->cap)
-		return;
 	while (cap < want)
 		cap *= 2;
 	if (!b->secret) {

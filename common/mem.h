@@ -53,8 +53,17 @@ static inline struct slice buf_slice(const struct buf *b)
 	return (struct slice){ b->p, b->n };
 }
 
+/* buf_reserve when there is not room enough. */
+void buf_grow(struct buf *b, size_t n);
+
 /* Room for n more bytes behind b->n; ends the process when memory is out. */
-void buf_reserve(struct buf *b, size_t n);
+static inline void buf_reserve(struct buf *b, size_t n)
+{
+	size_t want;
+
+	if (__builtin_add_overflow(b->n, n, &want) || want > b->cap)
+		buf_grow(b, n);
+}
 
 /* Appends n bytes.  p may be NULL when n is 0; it may not point into b. */
 void buf_add(struct buf *b, const void *p, size_t n);

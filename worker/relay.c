@@ -60,12 +60,11 @@ static enum err take_strings(const struct jval *val, struct buf *scratch, struct
 
 static enum err check_sealed(const struct relay_object *o)
 {
-	uint8_t nonce[NONCE_BYTES];
 	size_t n;
 
 	if (b64_check(o->ciphertext, &n) || n < TAG_BYTES)
 		return ERR_NODE;
-	return b64_decode_exact(o->nonce, nonce, sizeof(nonce)) ? ERR_NODE : ERR_OK;
+	return b64_check(o->nonce, &n) || n != NONCE_BYTES ? ERR_NODE : ERR_OK;
 }
 
 static enum err check_key(struct slice signature, const uint8_t *sign_key)
@@ -126,24 +125,29 @@ enum err relay_parse(struct slice json, const struct relay_rules *rules, struct 
 }
 
 /* name: the member's, with all that stands around it. */
-static void build_string(const char *name, struct slice v, struct buf *out)
+static void build_string(struct slice name, struct slice v, struct buf *out)
 {
+	uint8_t *p;
+
 	if (v.n == 0)
 		return;
-	buf_str(out, name);
-	buf_add(out, v.p, v.n);
-	buf_add(out, "\"", 1);
+	buf_reserve(out, name.n + v.n + 1);
+	p = out->p + out->n;
+	memcpy(p, name.p, name.n);
+	memcpy(p + name.n, v.p, v.n);
+	p[name.n + v.n] = '"';
+	out->n += name.n + v.n + 1;
 }
 
 void relay_build(const struct relay_object *o, struct buf *out)
 {
-	build_string("{\"ciphertext\":\"", o->ciphertext, out);
-	build_string(",\"nonce\":\"", o->nonce, out);
-	build_string(",\"response_hash\":\"", o->response_hash, out);
-	build_string(",\"signature\":\"", o->signature, out);
+	build_string(SLICE_STR("{\"ciphertext\":\""), o->ciphertext, out);
+	build_string(SLICE_STR(",\"nonce\":\""), o->nonce, out);
+	build_string(SLICE_STR(",\"response_hash\":\""), o->response_hash, out);
+	build_string(SLICE_STR(",\"signature\":\""), o->signature, out);
 	if (o->has_usage)
 		usage_build(o->usage, out);
-	build_string(",\"receipt\":\"", o->receipt, out);
-	build_string(",\"receipt_signature\":\"", o->receipt_signature, out);
+	build_string(SLICE_STR(",\"receipt\":\""), o->receipt, out);
+	build_string(SLICE_STR(",\"receipt_signature\":\""), o->receipt_signature, out);
 	buf_add(out, "}", 1);
 }
