@@ -282,7 +282,7 @@ bool jstring_is(struct slice raw, bool escaped, const char *name)
 {
 	if (escaped)
 		return escaped_is(raw, name, strlen(name));
-	return raw.n && raw.p[0] == (uint8_t)*name && slice_is(raw, name);
+	return (raw.n == 0 || raw.p[0] == (uint8_t)*name) && slice_is(raw, name);
 }
 
 void jstring_text(struct slice raw, struct buf *out)

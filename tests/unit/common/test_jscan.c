@@ -383,6 +383,39 @@ static void test_members(void **state)
 	assert_int_equal(jscan_object(SLICE_STR("{\"a\":1}"), NULL, 0, NULL, NULL), ERR_OK);
 }
 
+/* Whatever their order, and an empty name is a name; what is doubled is found from everywhere. */
+static void test_members_in_every_order(void **state)
+{
+	static const char *const three[] = { "a", "", "ab" };
+	static const char *const orders[] = { "012", "021", "102", "120", "201", "210" };
+
+	(void)state;
+	for (size_t o = 0; o < 6; o++) {
+		struct jscan_fault fault;
+		struct jval v[3];
+		struct buf b = { 0 };
+
+		for (size_t i = 0; i < 3; i++)
+			buf_fmt(&b, "%s\"%s\":%c,\"b\":9", i ? "," : "{", three[orders[o][i] - '0'],
+				orders[o][i]);
+		buf_str(&b, "}");
+		assert_int_equal(jscan_object(buf_slice(&b), three, 3, v, &fault), ERR_OK);
+		for (size_t i = 0; i < 3; i++) {
+			assert_int_equal(v[i].type, J_NUMBER);
+			assert_int_equal(v[i].raw.p[0], '0' + i);
+		}
+		for (size_t i = 0; i < 3; i++) {
+			b.n--;
+			buf_fmt(&b, ",\"%s\":1}", three[i]);
+			assert_int_equal(jscan_object(buf_slice(&b), three, 3, v, &fault), ERR_BODY);
+			assert_int_equal(fault.member, i);
+			b.n -= strlen(three[i]) + 6;
+			buf_str(&b, "}");
+		}
+		buf_free(&b);
+	}
+}
+
 static void test_escaped_names(void **state)
 {
 	struct jval v[NAMES];
@@ -574,13 +607,21 @@ static void test_array_of_deepest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accepted),       cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_refused_inside), cmocka_unit_test(test_every_byte_in_a_string),
-		cmocka_unit_test(test_every_cut),      cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_members),        cmocka_unit_test(test_escaped_names),
-		cmocka_unit_test(test_duplicates),     cmocka_unit_test(test_not_an_object),
-		cmocka_unit_test(test_integers),       cmocka_unit_test(test_text),
-		cmocka_unit_test(test_arrays),         cmocka_unit_test(test_array_of_deepest),
+		cmocka_unit_test(test_accepted),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_refused_inside),
+		cmocka_unit_test(test_every_byte_in_a_string),
+		cmocka_unit_test(test_every_cut),
+		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_members_in_every_order),
+		cmocka_unit_test(test_escaped_names),
+		cmocka_unit_test(test_duplicates),
+		cmocka_unit_test(test_not_an_object),
+		cmocka_unit_test(test_integers),
+		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_arrays),
+		cmocka_unit_test(test_array_of_deepest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
