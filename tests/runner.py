@@ -31,6 +31,7 @@ SANITIZERS = {
 # The machines that run this are shared: what fails is tried again, in view, and has to pass then.  A sanitizer's
 # word is final.
 AGAIN = 2
+LONGER = 5  # times as long as in CI may --long take for the same files: it kills each process many times over
 FUZZERS = 4  # at a time: starting and reading a corpus leave a processor idle
 
 passed = failed = 0
@@ -112,7 +113,8 @@ def unit(args):
 
 
 def pytest(args, what, paths, timeout, again=True, **env):
-    r = run(["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"] + paths, timeout,
+    r = run(["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"] + paths,
+            timeout * (LONGER if args.long else 1),
             env=env_with(PYTHONDONTWRITEBYTECODE="1", SEALWAY_LONG="1" if args.long else "", **env))
     count = {k: 0 for k in ("passed", "failed", "error", "errors", "skipped")}
     tail = r.stdout.strip().split("\n")[-1]
@@ -204,7 +206,7 @@ def write_report(seconds):
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--long", action="store_true", help="more rounds, more fuzzing; writes docs/LONG-RUN.md")
-    p.add_argument("--fuzz-seconds", type=int, help="per target; default 20, for proto 10; with --long 600")
+    p.add_argument("--fuzz-seconds", type=int, help="per target; default 30, with --long 600")
     p.add_argument("steps", nargs="*", choices=STEPS + [[]])
     args = p.parse_args()
     os.makedirs(OUT, exist_ok=True)
