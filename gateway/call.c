@@ -128,6 +128,21 @@ void call_answer(struct call *c, int status, struct slice json)
 	respond(c, &hs, status, json);
 }
 
+void call_document(struct call *c, struct slice type, const char *policy, struct slice body)
+{
+	struct headers hs;
+
+	headers_init(&hs, c);
+	add(&hs, "content-type", type);
+	add(&hs, "cache-control", SLICE_STR("public, max-age=300"));
+	add(&hs, "x-content-type-options", SLICE_STR("nosniff"));
+	if (policy) {
+		add(&hs, "content-security-policy", slice_str(policy));
+		add(&hs, "referrer-policy", SLICE_STR("no-referrer"));
+	}
+	respond(c, &hs, 200, body);
+}
+
 void call_refuse(struct call *c, enum err e, const struct refusal *why)
 {
 	static const struct refusal nothing;

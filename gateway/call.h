@@ -40,6 +40,10 @@ enum err call_check_token(const struct call *c, uint8_t token_hash[32]) MUST_USE
 /* Ends the call with a whole JSON answer. */
 void call_answer(struct call *c, int status, struct slice json);
 
+/* Ends the call with 200 and a document that is the same for everybody.  policy:
+ * its Content-Security-Policy, or NULL. */
+void call_document(struct call *c, struct slice type, const char *policy, struct slice body);
+
 /* Ends the call with an error; why may be NULL. */
 void call_refuse(struct call *c, enum err e, const struct refusal *why);
 

@@ -27,7 +27,9 @@
 	X(ROUTE_ATTESTATION, "GET", "", "attestation", EP_NONE)                                              \
 	X(ROUTE_MODELS, "GET", "/v1/models", "models", EP_NONE)                                              \
 	X(ROUTE_OPEN_ROUTER, "GET", "/v1/open_router/models", "open_router_models", EP_NONE)                 \
-	X(ROUTE_HEALTH, "GET", "/health", "health", EP_NONE)
+	X(ROUTE_HEALTH, "GET", "/health", "health", EP_NONE)                                                 \
+	X(ROUTE_OPENAPI, "GET", "/openapi.json", "openapi", EP_NONE)                                         \
+	X(ROUTE_DOCS, "GET", "/docs", "docs", EP_NONE)
 
 enum route_id {
 #define X(id, method, path, name, endpoint) id,

@@ -34,6 +34,8 @@ static void (*const verbs[ROUTE_NONE])(struct call *c) = {
 	[ROUTE_MODELS] = serve_models,
 	[ROUTE_OPEN_ROUTER] = serve_open_router,
 	[ROUTE_HEALTH] = serve_health,
+	[ROUTE_OPENAPI] = serve_openapi,
+	[ROUTE_DOCS] = serve_docs,
 };
 
 void serve_request(void *arg, struct hreq *r)

@@ -41,4 +41,10 @@ void serve_open_router(struct call *c);
 /* GET /v1/nodes/{node_small_id}/attestation (query.c). */
 void serve_attestation(struct call *c);
 
+/* GET /openapi.json (openapi.c). */
+void serve_openapi(struct call *c);
+
+/* GET /docs (openapi.c). */
+void serve_docs(struct call *c);
+
 #endif

@@ -36,6 +36,8 @@ static void every_route(void **state)
 		{ "GET", "/v1/models", ROUTE_MODELS, EP_NONE },
 		{ "GET", "/v1/open_router/models", ROUTE_OPEN_ROUTER, EP_NONE },
 		{ "GET", "/health", ROUTE_HEALTH, EP_NONE },
+		{ "GET", "/openapi.json", ROUTE_OPENAPI, EP_NONE },
+		{ "GET", "/docs", ROUTE_DOCS, EP_NONE },
 	};
 	struct route r;
 
@@ -62,6 +64,8 @@ static void unknown_paths(void **state)
 					     "/v1",
 					     "/health/",
 					     "/Health",
+					     "/docs/",
+					     "/openapi.jso",
 					     "/v1/confidential/completions/",
 					     "/v1/confidential/completionsx",
 					     "/v1/confidential",

@@ -458,6 +458,10 @@ static void health_follows_the_broker(void **state)
 	live_broker_down(&l);
 	live_linked(&l, false);
 	refused("GET", "/health", "", NULL, "HTTP/1.1 503 ", "\r\nretry-after: 1\r\n");
+	c = ask("GET", "/openapi.json", "", NULL); /* no broker is needed for what it would say */
+	answered(&c, "HTTP/1.1 200 ");
+	assert_true(live_has(&c, "\r\n\r\n{\"openapi\":\"3.1.0\""));
+	live_hang_up(&c);
 	{
 		struct buf b = { .p = NULL };
 
