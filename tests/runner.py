@@ -7,6 +7,7 @@ counts as failed.  --long adds what takes longer than CI should (more fuzzing, s
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -51,13 +52,32 @@ def tally(good, bad, what):
     say(f"  {what}: {good} passed, {bad} failed")
 
 
+def kill_session(leader):
+    """Kills everything that was started from leader on, whatever its process group."""
+    for pid in (int(d) for d in os.listdir("/proc") if d.isdigit()):
+        try:
+            if os.getsid(pid) == leader:
+                os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
 def run(cmd, timeout, **kw):
-    try:
-        return subprocess.run(cmd, cwd=ROOT, timeout=timeout, text=True, errors="replace",
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kw)
-    except subprocess.TimeoutExpired as e:
-        out = e.stdout.decode(errors="replace") if isinstance(e.stdout, bytes) else (e.stdout or "")
-        return subprocess.CompletedProcess(cmd, 124, out + f"\n(killed after {timeout} s)\n")
+    with subprocess.Popen(cmd, cwd=ROOT, text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          start_new_session=True, **kw) as p:
+        try:
+            out, code = p.communicate(timeout=timeout)[0], p.returncode
+        except subprocess.TimeoutExpired:
+            kill_session(p.pid)
+            try:
+                out = p.communicate(timeout=10)[0]
+            except subprocess.TimeoutExpired as e:  # somebody in a session of its own still holds the pipe
+                out = (e.stdout or b"").decode(errors="replace")
+            out, code = out + f"\n(killed after {timeout} s, with all that it had started)\n", 124
+        except BaseException:
+            kill_session(p.pid)
+            raise
+    return subprocess.CompletedProcess(cmd, code, out)
 
 
 def env_with(**more):
