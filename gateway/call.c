@@ -140,7 +140,10 @@ void call_document(struct call *c, struct slice type, const char *policy, struct
 		add(&hs, "content-security-policy", slice_str(policy));
 		add(&hs, "referrer-policy", SLICE_STR("no-referrer"));
 	}
-	respond(c, &hs, 200, body);
+	c->status = 200;
+	c->bytes = body.n;
+	hreq_respond_static(c->http, 200, hs.h, hs.n, body);
+	finish(c, OUT_OK);
 }
 
 void call_refuse(struct call *c, enum err e, const struct refusal *why)

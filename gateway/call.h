@@ -40,7 +40,8 @@ enum err call_check_token(const struct call *c, uint8_t token_hash[32]) MUST_USE
 /* Ends the call with a whole JSON answer. */
 void call_answer(struct call *c, int status, struct slice json);
 
-/* Ends the call with 200 and a document that is the same for everybody.  policy:
+/* Ends the call with 200 and a document that is the same for everybody and
+ * outlives all calls: static bytes, which are not copied.  policy:
  * its Content-Security-Policy, or NULL. */
 void call_document(struct call *c, struct slice type, const char *policy, struct slice body);
 

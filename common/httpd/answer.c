@@ -155,6 +155,15 @@ void hreq_respond(struct hreq *r, int status, const struct hheader *h, size_t nh
 	hreq_end(r);
 }
 
+void hreq_respond_static(struct hreq *r, int status, const struct hheader *h, size_t nh, struct slice body)
+{
+	hreq_begin(r, status, h, nh, body.n);
+	r->left = 0; /* nothing will be written: it is all there */
+	if (!r->body_less)
+		r->fixed = body;
+	hreq_end(r);
+}
+
 void answer_refuse(struct hreq *r, enum err e)
 {
 	const struct hheader type = { "content-type", SLICE_STR("application/json") };

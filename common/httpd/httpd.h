@@ -104,6 +104,10 @@ void hreq_on_gone(struct hreq *r, void (*gone)(void *arg, struct hreq *r), void 
 /* A whole answer; everything is copied.  r must not be used afterwards. */
 void hreq_respond(struct hreq *r, int status, const struct hheader *h, size_t nh, struct slice body);
 
+/* The same with a body that outlives r and is not copied: what waits for a
+ * client that does not read costs no memory. */
+void hreq_respond_static(struct hreq *r, int status, const struct hheader *h, size_t nh, struct slice body);
+
 /* Starts a streamed answer.  length: bytes that will follow, or UINT64_MAX when
  * unknown.  Headers go out with the first bytes or at the end of the turn. */
 void hreq_begin(struct hreq *r, int status, const struct hheader *h, size_t nh, uint64_t length);

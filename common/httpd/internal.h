@@ -82,20 +82,21 @@ struct hreq {
 	void *gone_arg;
 	void (*taken)(void *arg, struct hreq *r, size_t n);
 	void *taken_arg;
-	struct buf pend; /* written by the user, not given to h2o */
-	struct buf fly;  /* given to h2o; lives until proceed */
-	size_t held;     /* body bytes counted in httpd.held */
-	uint64_t left;   /* bytes of the announced length to come; UINT64_MAX unknown */
-	uint64_t at;     /* ms: began, later the last progress of writing */
-	uint64_t mark;   /* what progress looked like then */
-	char frame[20];  /* chunk size line */
-	bool begun;      /* status and headers are set */
-	bool started;    /* h2o_start_response was called */
-	bool in_flight;  /* one h2o_send outstanding */
-	bool ended;      /* by the user: clean end */
-	bool aborted;    /* by the user or by us: unclean end */
-	bool killed;     /* aborted, and pending bytes do not matter any more */
-	bool finished;   /* the last h2o_send was made; only dispose may follow */
+	struct buf pend;    /* written by the user, not given to h2o */
+	struct buf fly;     /* given to h2o; lives until proceed */
+	struct slice fixed; /* the whole body in place of both; not ours */
+	size_t held;        /* body bytes counted in httpd.held */
+	uint64_t left;      /* bytes of the announced length to come; UINT64_MAX unknown */
+	uint64_t at;        /* ms: began, later the last progress of writing */
+	uint64_t mark;      /* what progress looked like then */
+	char frame[20];     /* chunk size line */
+	bool begun;         /* status and headers are set */
+	bool started;       /* h2o_start_response was called */
+	bool in_flight;     /* one h2o_send outstanding */
+	bool ended;         /* by the user: clean end */
+	bool aborted;       /* by the user or by us: unclean end */
+	bool killed;        /* aborted, and pending bytes do not matter any more */
+	bool finished;      /* the last h2o_send was made; only dispose may follow */
 	bool dirty;
 	bool chunked;   /* HTTP/1.1 without a length: we frame */
 	bool body_less; /* HEAD, 204, 304: bytes are dropped */

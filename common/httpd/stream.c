@@ -108,6 +108,8 @@ static size_t take_pending(struct hreq *r, h2o_iovec_t iov[3], bool last)
 	}
 	if (r->fly.n > 0)
 		iov[n++] = h2o_iovec_init(r->fly.p, r->fly.n);
+	if (r->fixed.n > 0)
+		iov[n++] = h2o_iovec_init(r->fixed.p, r->fixed.n);
 	if (r->chunked && (r->fly.n > 0 || last)) {
 		const char *tail = r->fly.n == 0 ? "0\r\n\r\n" : last ? "\r\n0\r\n\r\n" : "\r\n";
 

@@ -9,11 +9,16 @@ import html.parser
 import json
 import os
 import re
+import socket
 import subprocess
+import time
 
+import h2.config
+import h2.connection
 import pytest
 
 import h2client
+from cluster import SLOW
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 METHODS = ["GET", "POST", "PUT", "DELETE"]
@@ -138,3 +143,38 @@ def test_a_reference_to_nowhere_ends_the_build(tmp_path, change, why):
     r = subprocess.run(["/usr/bin/python3", os.path.join(ROOT, "gateway", "openapi", "render.py"), tmp_path / "broken.json", "1",
                         tmp_path / "out.c"], capture_output=True, text=True, timeout=30)
     assert r.returncode != 0 and why in r.stderr and not (tmp_path / "out.c").exists()
+
+
+CONNECTIONS, STREAMS = 20, 100
+
+
+def ask_and_never_read(client, paths):
+    """An HTTP/2 connection with a stream for each path, whose answers stay where they are."""
+    s = socket.create_connection((client.url.hostname, client.url.port), timeout=30)
+    c = h2.connection.H2Connection(config=h2.config.H2Configuration(header_encoding="utf-8"))
+    c.initiate_connection()
+    for i, path in enumerate(paths):
+        c.send_headers(1 + 2 * i, [(":method", "GET"), (":path", path), (":scheme", "http"), (":authority", "x")], end_stream=True)
+    s.sendall(c.data_to_send())
+    return s
+
+
+def test_clients_that_do_not_read_cost_no_memory(up, client):
+    """The answers are the program's own bytes: 2,000 of them that wait hold no copies (110 MB they would be)."""
+    (pid,) = up.pids["gateway"]
+
+    def rss_kb():
+        return int(open(f"/proc/{pid}/statm").read().split()[1]) * 4
+
+    client.request("GET", "/docs", auth=False)
+    before = rss_kb()
+    held = [ask_and_never_read(client, ["/docs", "/openapi.json"] * (STREAMS // 2)) for _ in range(CONNECTIONS)]
+    try:
+        time.sleep(1)
+        assert client.request("GET", "/docs", auth=False)[0] == 200
+        grown = rss_kb() - before
+        print(f"  the gateway grew by {grown // 1024} MB")
+        assert grown < 40000 * SLOW
+    finally:
+        for s in held:
+            s.close()
