@@ -54,6 +54,8 @@ static const struct conf_opt opts[] = {
 	NUM(max_body, "16M", 1024, BODY_BYTES_MAX, "bytes", "Largest request body; larger ones get 413."),
 	NUM(body_budget, "256M", 2 * MIB, 1024 * 1024 * MIB, "bytes",
 	    "Request bodies in memory at a time, per thread; at least twice max_body."),
+	NUM(answer_budget, "64M", 1024, 1024 * 1024 * MIB, "bytes",
+	    "Answers to queries (models, attestation) that wait for clients at a time, per thread."),
 	NUM(max_conns, "10000", 1, 1000000, "", "Client connections at a time, per thread."),
 	NUM(max_inflight, "4096", 1, 1000000, "", "Requests in flight at a time, per thread; beyond it 503."),
 	NUM(head_ms, "10000", 1, HOUR_MS, "ms", "Time for a request's head."),

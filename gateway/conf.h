@@ -20,7 +20,7 @@ struct gw_conf {
 	uint64_t threads;
 	char *brokers, *broker_key, *curve_key;
 	bool insecure;
-	uint64_t max_body, body_budget, max_conns, max_inflight;
+	uint64_t max_body, body_budget, answer_budget, max_conns, max_inflight;
 	uint64_t head_ms, body_ms, idle_ms, stall_ms;
 	uint64_t control_ms, dispatch_ms, connect_ms, first_byte_ms, gap_ms, stream_ms, keepalive_ms;
 	uint64_t heartbeat_ms;

@@ -66,6 +66,10 @@ static void on_answer(struct gw *gw, struct slice bytes)
 		return;
 	}
 	p->call->quota = m.quota;
+	if (p->kind == PENDING_QUERY && !httpd_room(gw->http, m.body.n)) {
+		call_refuse(inflight_take(gw->inflight, p), ERR_UNAVAILABLE, NULL);
+		return;
+	}
 	if (p->kind == PENDING_REGISTER)
 		m.body = SLICE_STR("{\"message\":\"Success\"}");
 	call_answer(inflight_take(gw->inflight, p), 200, m.body);

@@ -172,6 +172,8 @@ static enum err open_http(struct thread *t)
 		.tls_key = c->tls_key,
 		.max_body = c->max_body,
 		.body_budget = c->body_budget,
+		.answer_budget = c->answer_budget,
+		.max_requests = (unsigned)(10 * c->max_conns), /* some 5 KB each while they wait */
 		.head_ms = c->head_ms,
 		.body_ms = c->body_ms,
 		.idle_ms = c->idle_ms,

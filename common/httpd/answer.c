@@ -152,6 +152,8 @@ void hreq_respond(struct hreq *r, int status, const struct hheader *h, size_t nh
 {
 	hreq_begin(r, status, h, nh, body.n);
 	hreq_write(r, body);
+	r->counted = r->pend.n;
+	r->h->answers += r->counted;
 	hreq_end(r);
 }
 

@@ -31,6 +31,8 @@ struct httpd_opts {
 	uint64_t idle_ms;     /* keep-alive connection without a request */
 	uint64_t stall_ms;    /* no progress writing to a client */
 	unsigned max_conns;   /* beyond: the oldest idle one goes first, else refused */
+	unsigned max_requests;  /* open at a time; beyond: reset, and those whose client takes nothing go; 0 no limit */
+	uint64_t answer_budget; /* bytes of whole answers that wait for clients, for httpd_room; 0 no limit */
 	void (*on_request)(void *arg, struct hreq *r); /* every request, all paths; answer now or later */
 	void *arg;
 };
@@ -54,6 +56,10 @@ void httpd_drain(struct httpd *h, void (*done)(void *arg), void *arg);
 /* Closes everything still open; frees when libuv has closed the handles (run
  * the loop once more).  NULL is fine. */
 void httpd_close(struct httpd *h);
+
+/* Whether n more bytes of whole answers (hreq_respond) may wait for clients.  If
+ * not, whoever took nothing for 3 s is cut, so that there is room soon. */
+bool httpd_room(struct httpd *h, size_t n) MUST_USE;
 
 /* Connections open now. */
 unsigned httpd_conns(const struct httpd *h);

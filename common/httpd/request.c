@@ -48,6 +48,8 @@ static void on_dispose(void *p)
 	unlink_if(&r->timed);
 	unlink_if(&r->same_conn);
 	body_release(r);
+	r->h->answers -= r->counted;
+	r->h->nreqs--;
 	buf_free(&r->pend);
 	buf_free(&r->fly);
 	if (r->conn->h1 == r) {
@@ -84,6 +86,7 @@ static struct hreq *request_new(struct httpd *h, h2o_req_t *req)
 	r->left = UINT64_MAX;
 	r->pend.secret = true;
 	r->fly.secret = true;
+	h->nreqs++;
 	h2o_linklist_insert(&h->reqs, &r->all);
 	h2o_linklist_insert(&r->conn->open_reqs, &r->same_conn);
 	conn_request_open(r->conn);
@@ -117,6 +120,11 @@ static int on_req(h2o_handler_t *self, h2o_req_t *req)
 		return 0;
 	}
 	body_arrived(r);
+	if (h->o.max_requests && h->nreqs > h->o.max_requests) {
+		watch_evict(h);
+		request_kill(r); /* its answer would wait as the others do */
+		return 0;
+	}
 	if (req->headers.size > FIELDS_MAX)
 		conn_cut(r->conn);
 	if (h->closing || r->conn->cut || h->held > h->o.body_budget) {

@@ -191,6 +191,31 @@ static void check_stalls(struct httpd *h, uint64_t now)
 	}
 }
 
+void watch_evict(struct httpd *h)
+{
+	uint64_t now = uv_now(h->uv);
+	h2o_linklist_t *l, *next;
+
+	if (h->evicted && now - h->evicted < TICK_MAX_MS) /* it looks at all requests */
+		return;
+	h->evicted = now;
+	for (l = h->reqs.next; l != &h->reqs; l = next) {
+		struct hreq *r = H2O_STRUCT_FROM_MEMBER(struct hreq, all, l);
+
+		next = l->next;
+		if (r->ended && now - r->at > EVICT_MS)
+			request_kill(r);
+	}
+}
+
+bool httpd_room(struct httpd *h, size_t n)
+{
+	if (!h->o.answer_budget || h->answers + n <= h->o.answer_budget)
+		return true;
+	watch_evict(h);
+	return false;
+}
+
 /* After a read error libuv refuses to write, and h2o, which writes TLS's close_notify, does not look: the
  * callback that would close the socket never comes.  A write that libuv has done, and will tell, has the
  * same looks for a moment only. */

@@ -334,6 +334,36 @@ static void queries(void **state)
 	}
 }
 
+static void ten_bytes(struct gw_conf *c)
+{
+	c->answer_budget = 10;
+}
+
+/* What clients may leave waiting is bounded: an answer that does not fit is 503. */
+static void answers_over_the_budget(void **state)
+{
+	static const char *const bodies[] = { "{\"data\":1}", "{\"data\":12}" };
+
+	(void)state;
+	live_stop(&l);
+	live_start(&l, ten_bytes, false);
+	for (size_t i = 0; i < 2; i++) {
+		struct live_client c = ask("GET", "/v1/open_router/models", "", NULL);
+		const struct live_got *g = live_message(&l, l.n_got, MSG_QUERY);
+		struct answer a = { .body = slice_str(bodies[i]) };
+		struct buf b = { .p = NULL };
+		struct query q;
+
+		assert_int_equal(query_decode(buf_slice(&g->head), &q), ERR_OK);
+		memcpy(a.rid, q.rid, RID_BYTES);
+		answer_encode(&a, &b);
+		live_say(&l, &b);
+		answered(&c, i ? "HTTP/1.1 503 " : "HTTP/1.1 200 ");
+		assert_int_equal(live_has(&c, bodies[i]), i == 0);
+		live_hang_up(&c);
+	}
+}
+
 /* A reply of another kind, a second one and noise change nothing. */
 static void wrong_replies(void **state)
 {
@@ -560,6 +590,7 @@ int main(void)
 		T(a_lock),
 		T(a_registration),
 		T(queries),
+		T(answers_over_the_budget),
 		T(wrong_replies),
 		T(limits_of_requests),
 		T(a_broker_that_does_not_read),

@@ -93,6 +93,11 @@ static void on_request(void *arg, struct hreq *r)
 		hreq_respond(r, 204, NULL, 0, SLICE_STR(""));
 	} else if (slice_is(hreq_path(r), "/big")) {
 		respond_big(r);
+	} else if (slice_is(hreq_path(r), "/room")) {
+		if (httpd_room(g->h, 4u << 20))
+			respond_big(r);
+		else
+			hreq_respond(r, 503, NULL, 0, SLICE_STR("no room"));
 	} else if (slice_is(hreq_path(r), "/hold")) {
 		hold(g, r);
 	} else if (slice_is(hreq_path(r), "/stream")) {

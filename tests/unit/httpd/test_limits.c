@@ -362,9 +362,72 @@ static void held_bodies_count_until_dropped(void **state)
 	rig_close(&g);
 }
 
+/* Answers of clients that do not read fill a budget; who takes nothing goes, who takes little stays. */
+static void waiting_answers_are_bounded(void **state)
+{
+	struct rig g = { .o.answer_budget = 9u << 20, .o.stall_ms = 60000 };
+	struct h2 stuck, slow;
+
+	(void)state;
+	rig_open(&g);
+	h2_open(&stuck, &g, 0);
+	h2_open(&slow, &g, 1000);
+	h2_request(&stuck, 1, "/room", END_STREAM);
+	h2_request(&slow, 1, "/room", END_STREAM);
+	assert_true(h2_wait(&stuck, HEADERS, 1, 0, 2000));
+	assert_true(h2_wait(&slow, DATA, 1, 0, 2000));
+	h2_request(&stuck, 3, "/room", END_STREAM);
+	assert_true(h2_wait(&stuck, HEADERS, 3, 0, 2000));
+	assert_true(h2_headers_hold(&stuck, 1, "\x88")); /* 200 in HPACK's static table */
+	assert_false(h2_headers_hold(&stuck, 3, "\x88"));
+	for (int i = 0; i < 12; i++) {
+		bool room = httpd_room(g.h, 2u << 20); /* no: ends what has been stuck for 3 s */
+
+		assert_true(room ? i > 5 : i < 11);
+		rig_turn(&g, 500);
+		h2_send_u32(&slow, WINDOW_UPDATE, 1, 500);
+	}
+	assert_true(h2_wait(&stuck, RST_STREAM, 1, 0, 2000));
+	assert_false(h2_wait(&slow, RST_STREAM, 1, 0, 100));
+	assert_true(h2_data(&slow, 1) > 3000);
+	assert_true(httpd_room(g.h, 4u << 20));
+	h2_close(&stuck);
+	h2_close(&slow);
+	rig_close(&g);
+}
+
+/* The same for answers of any size, by their number. */
+static void open_requests_are_bounded(void **state)
+{
+	struct rig g = { .o.max_requests = 5, .o.stall_ms = 60000 };
+	struct h2 stuck, good;
+
+	(void)state;
+	rig_open(&g);
+	h2_open(&stuck, &g, 0);
+	h2_open(&good, &g, 65535);
+	for (uint32_t id = 1; id <= 15; id += 2)
+		h2_request(&stuck, id, "/hi", END_STREAM);
+	assert_true(h2_wait(&stuck, RST_STREAM, 15, 0, 2000));
+	assert_int_equal(g.seen, 5);
+	assert_int_equal(h2_reset_code(&stuck, 9), -1);
+	assert_int_equal(h2_reset_code(&stuck, 11), 2); /* INTERNAL_ERROR: nobody shall ask again at once */
+	rig_turn(&g, 4500);
+	h2_request(&good, 1, "/hi", END_STREAM); /* too many still, but now the stuck ones go */
+	assert_true(h2_wait(&good, RST_STREAM, 1, 0, 2000));
+	assert_true(h2_wait(&stuck, RST_STREAM, 9, 0, 2000));
+	h2_request(&good, 3, "/hi", END_STREAM);
+	assert_true(h2_wait(&good, DATA, 3, END_STREAM, 2000));
+	h2_close(&stuck);
+	h2_close(&good);
+	rig_close(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(waiting_answers_are_bounded),
+		cmocka_unit_test(open_requests_are_bounded),
 		cmocka_unit_test(smuggling_shapes_end_the_connection),
 		cmocka_unit_test(large_heads_are_refused),
 		cmocka_unit_test(http1_bodies_over_the_limit_reach_the_handler),
