@@ -143,7 +143,9 @@ class Asking(threading.Thread):
         self.join(seconds * SLOW)
         assert self.outcome and self.outcome != "wrong", (self.outcome, self.detail)
         if self.outcome == "refused":
-            assert self.detail.error["code"] and self.detail.status in (500, 503, 504), self.detail
+            # a node that came back has a new key: what was sealed to the old one says so
+            again = self.detail.status == 425 and self.detail.error["reason"] in ("key_unknown", "key_rotated")
+            assert self.detail.error["code"] and (again or self.detail.status in (500, 503, 504)), self.detail
             assert self.detail.status != 503 or int(self.detail.headers["retry-after"]) >= 1
         return self.outcome
 

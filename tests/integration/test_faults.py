@@ -16,7 +16,7 @@ import time
 import pytest
 
 from cluster import SLOW, wait_for
-from faults import DEAD_S, KINDS, Asking, Cluster, seconds_until
+from faults import DEAD_S, HEARTBEAT_MS, KINDS, Asking, Cluster, seconds_until
 
 LONG = bool(os.environ.get("SEALWAY_LONG"))
 ROUNDS = 20 if LONG and SLOW == 1 else 1
@@ -87,6 +87,7 @@ def posted(c):
         c.stop(n)
     a = Asking(c, WORDS)
     state_is(c, "posted")
+    time.sleep(3 * HEARTBEAT_MS / 1000)  # a job that the gateway cannot know to have reached a dead broker is refused at once
 
     def go():
         for n in ("node", "node2"):

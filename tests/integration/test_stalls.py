@@ -24,7 +24,7 @@ STALL_S = 3
 HEARTBEAT_MS = 700  # all of this is busy, and nobody is to be taken for dead
 WORDS = 6000
 PROMPT = "a" * 4000 + " " + "b" * 4000  # answers of some 33 MB: far beyond what sockets and credit hold
-HELD = WORDS * 6 // 10
+HELD = WORDS * 3 // 4
 CAP_MB = 256 * SLOW  # a sanitizer keeps what is freed
 KINDS = ("gateway", "gateway2", "broker", "worker", "worker2", "node", "node2")
 
