@@ -111,12 +111,18 @@ static void finish(struct call *c, enum outcome out)
 	free(c);
 }
 
-static void respond(struct call *c, struct headers *hs, int status, struct slice body)
+/* A whole answer of n bytes is on its way. */
+static void responded(struct call *c, int status, size_t n)
 {
 	c->status = status;
-	c->bytes = body.n;
-	hreq_respond(c->http, status, hs->h, hs->n, body);
+	c->bytes = n;
 	finish(c, metrics_outcome(status));
+}
+
+static void respond(struct call *c, struct headers *hs, int status, struct slice body)
+{
+	hreq_respond(c->http, status, hs->h, hs->n, body);
+	responded(c, status, body.n);
 }
 
 void call_answer(struct call *c, int status, struct slice json)
@@ -140,10 +146,8 @@ void call_document(struct call *c, struct slice type, const char *policy, struct
 		add(&hs, "content-security-policy", slice_str(policy));
 		add(&hs, "referrer-policy", SLICE_STR("no-referrer"));
 	}
-	c->status = 200;
-	c->bytes = body.n;
 	hreq_respond_static(c->http, 200, hs.h, hs.n, body);
-	finish(c, OUT_OK);
+	responded(c, 200, body.n);
 }
 
 void call_refuse(struct call *c, enum err e, const struct refusal *why)

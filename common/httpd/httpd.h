@@ -31,8 +31,9 @@ struct httpd_opts {
 	uint64_t idle_ms;     /* keep-alive connection without a request */
 	uint64_t stall_ms;    /* no progress writing to a client */
 	unsigned max_conns;   /* beyond: the oldest idle one goes first, else refused */
-	unsigned max_requests;  /* open at a time; beyond: reset, and those whose client takes nothing go; 0 no limit */
-	uint64_t answer_budget; /* bytes of whole answers that wait for clients, for httpd_room; 0 no limit */
+	/* Both 0 without a limit.  Once one is reached, whoever takes nothing of a whole answer for 3 s is cut. */
+	unsigned max_requests;  /* open at a time; beyond: reset */
+	uint64_t answer_budget; /* bytes of whole answers that wait for clients (httpd_room) */
 	void (*on_request)(void *arg, struct hreq *r); /* every request, all paths; answer now or later */
 	void *arg;
 };
@@ -57,8 +58,7 @@ void httpd_drain(struct httpd *h, void (*done)(void *arg), void *arg);
  * the loop once more).  NULL is fine. */
 void httpd_close(struct httpd *h);
 
-/* Whether n more bytes of whole answers (hreq_respond) may wait for clients.  If
- * not, whoever took nothing for 3 s is cut, so that there is room soon. */
+/* Whether answer_budget has room for n more bytes of whole answers (hreq_respond). */
 bool httpd_room(struct httpd *h, size_t n) MUST_USE;
 
 /* Connections open now. */

@@ -24,7 +24,7 @@
 #define FIELDS_MAX 100            /* header fields of a request, trailers included; as h2o on HTTP/1 */
 #define BODY_SLACK (1u << 20)     /* what h2o takes beyond twice the limit */
 #define RESETS_MAX 100            /* unfinished HTTP/2 requests reset by the client before it is cut */
-#define EVICT_MS 3000             /* without progress, when answer_budget is used up */
+#define EVICT_MS 3000             /* instead of stall_ms, when answers or requests are too many */
 #define TICK_MAX_MS 1000          /* how often deadlines are looked at, at least */
 #define TICK_MIN_MS 20            /* ... and at most */
 #define ARRIVAL_PER_MS (2u << 20) /* bytes that clients can send in a millisecond */
@@ -124,13 +124,13 @@ struct httpd {
 	struct hreq *dirty_head, **dirty_tail;
 	uint64_t held;    /* bytes of bodies in memory */
 	uint64_t answers; /* bytes of whole answers whose requests are not over */
-	uint64_t evicted; /* ms: when the stalled were last looked for */
 	unsigned nreqs;
 	uint64_t tick_ms, checked_at;
 	unsigned nconns;
 	unsigned ncut;    /* of nconns, those already shut down */
 	unsigned handles; /* libuv handles of ours that are open */
 	uint16_t port;
+	bool pressed; /* no room for answers or requests since the last tick */
 	bool listening, draining, closing, ready;
 	uint64_t drain_at;
 	void (*drained)(void *arg);
@@ -235,9 +235,6 @@ void watch_soon(struct hreq *r, h2o_linklist_t *list);
 
 /* Out of the epoll set. */
 void watch_stop(struct conn *c);
-
-/* Ends answered requests whose clients took nothing for EVICT_MS; looks at most once in TICK_MAX_MS. */
-void watch_evict(struct httpd *h);
 
 /* Ends connections whose last write libuv refused.  To be called more than once:
  * what looks so twice is so. */

@@ -121,7 +121,7 @@ static int on_req(h2o_handler_t *self, h2o_req_t *req)
 	}
 	body_arrived(r);
 	if (h->o.max_requests && h->nreqs > h->o.max_requests) {
-		watch_evict(h);
+		h->pressed = true;
 		request_kill(r); /* its answer would wait as the others do */
 		return 0;
 	}

@@ -172,10 +172,13 @@ static uint64_t progress(struct hreq *r)
 	return r->req->bytes_sent + (h2o_linklist_is_linked(&s->_refs.link) ? acknowledged(r->conn) : 0);
 }
 
+/* Whole answers have less time while there are too many. */
 static void check_stalls(struct httpd *h, uint64_t now)
 {
+	uint64_t hurried = h->pressed && EVICT_MS < h->o.stall_ms ? EVICT_MS : h->o.stall_ms;
 	h2o_linklist_t *l, *next;
 
+	h->pressed = false; /* until somebody finds no room again */
 	for (l = h->reqs.next; l != &h->reqs; l = next) {
 		struct hreq *r = H2O_STRUCT_FROM_MEMBER(struct hreq, all, l);
 
@@ -185,26 +188,9 @@ static void check_stalls(struct httpd *h, uint64_t now)
 		if (progress(r) != r->mark) {
 			r->mark = progress(r);
 			r->at = now;
-		} else if (now - r->at > h->o.stall_ms) {
+		} else if (now - r->at > (r->ended ? hurried : h->o.stall_ms)) {
 			request_kill(r);
 		}
-	}
-}
-
-void watch_evict(struct httpd *h)
-{
-	uint64_t now = uv_now(h->uv);
-	h2o_linklist_t *l, *next;
-
-	if (h->evicted && now - h->evicted < TICK_MAX_MS) /* it looks at all requests */
-		return;
-	h->evicted = now;
-	for (l = h->reqs.next; l != &h->reqs; l = next) {
-		struct hreq *r = H2O_STRUCT_FROM_MEMBER(struct hreq, all, l);
-
-		next = l->next;
-		if (r->ended && now - r->at > EVICT_MS)
-			request_kill(r);
 	}
 }
 
@@ -212,7 +198,7 @@ bool httpd_room(struct httpd *h, size_t n)
 {
 	if (!h->o.answer_budget || h->answers + n <= h->o.answer_budget)
 		return true;
-	watch_evict(h);
+	h->pressed = true;
 	return false;
 }
 
