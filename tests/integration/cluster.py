@@ -29,6 +29,11 @@ def wait_for(what, check, seconds=15):
         time.sleep(0.02)
 
 
+def rss_kb(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(f.read().split("VmRSS:")[1].split()[0])
+
+
 def children(pid):
     try:
         with open(f"/proc/{pid}/task/{pid}/children") as f:

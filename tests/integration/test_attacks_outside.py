@@ -15,7 +15,7 @@ import zlib
 
 import pytest
 
-from cluster import SLOW, Up, children, wait_for
+from cluster import SLOW, Up, children, rss_kb, wait_for
 from scripted_node import Request, ScriptedNode, admin
 from sealclient import Client, Cut, Refused, text_of
 
@@ -220,10 +220,7 @@ def test_fields_from_one_byte_each(system):
     (pid,) = [p for p in children(system[0].p.pid) if os.readlink(f"/proc/{p}/exe").endswith("/sealway-gateway")]
     head = b"\x83\x86" + literal(":path", "/v1/nodes") + literal(":authority", "a") + b"\x40\x01x\x01y"
 
-    def rss():
-        return int(next(x for x in open(f"/proc/{pid}/status") if x.startswith("VmRSS")).split()[1])
-
-    before = rss()
+    before = rss_kb(pid)
     for _ in range(4):
         with connect(system[0]) as s:
             try:
@@ -233,8 +230,8 @@ def test_fields_from_one_byte_each(system):
             except ConnectionError:
                 pass
             read_all(s)
-    print(f"  the gateway grew by {(rss() - before) / 1024:.0f} MB")
-    assert rss() - before < 60000 * SLOW
+    print(f"  the gateway grew by {(rss_kb(pid) - before) / 1024:.0f} MB")
+    assert rss_kb(pid) - before < 60000 * SLOW
 
 
 def test_random_bytes(system):

@@ -9,7 +9,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from cluster import Up, children, wait_for
+from cluster import Up, children, rss_kb, wait_for
 from scripted_node import Request, ScriptedNode, admin
 from sealclient import Client, Cut, H, RAW, Refused, b64, text_of, unb64
 
@@ -384,7 +384,7 @@ def resident(system, role):
     best = 0
     for pid in children(system[0].p.pid):
         if os.readlink(f"/proc/{pid}/exe").endswith("sealway-" + role):
-            best = max(best, int(open(f"/proc/{pid}/statm").read().split()[1]) * 4 // 1024)
+            best = max(best, rss_kb(pid) // 1024)
     assert best
     return best
 

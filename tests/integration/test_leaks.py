@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 
-from cluster import Up, wait_for
+from cluster import Up, rss_kb, wait_for
 from parts import get, parse_metrics
 from sealclient import Client, Refused, text_of
 
@@ -23,10 +23,7 @@ PADDING = "lorem " * 300  # a body of some 3 KiB, sealed and in base64
 
 
 def rss(pid):
-    for line in open(f"/proc/{pid}/status"):
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("no VmRSS")
+    return rss_kb(pid) * 1024
 
 
 def fds(pid):

@@ -18,7 +18,8 @@ import h2.connection
 import pytest
 
 import h2client
-from cluster import SLOW
+from cluster import SLOW, rss_kb
+from sealclient import Client
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 METHODS = ["GET", "POST", "PUT", "DELETE"]
@@ -26,7 +27,6 @@ METHODS = ["GET", "POST", "PUT", "DELETE"]
 
 @pytest.fixture(scope="module")
 def document(up):
-    from sealclient import Client
     return Client(up.url, up.token).json("GET", "/openapi.json", auth=False)
 
 
@@ -162,17 +162,13 @@ def ask_and_never_read(client, paths):
 def test_clients_that_do_not_read_cost_no_memory(up, client):
     """The answers are the program's own bytes: 2,000 of them that wait hold no copies (110 MB they would be)."""
     (pid,) = up.pids["gateway"]
-
-    def rss_kb():
-        return int(open(f"/proc/{pid}/statm").read().split()[1]) * 4
-
     client.request("GET", "/docs", auth=False)
-    before = rss_kb()
+    before = rss_kb(pid)
     held = [ask_and_never_read(client, ["/docs", "/openapi.json"] * (STREAMS // 2)) for _ in range(CONNECTIONS)]
     try:
         time.sleep(1)
         assert client.request("GET", "/docs", auth=False)[0] == 200
-        grown = rss_kb() - before
+        grown = rss_kb(pid) - before
         print(f"  the gateway grew by {grown // 1024} MB")
         assert grown < 40000 * SLOW
     finally:
