@@ -3,15 +3,18 @@
  * A checkpoint copies the log's pages into the database and syncs both: tens of
  * ms in which a commit on the same thread waits, and with it every settlement
  * that wants to be acknowledged.  So a thread copies while the writer goes on
- * (a passive checkpoint, which blocks nobody).  What came in meanwhile is
- * little; the writer copies that itself after its next commit, and then the
- * whole log has been copied and the next commit begins it anew.  Readers of
- * long snapshots keep the log from that; it grows until they are done.
+ * (a passive checkpoint, which blocks nobody), syncing as it goes: a disk that
+ * was given hundreds of pages at once keeps the log's next sync waiting until it
+ * has written them all.  What came in meanwhile is little; the writer copies that
+ * itself after its next commit, and then the whole log has been copied and the
+ * next commit begins it anew.  Readers of long snapshots keep the log from that;
+ * it grows until they are done.
  */
 #include "broker/store_sqlite_wal.h"
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "common/log.h"
@@ -19,8 +22,9 @@
 
 #define PAGES 4000      /* of log, from where on it is copied */
 #define PAGES_MORE 1000 /* and again after so many when a reader was in the way */
-#define REST_MAX 1000   /* pages that the writer copies itself */
-#define ROUNDS_MAX 4    /* of the thread, for the rest to become that small */
+#define SYNC_EVERY 32   /* pages that the thread copies at a time */
+#define REST_MAX 100    /* pages of log that the writer copies itself */
+#define ROUNDS_MAX 6    /* of the thread, for the rest to become that small */
 
 enum wal_state {
 	IDLE,
@@ -29,7 +33,11 @@ enum wal_state {
 };
 
 struct wal {
-	sqlite3 *own; /* the thread's */
+	sqlite3 *own; /* the thread's, as are the next four */
+	sqlite3_file *db;
+	const sqlite3_io_methods *plain;
+	sqlite3_io_methods paced; /* plain, but for writing */
+	unsigned unsynced;        /* pages */
 	sqlite3 *writer;
 	pthread_t thread;
 	pthread_mutex_t mutex;
@@ -41,6 +49,29 @@ struct wal {
 	int rounds;   /* the writer's */
 	bool failing; /* of whoever is copying: so that it is said once */
 };
+
+static int write_paced(sqlite3_file *f, const void *page, int n, sqlite3_int64 at)
+{
+	struct wal *w = (struct wal *)((char *)f->pMethods - offsetof(struct wal, paced));
+	int rc = w->plain->xWrite(f, page, n, at);
+
+	if (rc != SQLITE_OK || ++w->unsynced < SYNC_EVERY)
+		return rc;
+	w->unsynced = 0;
+	return w->plain->xSync(f, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+}
+
+/* SQLite leaves its callers no other say in how a checkpoint writes. */
+static enum err pace(struct wal *w)
+{
+	if (sqlite3_file_control(w->own, "main", SQLITE_FCNTL_FILE_POINTER, &w->db) != SQLITE_OK)
+		return ERR_IO;
+	w->plain = w->db->pMethods;
+	w->paced = *w->plain;
+	w->paced.xWrite = write_paced;
+	w->db->pMethods = &w->paced;
+	return ERR_OK;
+}
 
 /* Copies what it can without waiting for anybody; *all: nothing is left. */
 static int copy(struct wal *w, sqlite3 *db, bool *all)
@@ -129,7 +160,7 @@ static enum err open_own(struct wal *w, const char *path)
 	    sqlite3_exec(w->own, "PRAGMA synchronous=NORMAL; SELECT max(version) FROM schema_version", NULL,
 			 NULL, NULL) != SQLITE_OK)
 		return ERR_IO;
-	return ERR_OK;
+	return pace(w);
 }
 
 enum err wal_start(struct wal **out, sqlite3 *writer, const char *path)
@@ -161,6 +192,7 @@ void wal_stop(struct wal *w)
 	pthread_cond_signal(&w->cond);
 	pthread_mutex_unlock(&w->mutex);
 	pthread_join(w->thread, NULL);
+	w->db->pMethods = w->plain;
 	sqlite3_close(w->own);
 	pthread_mutex_destroy(&w->mutex);
 	pthread_cond_destroy(&w->cond);

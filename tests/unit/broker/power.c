@@ -43,6 +43,9 @@ static int failing;
 static unsigned fails_after;
 static void (*on_sync)(void *arg, bool db);
 static void *on_sync_arg;
+static unsigned most_unsynced;
+static _Thread_local unsigned unsynced; /* pages of the database */
+static _Thread_local bool writes_log;
 
 static void make_halt(void) /* recursive: a hook makes images */
 {
@@ -104,6 +107,34 @@ static struct safe *file_of(const char *path, bool make)
 	return NULL;
 }
 
+enum kind { OTHER, LOG, DATABASE };
+
+static enum kind kind_of(int fd, char path[192])
+{
+	char link[64];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, 191);
+	if (n < 4)
+		abort();
+	path[n] = 0;
+	if (strcmp(path + n - 4, "-wal") == 0)
+		return LOG;
+	return strcmp(path + n - 3, ".db") == 0 ? DATABASE : OTHER;
+}
+
+/* Of threads that only copy the log: neither the writer nor who closes the database. */
+static void count_write(int fd)
+{
+	char path[192];
+	enum kind kind = kind_of(fd, path);
+
+	writes_log |= kind == LOG || syscall(SYS_gettid) == getpid();
+	if (kind == DATABASE && !writes_log && ++unsynced > most_unsynced)
+		most_unsynced = unsynced;
+}
+
 /* --- in place of the C library's --- */
 
 ssize_t pwrite64(int fd, const void *p, size_t n, off_t at)
@@ -116,6 +147,8 @@ ssize_t pwrite64(int fd, const void *p, size_t n, off_t at)
 		r = -1;
 	} else {
 		fails_after -= failing != 0;
+		if (on)
+			count_write(fd);
 		r = syscall(SYS_pwrite64, fd, p, n, at);
 	}
 	go_on();
@@ -134,21 +167,16 @@ int ftruncate64(int fd, off_t n)
 
 static void sync_file(int fd)
 {
-	char link[64], path[192];
-	ssize_t n;
+	char path[192];
+	enum kind kind = kind_of(fd, path);
 	struct safe *f;
-	size_t len;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, path, sizeof(path) - 1);
-	if (n <= 0)
-		abort();
-	path[n] = 0;
-	len = (size_t)n;
-	if (len < 4 || (strcmp(path + len - 4, "-wal") != 0 && strcmp(path + len - 3, ".db") != 0))
+	if (kind == OTHER)
 		return; /* a directory, a rollback journal of the first moments */
+	if (kind == DATABASE)
+		unsynced = 0;
 	if (on_sync)
-		on_sync(on_sync_arg, strcmp(path + len - 3, ".db") == 0);
+		on_sync(on_sync_arg, kind == DATABASE);
 	f = file_of(path, true);
 	free(f->is.p);
 	f->is = read_all(fd);
@@ -183,6 +211,17 @@ void power_hook(void (*hook)(void *arg, bool db), void *arg)
 	on_sync = hook;
 	on_sync_arg = arg;
 	go_on();
+}
+
+unsigned power_most_unsynced(void)
+{
+	unsigned n;
+
+	stop_writing();
+	n = most_unsynced;
+	most_unsynced = 0;
+	go_on();
+	return n;
 }
 
 void power_fail(int error, unsigned after)

@@ -25,6 +25,10 @@ void power_on(const char *path);
  * own file that is synced, not the log.  NULL: no more. */
 void power_hook(void (*hook)(void *arg, bool db), void *arg);
 
+/* The most pages of the database that a thread which only copies the log had written
+ * between two syncs, since the last call. */
+unsigned power_most_unsynced(void);
+
 /* Back to an ordinary disk; forgets what was synced. */
 void power_off(void);
 
