@@ -67,11 +67,14 @@ def special_lines(row):
 
 
 def table(result):
-    m = result["machine"]
+    m, stalls = result["machine"], result["stalls"]
     out = ["# Measured side by side", "", f"{m['date']}; {m['cpu']}, {result['limits']['processors']} processors, Linux "
            f"{m['kernel']}; sealway {m['sealway']}; {m['nginx']}; {m['haproxy']}; {m['portkey']} on Node.js {m['node.js']}.",
            f"Limits found: {json.dumps(result['limits'])}. Load average at the start {m['load_average']:.2f}. "
            f"Scale {result['scale']}, {result['took_s']} s in all.", "",
+           f"Before anything ran, loops on all processors that only looked at the clock stood still {stalls['per_second']:g} times "
+           f"a second, for up to {stalls['longest_ms']:.1f} ms, {100 * stalls['share']:.2g} % of the time in all: the machine's own "
+           "doing, which every tail below contains.", "",
            "Everything runs on this one machine: load generator, proxies and node share its processors, so ratios say "
            "more than numbers. The peers relay a raw body; sealway checks, bills and settles a sealed one, and the answer "
            "that it carries is larger (ciphertext, signature, receipt).", ""]

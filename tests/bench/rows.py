@@ -25,6 +25,8 @@ LOADS = {
     "h64": ("2 KB to 200 B, HTTP/2, 64 streams on 2 connections", ["nginx", "haproxy"] + OURS,
             ["--lanes", "64", "--per-conn", "32"], "rps", True),
     "b": ("SSE flat out, c=16, 200 events", NO_PORTKEY, ["--lanes", "16", "--chunks", "200", "--bodies", "16"], "events_per_s", False),
+    "bl": ("SSE flat out, c=16, 2,000 events", NO_PORTKEY, ["--lanes", "16", "--chunks", "2000", "--bodies", "2"],
+           "events_per_s", False),
     "hb": ("SSE flat out on HTTP/2, 16 streams on 2 connections, 200 events", ["nginx", "haproxy"] + OURS,
            ["--lanes", "16", "--per-conn", "8", "--chunks", "200", "--bodies", "16"], "events_per_s", True),
     "c1": ("SSE paced 50/s, 1 stream", NO_PORTKEY, ["--lanes", "1", "--gap-us", "20000"], "chunk", False),
@@ -83,9 +85,9 @@ def flags_of(row, plan):
     if "--gap-us" in flags:
         gap = int(flags[flags.index("--gap-us") + 1]) / 1e6
         lanes = int(flags[flags.index("--lanes") + 1])
-        ramp = max(0.2, min(5, lanes / 250))  # streams do not all start in the same moment
-        flags += ["--once", "--chunks", str(max(4, int((plan.paced + ramp) / gap))), "--seconds",
-                  str(plan.paced + ramp + 5), "--ramp", str(ramp)]
+        ramp = max(0.2, min(5, lanes / 250))  # streams do not all start in the same moment; chunks count once all have
+        flags += ["--once", "--chunks", str(max(4, int((plan.paced + ramp + 0.3) / gap))), "--warmup",
+                  str(ramp + 0.2), "--seconds", str(plan.paced), "--ramp", str(ramp), "--drain", "20"]
         if lanes > 1000:
             flags += ["--sources", "4"]
         return flags

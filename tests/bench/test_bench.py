@@ -2,10 +2,12 @@
 """The benchmark's own tools: that the load generator counts what is wrong, and that a round of everything works."""
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 
 BUILD = os.environ["SEALWAY_BUILD"]
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -70,6 +72,13 @@ def test_a_complete_stream_is_right():
 def test_events_split_anywhere_and_comments_are_fine():
     out = Fake(sse(event(0)[:5], event(0)[5:-1], b"\n:\n", b"\n" + event(1), DONE)).load("--chunks", "2")
     assert out["wrong"] == 0 and out["all_events"] == 2
+
+
+def test_chunks_of_the_warm_up_do_not_count():
+    words = ["--chunks", "2", "--gap-us", "1000"]
+    assert Fake(sse(event(0), event(1), DONE)).load(*words)["chunk"]["n"] == 2
+    out = Fake(sse(event(0), event(1), DONE)).load(*words, "--warmup", "1")
+    assert out["answers"] == 1 and "chunk" not in out
 
 
 def test_what_is_wrong_is_counted():
@@ -205,6 +214,15 @@ def test_a_row_is_void_when_the_node_is_the_limit():
     assert [s["node_ceiling"] for s in row["systems"].values()] == [2.0, 10.0]
     rows.void(row, 2)
     assert [s["node_ceiling"] for s in row["systems"].values()] == [4.0, 20.0]
+
+
+def test_a_stall_is_seen():
+    p = subprocess.Popen([sys.executable, os.path.join(HERE, "stalls.py"), "1.5", "0"], stdout=subprocess.PIPE)
+    time.sleep(0.5)
+    p.send_signal(signal.SIGSTOP)
+    time.sleep(0.1)
+    p.send_signal(signal.SIGCONT)
+    assert max(json.loads(p.communicate(timeout=20)[0])) >= 100000
 
 
 def test_unknown_rows_are_refused():

@@ -91,7 +91,8 @@ static void lane_start(struct lane *l, uint64_t due)
 }
 
 /* Events of a paced stream are due on the node's grid (node/pace.c): find the
- * grid's line below the quickest event, and count all from it. */
+ * grid's line below the quickest event, and count all that were due in the measured
+ * time from it. */
 static void count_paced(struct run *r, const struct xfer *x)
 {
 	uint64_t gap = (uint64_t)r->o.gap_us * 1000, phase = gap / PHASES * x->body->phase, best = UINT64_MAX;
@@ -101,8 +102,10 @@ static void count_paced(struct run *r, const struct xfer *x)
 			best = x->arrivals[i] - i * gap;
 	}
 	best = (best - phase) / gap * gap + phase;
-	for (uint32_t i = 0; i < x->events; i++)
-		hist_add(&r->chunk, x->arrivals[i] - i * gap - best);
+	for (uint32_t i = 0; i < x->events; i++) {
+		if (best + i * gap >= r->from && best + i * gap < r->to)
+			hist_add(&r->chunk, x->arrivals[i] - i * gap - best);
+	}
 }
 
 static const char *check_whole(const struct run *r, const struct xfer *x)
@@ -125,14 +128,14 @@ static void count(struct run *r, struct xfer *x)
 	r->answers++;
 	if (now >= r->from && now < r->to)
 		r->finished_in_time++;
-	if (x->due < r->from || x->due >= r->to)
+	if (x->arrivals)
+		count_paced(r, x);
+	if (!r->o.once && (x->due < r->from || x->due >= r->to))
 		return;
 	r->requests++;
 	hist_add(&r->total, now - x->due);
 	hist_add(&r->first, x->first - x->due);
 	hist_add(&r->late, x->sent - x->due);
-	if (x->arrivals)
-		count_paced(r, x);
 }
 
 static uint64_t due_at(const struct run *r, uint64_t i)
