@@ -59,8 +59,8 @@ enum err log_level_parse(const char *s, enum log_level *out) MUST_USE;
 /* True when a line of this level would be written. */
 bool log_wants(enum log_level level);
 
-/* Behind the macros.  fields[0] is a placeholder and skipped.  One write(2)
- * per line, so lines of several threads do not mix. */
+/* Behind the macros.  fields[0] is empty and skipped: a list in C cannot have no
+ * members.  One write(2) per line, so lines of several threads do not mix. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 
 /* The public name of a request id (16 bytes): 32 lowercase hex digits and NUL
