@@ -23,8 +23,8 @@ LOAD = os.path.join(BUILD, "tests", "bench", "bench-load")
 class Fake:
     """A server that says the same bytes to every request."""
 
-    def __init__(self, answer):
-        self.answer = answer
+    def __init__(self, answer, wait=0):
+        self.answer, self.wait = answer, wait
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
@@ -43,6 +43,7 @@ class Fake:
                 want = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 while len(body) < want:
                     body += c.recv(65536)
+                time.sleep(self.wait)
                 c.sendall(self.answer)
 
     def load(self, *flags):
@@ -75,9 +76,9 @@ def test_events_split_anywhere_and_comments_are_fine():
 
 
 def test_chunks_of_the_warm_up_do_not_count():
-    words = ["--chunks", "2", "--gap-us", "1000"]
-    assert Fake(sse(event(0), event(1), DONE)).load(*words)["chunk"]["n"] == 2
-    out = Fake(sse(event(0), event(1), DONE)).load(*words, "--warmup", "1")
+    answer, words = sse(event(0), event(1), event(2), DONE), ["--chunks", "3", "--gap-us", "1000"]
+    assert Fake(answer, wait=0.1).load(*words)["chunk"]["n"] == 3  # due after the clock started
+    out = Fake(answer, wait=0.1).load(*words, "--warmup", "1")
     assert out["answers"] == 1 and "chunk" not in out
 
 
