@@ -18,6 +18,7 @@
 #include "broker/task.h"
 #include "common/httpd/admin.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "common/sandbox.h"
 
 #define DRAIN_LOOK_MS 20
@@ -136,6 +137,7 @@ int main(int argc, char **argv)
 	int status;
 
 	loop_harden();
+	mem_keep();
 	action = conf_load(&broker_conf_spec, &b.conf, argc, argv);
 	status = action == CONF_EXIT ? 0 : 2;
 

@@ -4,11 +4,14 @@
  */
 #include "common/mem.h"
 
+#include <malloc.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define KEEP_BYTES (32 << 20)
 
 struct slice slice_str(const char *s)
 {
@@ -43,6 +46,15 @@ enum err slice_u64(struct slice s, uint64_t max, uint64_t *out)
 		return ERR_RANGE;
 	*out = v;
 	return ERR_OK;
+}
+
+/* Both, and both as high as glibc lets them go by itself (its DEFAULT_MMAP_THRESHOLD_MAX): setting one of
+ * them ends its own adjusting of the other, and a large body mapped and unmapped each time costs more than it
+ * saves. */
+void mem_keep(void)
+{
+	mallopt(M_MMAP_THRESHOLD, KEEP_BYTES);
+	mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
 }
 
 static void die_of_memory(size_t n)

@@ -13,6 +13,7 @@
 #include "common/httpd/admin.h"
 #include "common/keys.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "common/loop.h"
 #include "common/sandbox.h"
 #include "gateway/conf.h"
@@ -208,6 +209,7 @@ int main(int argc, char **argv)
 	int status;
 
 	loop_harden();
+	mem_keep();
 	action = conf_load(&gw_conf_spec, &g.conf, argc, argv);
 	status = action == CONF_EXIT ? 0 : 2;
 

@@ -14,6 +14,7 @@
 
 #include "common/keys.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "common/sandbox.h"
 #include "node/counts.h"
 #include "node/json.h"
@@ -248,6 +249,7 @@ int main(int argc, char **argv)
 	enum conf_action action;
 
 	loop_harden();
+	mem_keep();
 	if (sodium_init() < 0)
 		return 1;
 	json_harden();

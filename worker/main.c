@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "common/log.h"
+#include "common/mem.h"
 #include "common/sandbox.h"
 #include "worker/metrics.h"
 #include "worker/worker.h"
@@ -40,6 +41,7 @@ int main(int argc, char **argv)
 	int status;
 
 	loop_harden();
+	mem_keep();
 	switch (conf_load(&worker_conf_spec, &w.conf, argc, argv)) {
 	case CONF_RUN:
 		status = sodium_init() < 0 ? 1 : run(&w);
