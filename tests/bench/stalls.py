@@ -1,7 +1,9 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """How often the machine takes a processor away from a program that wants it, and for how long: what no tail here can be below.
 
-  tests/bench/stalls.py SECONDS    as JSON, for each processor by itself
+  tests/bench/stalls.py SECONDS        over all processors, as JSON
+  tests/bench/stalls.py SECONDS CPU    of that one, each stall in us
 """
 import json
 import os
