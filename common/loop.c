@@ -6,11 +6,13 @@
 #include "common/loop.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -24,7 +26,8 @@
 struct loop {
 	uv_loop_t uv;
 	struct loop_events ev;
-	uv_signal_t term, intr, hup;
+	uv_poll_t signals; /* of signal_fd */
+	int signal_fd;
 	uv_timer_t drain, watchdog;
 	bool draining, cut, stopped;
 };
@@ -68,10 +71,8 @@ static void on_drain_deadline(uv_timer_t *t)
 	cut(t->data);
 }
 
-static void on_stop_signal(uv_signal_t *s, int number)
+static void on_stop_signal(struct loop *l, int number)
 {
-	struct loop *l = s->data;
-
 	if (l->draining) {
 		cut(l);
 		return;
@@ -87,13 +88,19 @@ static void on_stop_signal(uv_signal_t *s, int number)
 		loop_stop(l);
 }
 
-static void on_hup(uv_signal_t *s, int number)
+static void on_signals(uv_poll_t *h, int status, int events)
 {
-	struct loop *l = s->data;
+	struct loop *l = h->data;
+	struct signalfd_siginfo info;
 
-	(void)number;
-	if (l->ev.reload)
-		l->ev.reload(l->ev.arg);
+	(void)status;
+	(void)events;
+	while (read(l->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo != SIGHUP)
+			on_stop_signal(l, (int)info.ssi_signo);
+		else if (l->ev.reload)
+			l->ev.reload(l->ev.arg);
+	}
 }
 
 static void on_watchdog(uv_timer_t *t)
@@ -113,12 +120,24 @@ static void start_watchdog(struct loop *l)
 	uv_unref((uv_handle_t *)&l->watchdog);
 }
 
-static void add_signal(struct loop *l, uv_signal_t *s, uv_signal_cb cb, int number)
+/* Blocked in this thread and in all that it starts, for good, and read from a
+ * descriptor: a handler would be taken back when the loop closes, and a signal that
+ * came after that would end the process in the middle of its orderly end. */
+static void open_signals(struct loop *l)
 {
-	BUG_ON(uv_signal_init(&l->uv, s) != 0);
-	s->data = l;
-	BUG_ON(uv_signal_start(s, cb, number) != 0);
-	uv_unref((uv_handle_t *)s);
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	BUG_ON(pthread_sigmask(SIG_BLOCK, &set, NULL) != 0);
+	l->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	BUG_ON(l->signal_fd < 0);
+	BUG_ON(uv_poll_init(&l->uv, &l->signals, l->signal_fd) != 0);
+	l->signals.data = l;
+	BUG_ON(uv_poll_start(&l->signals, UV_READABLE, on_signals) != 0);
+	uv_unref((uv_handle_t *)&l->signals);
 }
 
 struct loop *loop_new(const struct loop_events *ev)
@@ -129,9 +148,7 @@ struct loop *loop_new(const struct loop_events *ev)
 	BUG_ON(uv_loop_init(&l->uv) != 0);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a limit on files is a full disk: the write fails */
-	add_signal(l, &l->term, on_stop_signal, SIGTERM);
-	add_signal(l, &l->intr, on_stop_signal, SIGINT);
-	add_signal(l, &l->hup, on_hup, SIGHUP);
+	open_signals(l);
 	uv_timer_init(&l->uv, &l->drain);
 	l->drain.data = l;
 	uv_timer_init(&l->uv, &l->watchdog);
@@ -167,14 +184,13 @@ void loop_free(struct loop *l)
 {
 	if (!l)
 		return;
-	uv_close((uv_handle_t *)&l->term, NULL);
-	uv_close((uv_handle_t *)&l->intr, NULL);
-	uv_close((uv_handle_t *)&l->hup, NULL);
+	uv_close((uv_handle_t *)&l->signals, NULL);
 	uv_close((uv_handle_t *)&l->drain, NULL);
 	uv_close((uv_handle_t *)&l->watchdog, NULL);
 	uv_run(&l->uv, UV_RUN_DEFAULT); /* close callbacks; others' handles are closing by now */
 	if (uv_loop_close(&l->uv) != 0)
 		log_warn("loop.handles_left");
+	close(l->signal_fd);
 	free(l);
 }
 

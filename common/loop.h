@@ -17,13 +17,15 @@ struct loop;
 
 struct loop_events {
 	void (*drain)(void *arg);  /* first SIGTERM/SIGINT; NULL: loop_stop at once */
-	void (*cut)(void *arg);	   /* second one, or the drain deadline; NULL: loop_stop */
+	void (*cut)(void *arg);    /* second one, or the drain deadline; NULL: loop_stop */
 	void (*reload)(void *arg); /* SIGHUP; NULL: ignored */
-	uint64_t drain_ms;	   /* after this long, cut is called; 0: never */
+	uint64_t drain_ms;         /* after this long, cut is called; 0: never */
 	void *arg;
 };
 
-/* The main loop with signal handling.  Ends the process if libuv cannot. */
+/* The main loop with signal handling: SIGTERM, SIGINT and SIGHUP are blocked from here on in
+ * this thread and in those that it starts, also after loop_free.  Call it before any other
+ * thread is started, once per process at a time.  Ends the process if libuv cannot. */
 struct loop *loop_new(const struct loop_events *ev);
 
 /* The libuv loop inside, for handles of the caller's. */
