@@ -27,6 +27,8 @@ LOADS = {
     "b": ("SSE flat out, c=16, 200 events", NO_PORTKEY, ["--lanes", "16", "--chunks", "200", "--bodies", "16"], "events_per_s", False),
     "bl": ("SSE flat out, c=16, 2,000 events", NO_PORTKEY, ["--lanes", "16", "--chunks", "2000", "--bodies", "2"],
            "events_per_s", False),
+    "bs": ("SSE flat out, c=16, 500 events, the node writes each by itself", NO_PORTKEY,
+           ["--lanes", "16", "--chunks", "500", "--bodies", "16", "--singly"], "events_per_s", False),
     "hb": ("SSE flat out on HTTP/2, 16 streams on 2 connections, 200 events", ["nginx", "haproxy"] + OURS,
            ["--lanes", "16", "--per-conn", "8", "--chunks", "200", "--bodies", "16"], "events_per_s", True),
     "c1": ("SSE paced 50/s, 1 stream", NO_PORTKEY, ["--lanes", "1", "--gap-us", "20000"], "chunk", False),

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -117,7 +118,7 @@ class Node:
     """The bench node by itself, and one connection to it."""
 
     def __init__(self, directory):
-        ready = str(directory / "ready")
+        self.ready = ready = str(directory / "ready")
         self.p = subprocess.Popen([os.path.join(BUILD, "tests", "bench", "bench-node"), "--ready-file", ready])
         systems.wait_for("the node", lambda: os.path.exists(ready))
         self.c = socket.create_connection(("127.0.0.1", int(json.load(open(ready))["listen"].split(":")[1])), 5)
@@ -129,6 +130,7 @@ class Node:
         self.c.close()
         self.p.terminate()
         self.p.wait(10)
+        os.unlink(self.ready)
 
     def silent(self):
         self.c.settimeout(0.3)
@@ -166,6 +168,32 @@ def test_the_node_answers_after_the_last_byte_of_a_body_and_not_before(tmp_path)
         assert n.silent()
         n.c.sendall(b"0\r\n\r\n")
         assert n.answer() == (status, answer)
+
+
+def stream(n, events, gap, wait=0):
+    """What comes of a stream of events to a reader that begins after wait seconds, and in how many segments."""
+    ask = b'{"user":"bench:[%d,%d,0,0]"}' % (events, gap)
+    n.c.sendall(ASK + b"Content-Length: %d\r\n\r\n" % len(ask) + ask)
+    time.sleep(wait)
+    data = bytearray()
+    while not data.endswith(b"0\r\n\r\n"):
+        data += n.c.recv(1 << 20)
+    info = n.c.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232)
+    return bytes(data), struct.unpack_from("I", info, 152)[0]  # tcpi_data_segs_in
+
+
+def test_events_can_be_written_singly(tmp_path):
+    with Node(tmp_path) as n:
+        at_once, few = stream(n, 400, 0)
+    with Node(tmp_path) as n:
+        singly, many = stream(n, 400, 1)
+    assert singly == at_once and singly.count(b"data: {") == 400
+    assert many > 2 * few  # what is written singly may still travel together
+
+
+def test_a_reader_that_comes_late_gets_all_that_was_written_singly(tmp_path):
+    with Node(tmp_path) as n:  # 12 MB: more than the buffers between the two take
+        assert stream(n, 20000, 1, wait=0.5)[0].count(b"data: {") == 20000
 
 
 def test_the_node_refuses_what_asks_for_nothing(tmp_path):

@@ -22,7 +22,8 @@ static void put_json(const struct opts *o, unsigned phase, struct buf *out)
 		"{\"model\":\"%s\",\"stream\":%s,\"user\":\"bench:[%u,%u,%u,%u]\",\"messages\":[{\"role\":"
 		"\"user\","
 		"\"content\":\"",
-		o->model, o->chunks ? "true" : "false", o->chunks, o->gap_us, phase, o->answer);
+		o->model, o->chunks ? "true" : "false", o->chunks, o->singly ? GAP_NONE : o->gap_us, phase,
+		o->answer);
 	from = out->n;
 	while (out->n - from < o->size)
 		buf_add(out, filler, o->size - (out->n - from) < 44 ? o->size - (out->n - from) : 44);

@@ -15,6 +15,7 @@
 #include "common/mem.h"
 
 #define PHASES 32 /* as the bench node has them */
+#define GAP_NONE 1
 
 /* --- histograms: 128 buckets per power of two, below 0.8 % of error --- */
 
@@ -44,6 +45,7 @@ struct opts {
 	bool sealed, h2, once, locks;
 	bool pairs;               /* a lock before each request, on the same connection */
 	bool tls;                 /* of HTTP/1 */
+	bool singly;              /* flat out, each event in a write of its own */
 	const char *ca;           /* whom the lock of the bodies trusts; the lanes check no certificate */
 	unsigned lanes, per_conn; /* per_conn: HTTP/2 streams on one connection */
 	unsigned bodies, size, chunks, gap_us, answer;

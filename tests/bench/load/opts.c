@@ -21,6 +21,7 @@ static const char usage[] =
 	"  --seconds S --warmup S --ramp S --drain S\n"
 	"  --size BYTES        length of the prompt (2048)   --bodies N   different ones (64)\n"
 	"  --chunks N          stream of N events, --gap-us G apart (0: flat out); 0 chunks: a whole answer\n"
+	"  --singly            flat out, but the node writes each event by itself, its streams in turn\n"
 	"  --answer BYTES      text of a whole answer (100)\n"
 	"  --locks             each request is a lock, POST /v1/nodes/lock\n"
 	"  --pairs             a lock before each sealed request (HTTP/1)\n"
@@ -29,19 +30,15 @@ static const char usage[] =
 	"  --sources K         connect from 127.0.1.1 to 127.0.1.K in turn\n";
 
 static const struct option names[] = {
-	{ "to", 1, 0, 'a' },       { "path", 1, 0, 'p' },
-	{ "token", 1, 0, 't' },    { "header", 1, 0, 'h' },
-	{ "sealed", 0, 0, 'S' },   { "http2", 0, 0, '2' },
-	{ "once", 0, 0, '1' },     { "lanes", 1, 0, 'n' },
-	{ "per-conn", 1, 0, 'P' }, { "rate", 1, 0, 'r' },
-	{ "seconds", 1, 0, 's' },  { "warmup", 1, 0, 'w' },
-	{ "ramp", 1, 0, 'R' },     { "drain", 1, 0, 'd' },
-	{ "size", 1, 0, 'z' },     { "bodies", 1, 0, 'b' },
-	{ "chunks", 1, 0, 'c' },   { "gap-us", 1, 0, 'g' },
-	{ "answer", 1, 0, 'A' },   { "locks", 0, 0, 'L' },
-	{ "pairs", 0, 0, '3' },    { "tls", 0, 0, 'T' },
-	{ "ca", 1, 0, 'C' },       { "sources", 1, 0, 'F' },
-	{ "model", 1, 0, 'm' },    { 0 },
+	{ "to", 1, 0, 'a' },     { "path", 1, 0, 'p' },    { "token", 1, 0, 't' },
+	{ "header", 1, 0, 'h' }, { "sealed", 0, 0, 'S' },  { "http2", 0, 0, '2' },
+	{ "once", 0, 0, '1' },   { "lanes", 1, 0, 'n' },   { "per-conn", 1, 0, 'P' },
+	{ "rate", 1, 0, 'r' },   { "seconds", 1, 0, 's' }, { "warmup", 1, 0, 'w' },
+	{ "ramp", 1, 0, 'R' },   { "drain", 1, 0, 'd' },   { "size", 1, 0, 'z' },
+	{ "bodies", 1, 0, 'b' }, { "chunks", 1, 0, 'c' },  { "gap-us", 1, 0, 'g' },
+	{ "answer", 1, 0, 'A' }, { "locks", 0, 0, 'L' },   { "pairs", 0, 0, '3' },
+	{ "tls", 0, 0, 'T' },    { "ca", 1, 0, 'C' },      { "sources", 1, 0, 'F' },
+	{ "model", 1, 0, 'm' },  { "singly", 0, 0, 'y' },  { 0 },
 };
 
 static bool number(const char *text, double max, double *out)
@@ -152,6 +149,7 @@ static bool set_flag(struct opts *o, int c)
 		  : c == 'L' ? &o->locks
 		  : c == '3' ? &o->pairs
 		  : c == 'T' ? &o->tls
+		  : c == 'y' ? &o->singly
 			     : NULL;
 
 	if (b)
@@ -178,7 +176,7 @@ bool opts_parse(struct opts *o, int argc, char **argv)
 	}
 	if (optind != argc || !o->host || !o->path || (o->sealed && !o->token) || !o->lanes || !o->bodies ||
 	    !o->per_conn || (o->gap_us && o->gap_us < 1000) || (o->h2 && (o->tls || o->pairs)) ||
-	    (o->tls && !o->ca) || (o->pairs && !o->sealed)) {
+	    (o->tls && !o->ca) || (o->pairs && !o->sealed) || (o->singly && (o->gap_us || !o->chunks))) {
 		fputs(usage, stderr);
 		return false;
 	}

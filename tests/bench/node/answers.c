@@ -69,7 +69,7 @@ static bool read_asked(struct slice json, struct asked *out)
 	    !read_number(&p, end, ',', &out->phase) || !read_number(&p, end, ']', &out->size))
 		return false;
 	return out->chunks <= CHUNKS_MAX && out->size <= SIZE_MAX_TEXT && out->phase < PHASES &&
-	       (out->gap_us == 0 || out->gap_us >= 1000);
+	       (out->gap_us <= GAP_NONE || out->gap_us >= 1000);
 }
 
 static void frame(struct buf *out, struct slice event)

@@ -22,11 +22,12 @@
 #include "proto/receipt.h"
 
 #define PHASES 32
+#define GAP_NONE 1 /* for gap: each event in a write of its own, as an engine's come, but without a pause */
 
 /* What a body asks for. */
 struct asked {
 	uint32_t chunks; /* 0: a whole answer */
-	uint32_t gap_us; /* 0: flat out */
+	uint32_t gap_us; /* 0: flat out, in as few writes as it takes; GAP_NONE; or 1000 and more */
 	uint32_t phase;  /* events are due at times t with t mod gap = phase * gap / PHASES */
 	uint32_t size;   /* bytes of text in a whole answer */
 };
@@ -86,7 +87,7 @@ struct paced {
 	struct pacer *pacer;
 };
 
-/* Calls fn for s at each of its due times until pace_stop. */
+/* Calls fn for s at each of its due times until pace_stop; with GAP_NONE once in every turn of the loop. */
 void pace_start(uv_loop_t *uv, struct paced *s, const struct asked *a, void (*fn)(struct paced *));
 void pace_stop(struct paced *s);
 

@@ -4,6 +4,7 @@
  * event of phase p is due when now mod gap is p * gap / PHASES.  The load
  * generator knows the grid, and so the time at which each event was due, without
  * a word of the node's.
+ * With GAP_NONE there is no grid: every turn of the loop is due.
  */
 #include <sys/timerfd.h>
 #include <time.h>
@@ -13,7 +14,8 @@
 
 struct pacer {
 	struct pacer *next;
-	uv_poll_t poll;
+	uv_poll_t poll; /* of fd, a timer */
+	uv_idle_t turn; /* instead of it, with GAP_NONE */
 	int fd;
 	uint64_t tick_ns, done; /* ticks since the clock's start that were served */
 	unsigned running;
@@ -31,11 +33,20 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+static void on_turn(uv_idle_t *h);
+
 static void arm(struct pacer *p, bool on)
 {
 	uint64_t first = (now_ns() / p->tick_ns + 1) * p->tick_ns;
 	struct itimerspec t = { 0 };
 
+	if (p->fd < 0) {
+		if (on)
+			uv_idle_start(&p->turn, on_turn);
+		else
+			uv_idle_stop(&p->turn);
+		return;
+	}
 	if (on) {
 		p->done = now_ns() / p->tick_ns;
 		t.it_value = (struct timespec){ (time_t)(first / 1000000000u), (long)(first % 1000000000u) };
@@ -66,7 +77,27 @@ static void on_tick(uv_poll_t *h, int status, int events)
 		serve_phase(p, &p->heads[(p->done + 1) % PHASES]);
 }
 
-static struct pacer *pacer_new(uv_loop_t *uv, uint64_t tick_ns, void (*fn)(struct paced *))
+static void on_turn(uv_idle_t *h)
+{
+	struct pacer *p = h->data;
+
+	serve_phase(p, &p->heads[0]);
+}
+
+static void pacer_open(struct pacer *p, uv_loop_t *uv, bool on_grid)
+{
+	p->fd = -1;
+	uv_idle_init(uv, &p->turn);
+	p->turn.data = p;
+	if (!on_grid)
+		return;
+	p->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	uv_poll_init(uv, &p->poll, p->fd);
+	p->poll.data = p;
+	uv_poll_start(&p->poll, UV_READABLE, on_tick);
+}
+
+static struct pacer *pacer_new(uv_loop_t *uv, uint64_t tick_ns, bool on_grid, void (*fn)(struct paced *))
 {
 	struct pacer *p = mem_new(sizeof(*p));
 
@@ -74,10 +105,7 @@ static struct pacer *pacer_new(uv_loop_t *uv, uint64_t tick_ns, void (*fn)(struc
 	p->fn = fn;
 	for (int i = 0; i < PHASES; i++)
 		p->heads[i].prev = p->heads[i].next = &p->heads[i];
-	p->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	uv_poll_init(uv, &p->poll, p->fd);
-	p->poll.data = p;
-	uv_poll_start(&p->poll, UV_READABLE, on_tick);
+	pacer_open(p, uv, on_grid);
 	p->next = pacers;
 	pacers = p;
 	return p;
@@ -92,9 +120,9 @@ void pace_start(uv_loop_t *uv, struct paced *s, const struct asked *a, void (*fn
 	for (p = pacers; p && p->tick_ns != tick_ns; p = p->next)
 		;
 	if (!p)
-		p = pacer_new(uv, tick_ns, fn);
+		p = pacer_new(uv, tick_ns, a->gap_us != GAP_NONE, fn);
 	s->pacer = p;
-	head = &p->heads[a->phase % PHASES];
+	head = &p->heads[a->gap_us == GAP_NONE ? 0 : a->phase % PHASES];
 	s->prev = head->prev;
 	s->next = head;
 	s->prev->next = s->next->prev = s;

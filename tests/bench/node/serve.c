@@ -74,6 +74,7 @@ static void conn_close(struct conn *c)
 /* --- writing --- */
 
 static void on_ready(uv_poll_t *h, int status, int events);
+static void on_due(struct paced *p);
 
 static void queue(struct conn *c, const struct iovec *v, unsigned n, size_t done)
 {
@@ -118,6 +119,8 @@ static void send_queued(struct conn *c)
 		return;
 	buf_free(&c->out);
 	uv_poll_start(&c->poll, UV_READABLE, on_ready);
+	if (c->answer && c->answer->asked.gap_us == GAP_NONE && !c->paced.pacer)
+		pace_start(c->server->uv, &c->paced, &c->answer->asked, on_due);
 }
 
 static void send_text(struct conn *c, const struct reply *r)
@@ -154,6 +157,8 @@ static void on_due(struct paced *p)
 		answer_make(a, c->next + 1);
 		send_one(c, slice_of(a->events.p + from, a->ends[c->next] - from));
 		c->next++;
+		if (c->out.n && a->asked.gap_us == GAP_NONE)
+			pace_stop(p); /* until it is written */
 	} else {
 		pace_stop(p);
 		c->answer = NULL;
