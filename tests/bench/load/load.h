@@ -81,6 +81,7 @@ struct xfer {
 	const struct body *body;
 	uint64_t due, sent, first, last; /* ns of the monotonic clock */
 	uint32_t events;
+	size_t nonce_at;    /* in the event before */
 	bool done_mark;     /* data: [DONE] */
 	uint64_t got;       /* bytes of body */
 	struct buf part;    /* an event that has not ended */

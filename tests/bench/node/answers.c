@@ -200,9 +200,9 @@ static size_t value_at(const struct buf *b, const char *name)
 	return (size_t)(p - b->p) + strlen(name);
 }
 
-void answer_make(struct answer *a, uint32_t n)
+void answer_make(struct answer *a)
 {
-	for (; a->made < n; a->made++) {
+	for (; a->made + 1 < a->asked.chunks; a->made++) {
 		sealed_event(a->response, NULL, &a->events);
 		a->ends[a->made] = (uint32_t)a->events.n;
 	}
@@ -215,7 +215,7 @@ static void sealed_last(struct answer *a)
 	struct buf body = { 0 };
 
 	if (a->asked.chunks) {
-		answer_make(a, a->asked.chunks - 1);
+		answer_make(a);
 		sealed_event(a->response, &end, &a->last);
 		buf_str(&a->last, "0\r\n\r\n");
 	} else {

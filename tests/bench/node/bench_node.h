@@ -40,7 +40,7 @@ struct answer {
 	struct buf last;   /* the last event and the terminating chunk, or the whole answer with its head */
 	size_t receipt_at, signature_at; /* in last; 0: a raw answer */
 	struct receipt receipt;
-	uint32_t made;             /* events in events */
+	uint32_t made;             /* events in events: none, or all but the last */
 	struct response *response; /* until all are made; NULL: a raw answer, made at once */
 };
 
@@ -56,9 +56,9 @@ struct answer *answers_raw(struct answers *a, struct slice body);
  * is known already. */
 struct answer *answers_sealed(struct answers *a, const uint8_t hash[KEY_BYTES], struct slice body);
 
-/* Makes the first n events of a, which may be all but the last.  A stream is made as it is sent for the first
- * time, so that no start-up of a benchmark waits for thousands of signatures. */
-void answer_make(struct answer *a, uint32_t n);
+/* Makes the events of a, all but the last, if they are not made yet: before the first of them is sent, so
+ * that their signatures cost nothing while they are measured. */
+void answer_make(struct answer *a);
 
 /* The last part of a (all others are made): a's own of a raw one, else with a receipt for this request, in
  * out. */

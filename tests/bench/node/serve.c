@@ -154,7 +154,6 @@ static void on_due(struct paced *p)
 	if (c->next + 1 < a->asked.chunks) {
 		uint32_t from = c->next ? a->ends[c->next - 1] : 0;
 
-		answer_make(a, c->next + 1);
 		send_one(c, slice_of(a->events.p + from, a->ends[c->next] - from));
 		c->next++;
 		if (c->out.n && a->asked.gap_us == GAP_NONE)
@@ -180,6 +179,7 @@ static void reply(struct conn *c, const struct reply *r)
 
 		send_flat(c, a, last);
 	} else {
+		answer_make(a);
 		c->answer = a;
 		c->next = 0;
 		send_one(c, SLICE_STR(stream_head));
