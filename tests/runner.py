@@ -33,7 +33,7 @@ SANITIZERS = {
 # word is final.
 AGAIN = 2
 LONGER = 5  # times as long as in CI may --long take for the same files: it kills each process many times over
-FUZZERS = 4  # at a time: starting and reading a corpus leave a processor idle
+FUZZERS = 6  # at a time: starting and reading a corpus leave a processor idle
 
 passed = failed = 0
 report = []
