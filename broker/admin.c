@@ -26,8 +26,9 @@ struct admin_call {
 static const struct {
 	const char *verb;
 	void (*run)(struct admin_call *c, const json_t *args);
+	bool needs_database;
 } verbs[] = {
-#define X(verb, function) { verb, function },
+#define X(verb, function, needs_database) { verb, function, needs_database },
 	ADMIN_VERBS(X)
 #undef X
 };
@@ -83,13 +84,15 @@ static void on_committed(void *arg, enum err result)
 	admin_ok(c, c->body);
 }
 
-/* The broker is closing: nobody is answered any more. */
-static void on_lost(void *arg)
+void admin_drop(struct admin_call *c)
 {
-	struct admin_call *c = arg;
-
 	json_decref(c->body);
 	free(c);
+}
+
+static void on_lost(void *arg)
+{
+	admin_drop(arg);
 }
 
 void admin_commit(struct admin_call *c, struct store_op *op, json_t *body)
@@ -152,25 +155,35 @@ struct node *arg_node(struct admin_call *c, const json_t *args)
 	return n;
 }
 
+static void run_verb(struct admin_call *c, struct slice verb, const json_t *args)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (!slice_is(verb, verbs[i].verb))
+			continue;
+		log_debug("admin", L_S("verb", verbs[i].verb));
+		/* Taken now it would be done whenever the database can be written again, long after its
+		 * caller was told that it failed. */
+		if (verbs[i].needs_database && !broker_can_write(c->broker))
+			admin_fail(c, ERR_UNAVAILABLE,
+				   "the database cannot be written at the moment (see the broker's log and "
+				   "disk); "
+				   "nothing was changed");
+		else
+			verbs[i].run(c, args);
+		return;
+	}
+	admin_fail(c, ERR_NOT_FOUND, "no such command");
+}
+
 static void run(struct admin_call *c, const struct admin *m)
 {
 	json_error_t err;
 	json_t *args = json_loadb((const char *)m->args.p, m->args.n, JSON_REJECT_DUPLICATES, &err);
 
-	if (!json_is_object(args)) {
+	if (json_is_object(args))
+		run_verb(c, m->verb, args);
+	else
 		admin_fail(c, ERR_BODY, "arguments are not a JSON object");
-		json_decref(args);
-		return;
-	}
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		if (slice_is(m->verb, verbs[i].verb)) {
-			log_debug("admin", L_S("verb", verbs[i].verb));
-			verbs[i].run(c, args);
-			json_decref(args);
-			return;
-		}
-	}
-	admin_fail(c, ERR_NOT_FOUND, "no such command");
 	json_decref(args);
 }
 
@@ -197,6 +210,7 @@ enum err admin_open(struct broker *b)
 	enum err e;
 
 	json_set_alloc_funcs(mem_wiping_malloc, mem_wiping_free); /* a new token goes through here */
+	b->readings = readings_new(b->uv);
 	b->desk = zsock_open(b->zctx, b->uv, &o);
 	e = zsock_bind(b->desk, b->conf.admin, false);
 	if (e != ERR_OK)

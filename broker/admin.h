@@ -58,7 +58,9 @@ struct node *arg_node(struct admin_call *c, const json_t *args);
 /* A read of the database while the loop goes on: work runs on the pool and fills
  * list and result, done on the loop, where it answers and calls reading_free. */
 struct reading {
-	uv_work_t work; /* data: the reading */
+	void (*work)(struct reading *r);
+	void (*done)(struct reading *r);
+	struct reading *next; /* waiting */
 	struct admin_call *call;
 	char *path; /* of the database */
 	struct store_page page;
@@ -72,11 +74,27 @@ struct reading {
 /* An empty reading for a call, on the broker's database. */
 struct reading *reading_new(struct admin_call *c);
 
-/* Runs work, then done. */
-void reading_start(struct reading *r, uv_work_cb work, uv_after_work_cb done);
+/* Lanes of readings: those that go through the whole ledger, and short ones. */
+enum reading_lane { READING_LONG, READING_SHORT, READING_LANES };
+
+/* Runs work, then done, when the readings before it on its lane have ended: one at a time, so that
+ * signatures always find a free thread of the pool.  Refuses the call when too many wait. */
+void reading_start(struct reading *r, enum reading_lane lane, void (*work)(struct reading *r),
+		   void (*done)(struct reading *r));
 
 /* Frees r; its call has been answered. */
 void reading_free(struct reading *r);
+
+/* The queue of readings, made by admin_open. */
+struct readings;
+struct readings *readings_new(uv_loop_t *uv);
+
+/* Answers no reading any more, not even the one under way; run the loop until that has
+ * ended.  NULL is fine. */
+void readings_close(struct readings *all);
+
+/* Frees a call without an answer: the broker is closing. */
+void admin_drop(struct admin_call *c);
 
 /* What an in-flight request looks like from outside (admin_stack.c); no contents. */
 struct task;
@@ -87,38 +105,39 @@ const char *admin_node_state(const struct broker *b, const struct node *n);
 
 /* --- verbs, one file per noun --- */
 
-#define ADMIN_VERBS(X) /* verb, function */                                                                  \
-	X("user.add", admin_user_add)                                                                        \
-	X("user.list", admin_user_list)                                                                      \
-	X("user.show", admin_user_show)                                                                      \
-	X("user.fund", admin_user_fund)                                                                      \
-	X("user.limit", admin_user_limit)                                                                    \
-	X("user.price", admin_user_price)                                                                    \
-	X("token.create", admin_token_create)                                                                \
-	X("token.list", admin_token_list)                                                                    \
-	X("token.revoke", admin_token_revoke)                                                                \
-	X("node.admit", admin_node_admit)                                                                    \
-	X("node.list", admin_node_list)                                                                      \
-	X("node.show", admin_node_show)                                                                      \
-	X("node.drain", admin_node_drain)                                                                    \
-	X("node.remove", admin_node_remove)                                                                  \
-	X("model.list", admin_model_list)                                                                    \
-	X("stack.list", admin_stack_list)                                                                    \
-	X("stack.show", admin_stack_show)                                                                    \
-	X("stack.unlock", admin_stack_unlock)                                                                \
-	X("stack.grant", admin_stack_grant)                                                                  \
-	X("request.list", admin_request_list)                                                                \
-	X("request.show", admin_request_show)                                                                \
-	X("usage.list", admin_usage_list)                                                                    \
-	X("user.journal", admin_user_journal)                                                                \
-	X("ledger.check", admin_ledger_check)                                                                \
-	X("ledger.backup", admin_ledger_backup)                                                              \
-	X("ledger.export", admin_ledger_export)                                                              \
-	X("top", admin_top)                                                                                  \
-	X("peer.list", admin_peer_list)                                                                      \
-	X("status", admin_status)
+/* Those that protect (revoke, drain, remove) take effect at once in any case, and may be repeated. */
+#define ADMIN_VERBS(X) /* verb, function, refused while the database cannot be written */                    \
+	X("user.add", admin_user_add, true)                                                                  \
+	X("user.list", admin_user_list, false)                                                               \
+	X("user.show", admin_user_show, false)                                                               \
+	X("user.fund", admin_user_fund, true)                                                                \
+	X("user.limit", admin_user_limit, true)                                                              \
+	X("user.price", admin_user_price, true)                                                              \
+	X("token.create", admin_token_create, true)                                                          \
+	X("token.list", admin_token_list, false)                                                             \
+	X("token.revoke", admin_token_revoke, false)                                                         \
+	X("node.admit", admin_node_admit, true)                                                              \
+	X("node.list", admin_node_list, false)                                                               \
+	X("node.show", admin_node_show, false)                                                               \
+	X("node.drain", admin_node_drain, false)                                                             \
+	X("node.remove", admin_node_remove, false)                                                           \
+	X("model.list", admin_model_list, false)                                                             \
+	X("stack.list", admin_stack_list, false)                                                             \
+	X("stack.show", admin_stack_show, false)                                                             \
+	X("stack.unlock", admin_stack_unlock, true)                                                          \
+	X("stack.grant", admin_stack_grant, true)                                                            \
+	X("request.list", admin_request_list, false)                                                         \
+	X("request.show", admin_request_show, false)                                                         \
+	X("usage.list", admin_usage_list, false)                                                             \
+	X("user.journal", admin_user_journal, false)                                                         \
+	X("ledger.check", admin_ledger_check, false)                                                         \
+	X("ledger.backup", admin_ledger_backup, false)                                                       \
+	X("ledger.export", admin_ledger_export, false)                                                       \
+	X("top", admin_top, false)                                                                           \
+	X("peer.list", admin_peer_list, false)                                                               \
+	X("status", admin_status, false)
 
-#define X(verb, function) void function(struct admin_call *c, const json_t *args);
+#define X(verb, function, needs_database) void function(struct admin_call *c, const json_t *args);
 ADMIN_VERBS(X)
 #undef X
 

@@ -5,6 +5,7 @@
  * the original network is entered by hand.  With {node, readdress: url} an
  * admitted node moves.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "broker/admin.h"
@@ -102,6 +103,15 @@ static struct node *add(struct admin_call *c, const json_t *args, bool original,
 	if (json_object_get(args, "node") && !arg_u64(args, "node", ID_MAX, &row.id))
 		row.id = 0;
 	n = registry_node_by_key(b->registry, row.sign_key);
+	if (n && n->row.original != original) {
+		admin_fail(c, ERR_EXISTS,
+			   n->row.original ? "signing_key: it is that of node %" PRIu64
+					     ", which was entered by hand: give its url, node_key and models"
+					   : "signing_key: it is that of node %" PRIu64
+					     ", which registers by itself: --readdress moves it",
+			   n->row.id);
+		return NULL;
+	}
 	if (n && (!json_object_get(args, "node") || n->row.id == row.id)) {
 		n->row.state = NODE_ACTIVE; /* again: also brings a removed one back */
 		return n;

@@ -15,44 +15,15 @@ static void add_problem(void *arg, const char *text)
 	json_array_append_new(arg, json_string(text));
 }
 
-struct reading *reading_new(struct admin_call *c)
+static void check_work(struct reading *r)
 {
-	struct reading *r = mem_new(sizeof(*r));
-	const struct broker *b = admin_broker(c);
-
-	r->work.data = r;
-	r->call = c;
-	r->path = mem_strndup(b->conf.database, slice_str(b->conf.database).n);
-	r->list = json_array();
-	return r;
-}
-
-void reading_start(struct reading *r, uv_work_cb work, uv_after_work_cb done)
-{
-	BUG_ON(uv_queue_work(admin_broker(r->call)->uv, &r->work, work, done) != 0);
-}
-
-void reading_free(struct reading *r)
-{
-	json_decref(r->list);
-	free(r->path);
-	free(r->text);
-	free(r);
-}
-
-static void check_work(uv_work_t *w)
-{
-	struct reading *r = w->data;
-
 	r->sound = store_check(r->path, add_problem, r->list);
 }
 
-static void check_done(uv_work_t *w, int status)
+static void check_done(struct reading *r)
 {
-	struct reading *r = w->data;
 	struct broker *b = admin_broker(r->call);
 
-	(void)status;
 	r->sound = ledger_check(b->ledger, add_problem, r->list) && r->sound;
 	admin_ok(r->call, json_pack("{s:b, s:O}", "ok", r->sound, "problems", r->list));
 	reading_free(r);
@@ -63,7 +34,7 @@ void admin_ledger_check(struct admin_call *c, const json_t *args)
 	struct reading *r = reading_new(c);
 
 	(void)args;
-	reading_start(r, check_work, check_done);
+	reading_start(r, READING_LONG, check_work, check_done);
 }
 
 static void add_usage(void *arg, const struct usage_row *u)
@@ -74,10 +45,8 @@ static void add_usage(void *arg, const struct usage_row *u)
 					(json_int_t)u->completion, (json_int_t)u->billed));
 }
 
-static void usage_work(uv_work_t *w)
+static void usage_work(struct reading *r)
 {
-	struct reading *r = w->data;
-
 	r->result = store_usage(r->path, r->page.user, add_usage, r->list);
 }
 
@@ -87,14 +56,12 @@ static json_int_t field(const json_t *row, size_t i)
 }
 
 /* Numbers become names on the loop, where the tables are. */
-static void usage_done(uv_work_t *w, int status)
+static void usage_done(struct reading *r)
 {
-	struct reading *r = w->data;
 	struct broker *b = admin_broker(r->call);
 	json_t *out, *row;
 	size_t i;
 
-	(void)status;
 	if (r->result != ERR_OK) {
 		admin_fail(r->call, ERR_IO, "the database cannot be read");
 		reading_free(r);
@@ -128,21 +95,16 @@ void admin_usage_list(struct admin_call *c, const json_t *args)
 	}
 	r = reading_new(c);
 	r->page.user = u ? u->id : 0;
-	reading_start(r, usage_work, usage_done);
+	reading_start(r, READING_SHORT, usage_work, usage_done);
 }
 
-static void backup_work(uv_work_t *w)
+static void backup_work(struct reading *r)
 {
-	struct reading *r = w->data;
-
 	r->result = store_backup(r->path, r->text, r->why);
 }
 
-static void backup_done(uv_work_t *w, int status)
+static void backup_done(struct reading *r)
 {
-	struct reading *r = w->data;
-
-	(void)status;
 	if (r->result == ERR_OK) {
 		log_info("ledger_backup");
 		admin_ok(r->call, json_pack("{s:s}", "file", r->text));
@@ -164,5 +126,5 @@ void admin_ledger_backup(struct admin_call *c, const json_t *args)
 	}
 	r = reading_new(c);
 	r->text = mem_strndup(file, slice_str(file).n);
-	reading_start(r, backup_work, backup_done);
+	reading_start(r, READING_LONG, backup_work, backup_done);
 }

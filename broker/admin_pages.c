@@ -67,9 +67,8 @@ static void add_row(void *arg, uint64_t id, const char *text)
 	r->page.after = id;
 }
 
-static void page_work(uv_work_t *w)
+static void page_work(struct reading *r)
 {
-	struct reading *r = w->data;
 	enum err e = store_page(r->path, &r->page, add_row, r);
 
 	if (e != ERR_OK)
@@ -85,12 +84,10 @@ static bool read_failed(struct reading *r)
 	return true;
 }
 
-static void page_done(uv_work_t *w, int status)
+static void page_done(struct reading *r)
 {
-	struct reading *r = w->data;
 	bool more = json_array_size(r->list) == r->page.limit;
 
-	(void)status;
 	if (read_failed(r))
 		return;
 	admin_ok(r->call, json_pack("{s:O, s:o}", "rows", r->list, "next",
@@ -120,7 +117,7 @@ static void start_page(struct admin_call *c, const struct store_page *q)
 	struct reading *r = reading_new(c);
 
 	r->page = *q;
-	reading_start(r, page_work, page_done);
+	reading_start(r, READING_SHORT, page_work, page_done);
 }
 
 void admin_ledger_export(struct admin_call *c, const json_t *args)
@@ -162,12 +159,10 @@ void admin_user_journal(struct admin_call *c, const json_t *args)
 
 /* --- one request --- */
 
-static void show_done(uv_work_t *w, int status)
+static void show_done(struct reading *r)
 {
-	struct reading *r = w->data;
 	json_t *row;
 
-	(void)status;
 	if (read_failed(r))
 		return;
 	row = json_incref(json_array_get(r->list, 0));
@@ -204,5 +199,5 @@ void admin_request_show(struct admin_call *c, const json_t *args)
 	r = reading_new(c);
 	r->text = mem_strndup(name, REQUEST_NAME_BYTES);
 	r->page = (struct store_page){ .to = INT64_MAX, .request = r->text, .limit = 1 };
-	reading_start(r, page_work, show_done);
+	reading_start(r, READING_SHORT, page_work, show_done);
 }

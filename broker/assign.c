@@ -60,6 +60,10 @@ static bool assign(struct broker *b, struct task *t)
 		t->attempt--; /* it was not sent */
 		return false;
 	}
+	/* Nobody waits for this commit: a crash that takes it with it only leaves two attempts that may
+	 * count. */
+	if (t->attempt > 1)
+		broker_keep(b, ledger_attempt(t->res, t->attempt));
 	queue_remove(b->queue, t);
 	task_attach(t, p);
 	task_state(b, t, TASK_ASSIGNED);

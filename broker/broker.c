@@ -22,11 +22,14 @@
 
 #define BACKLOG_MAX 100000
 
+bool broker_can_write(const struct broker *b)
+{
+	return store_healthy(b->store) && store_backlog(b->store) <= BACKLOG_MAX;
+}
+
 enum err broker_admits(const struct broker *b)
 {
-	if (b->draining || !store_healthy(b->store) || store_backlog(b->store) > BACKLOG_MAX)
-		return ERR_UNAVAILABLE;
-	return ERR_OK;
+	return b->draining || !broker_can_write(b) ? ERR_UNAVAILABLE : ERR_OK;
 }
 
 void broker_keep(struct broker *b, struct store_op *op)
@@ -149,6 +152,7 @@ void broker_close(struct broker *b)
 	b->desk = b->bus = NULL;
 	zauth_close(b->zauth);
 	verify_close(b->verify);
+	readings_close(b->readings);
 	store_close(b->store);
 	free_tasks(b);
 	queue_free(b->queue);

@@ -36,6 +36,7 @@ struct broker {
 	struct ledger *ledger;
 	struct registry *registry;
 	struct verify *verify;
+	struct readings *readings;
 	struct peers *peers;
 	struct queue *queue;
 	struct map *tasks; /* rid -> struct task */
@@ -58,6 +59,9 @@ enum err broker_open(struct broker *b, uv_loop_t *uv) MUST_USE;
 /* Closes everything; run the loop until its handles are closed, then free
  * b->zctx. */
 void broker_close(struct broker *b);
+
+/* False while commits fail, or far too many wait: promise nothing that needs one. */
+bool broker_can_write(const struct broker *b);
 
 /* ERR_OK when new work may be admitted; what to refuse with otherwise. */
 enum err broker_admits(const struct broker *b) MUST_USE;

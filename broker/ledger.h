@@ -85,7 +85,8 @@ struct reservation {
 	uint64_t units;
 	uint64_t epoch;
 	int64_t created;
-	void *owner; /* the caller's */
+	uint32_t attempt; /* given to a worker last, from 1 */
+	void *owner;      /* the caller's */
 };
 
 /* An empty ledger. */
@@ -199,6 +200,9 @@ struct reserve_ask {
  * the stack lacks the rest, ERR_EXISTS when the request id is in use. */
 enum err ledger_reserve(struct ledger *l, struct stack *st, const struct reserve_ask *ask,
 			struct reservation **out, struct store_op **op) MUST_USE;
+
+/* Notes that a reservation's request is given to a worker once more, as attempt (over 1). */
+struct store_op *ledger_attempt(struct reservation *r, uint32_t attempt) MUST_USE;
 
 /* Moves a reservation, whole, to units of another stack (of the same user and
  * model).  ERR_UNITS when they are not free there. */

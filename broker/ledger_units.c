@@ -240,6 +240,7 @@ struct reservation *ledger_put_reservation(struct ledger *l, struct stack *st,
 	r->units = row->units;
 	r->epoch = row->epoch;
 	r->created = row->created;
+	r->attempt = row->attempt;
 	map_put(l->reservations, r->rid, r);
 	return r;
 }
@@ -253,7 +254,8 @@ enum err ledger_reserve(struct ledger *l, struct stack *st, const struct reserve
 				       .units = ask->units,
 				       .epoch = ask->epoch,
 				       .lock = ask->lock ? ask->lock->id : 0,
-				       .created = ask->now };
+				       .created = ask->now,
+				       .attempt = 1 };
 	uint64_t covered = ask->lock ? ask->lock->units : 0;
 
 	if (ask->units < covered)
@@ -272,6 +274,16 @@ enum err ledger_reserve(struct ledger *l, struct stack *st, const struct reserve
 	*op = store_op_new(OP_RESERVE);
 	(*op)->u.reservation = row;
 	return ERR_OK;
+}
+
+struct store_op *ledger_attempt(struct reservation *r, uint32_t attempt)
+{
+	struct store_op *op = store_op_new(OP_ATTEMPT);
+
+	r->attempt = attempt;
+	op->u.reservation.attempt = attempt;
+	memcpy(op->u.reservation.rid, r->rid, RID_BYTES);
+	return op;
 }
 
 void ledger_unreserve(struct ledger *l, struct reservation *r)

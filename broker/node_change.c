@@ -116,6 +116,15 @@ static struct node_key *next_place(struct node *n)
 	return &n->keys[n->n_keys++];
 }
 
+/* The same, or that of same, which is no longer among the older ones then. */
+static struct node_key *newest_place(struct node *n, struct node_key *same)
+{
+	if (!same)
+		return next_place(n);
+	memmove(same, same + 1, (size_t)(&n->keys[--n->n_keys] - same) * sizeof(*same));
+	return &n->keys[n->n_keys++];
+}
+
 static struct node_key *find(struct node *n, const uint8_t key[KEY_BYTES])
 {
 	const struct node_key *k = node_find_key(n, key);
@@ -142,7 +151,7 @@ void node_set_key(struct node *n, const struct node_key *k, int64_t now, struct 
 		old->superseded = now;
 		ops[1] = key_op(n, old);
 	}
-	at = same ? same : next_place(n);
+	at = newest_place(n, same);
 	*at = *k;
 	at->added = now;
 	at->superseded = 0;

@@ -82,9 +82,11 @@ void task_disown(struct broker *b, struct task *t)
 	log_warn("answered_to_an_earlier_attempt", L_RID(t->rid), L_U("attempt", t->attempt));
 	task_unattach(t);
 	t->attempt = ANY_ATTEMPT;
+	t->least = 1;
 	t->posted = false; /* as far as is known: the client may have sent it twice, too */
 	t->answered = true;
-	task_orphan(b, t);
+	if (t->state != TASK_ORPHANED) /* else its receipt is being fetched already */
+		task_orphan(b, t);
 }
 
 void task_orphan(struct broker *b, struct task *t)

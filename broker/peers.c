@@ -280,9 +280,15 @@ void peers_recheck(struct broker *b)
 	}
 }
 
-static void on_sweep(void *arg, struct alarm *a)
+/* The loop itself has stood still (a stopped machine, say): what its peers said meanwhile has not been
+ * read yet, because timers come first in a turn. */
+static bool overslept(const struct broker *b, const struct alarm *due)
 {
-	struct broker *b = arg;
+	return broker_ms(b) - due->when > b->conf.heartbeat_ms;
+}
+
+static void drop_silent(struct broker *b)
+{
 	uint64_t now = broker_ms(b), limit = SILENT_INTERVALS * b->conf.heartbeat_ms;
 	struct party *p, *next;
 
@@ -293,8 +299,18 @@ static void on_sweep(void *arg, struct alarm *a)
 				peers_drop(b, p, "silent");
 		}
 	}
+}
+
+static void on_sweep(void *arg, struct alarm *a)
+{
+	struct broker *b = arg;
+
+	if (overslept(b, a))
+		log_warn("broker_overslept", L_U("ms", broker_ms(b) - a->when));
+	else
+		drop_silent(b);
 	task_pump(b); /* workers may have room again that said so only by a ping */
-	alarm_set(b->alarms, a, now + b->conf.heartbeat_ms, on_sweep);
+	alarm_set(b->alarms, a, broker_ms(b) + b->conf.heartbeat_ms, on_sweep);
 }
 
 void peers_start(struct broker *b)

@@ -58,6 +58,7 @@ static void recover(struct broker *b, struct reservation *r)
 	if (t->sub)
 		t->sub->running++;
 	t->answered = true;
+	t->least = r->attempt;
 	alarm_set(b->alarms, &t->alarm, broker_ms(b) + b->conf.claim_ms, on_unclaimed);
 }
 

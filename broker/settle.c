@@ -186,9 +186,8 @@ static bool may_settle(const struct task *t, const struct party *from, const str
 	case TASK_POSTED:
 		return t->worker == from && t->attempt == m->attempt;
 	case TASK_ORPHANED:
-		return t->attempt == m->attempt || t->attempt == ANY_ATTEMPT;
 	case TASK_UNCLAIMED:
-		return true;
+		return task_may_be(t, m->attempt);
 	default:
 		return false;
 	}
@@ -196,10 +195,9 @@ static bool may_settle(const struct task *t, const struct party *from, const str
 
 /* The node has answered it, but not to this attempt: the worker before, which was
  * taken for dead, had posted it after all. */
-static bool first_attempt_lives(const struct task *t, const struct settle *m)
+static bool first_attempt_lives(const struct settle *m)
 {
-	return t->state != TASK_UNCLAIMED && t->state != TASK_ORPHANED && t->attempt > 1 &&
-	       m->outcome == SETTLE_FAILED && m->error == ERR_ANSWERED;
+	return m->attempt > 1 && m->outcome == SETTLE_FAILED && m->error == ERR_ANSWERED;
 }
 
 void task_settle(struct broker *b, struct party *from, struct slice msg)
@@ -225,7 +223,7 @@ void task_settle(struct broker *b, struct party *from, struct slice msg)
 		say_settled(b, from, &m);
 		return;
 	}
-	if (first_attempt_lives(t, &m)) {
+	if (first_attempt_lives(&m)) {
 		say_settled(b, from, &m);
 		task_disown(b, t);
 		return;

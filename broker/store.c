@@ -123,6 +123,7 @@ bool store_op_durable(const struct store_op *op)
 	case OP_LOCK_END:
 	case OP_RESERVE:
 	case OP_MOVE:
+	case OP_ATTEMPT:
 	case OP_PURGE:
 		return false;
 	default:

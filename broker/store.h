@@ -41,6 +41,7 @@ enum store_kind {
 	OP_LOCK_END, /* consumed or expired: id of the lock */
 	OP_RESERVE,  /* ERR_EXISTS when the request id was settled before: nothing reserved */
 	OP_MOVE,     /* a reservation's stack, node and units become those */
+	OP_ATTEMPT,  /* a reservation's request was given to a worker once more */
 	OP_PURGE,    /* forgets settlements from before purge.before, at most PURGE_ROWS of them */
 	OP_SETTLE,   /* ends the reservation, bills the stack, counts usage */
 	OP_KINDS
@@ -82,6 +83,8 @@ struct row_node {
 	int64_t admitted, seen;
 	uint64_t faults; /* settlements flagged against it */
 };
+
+#define NODE_KEYS 16 /* remembered of a node, the newest; older rows go */
 
 struct row_node_key {
 	uint64_t node;
@@ -147,6 +150,7 @@ struct row_reservation {
 	uint64_t epoch;
 	uint64_t lock; /* consumed by it, or 0 */
 	int64_t created;
+	uint32_t attempt; /* given to a worker last; OP_RESERVE makes it 1 */
 };
 
 enum settle_flags {

@@ -118,6 +118,7 @@ static const struct column reservation[] = { FIXED(u.reservation.rid, RID_BYTES)
 					     U64(u.reservation.units),
 					     U64(u.reservation.epoch),
 					     I64(u.reservation.created),
+					     U32(u.reservation.attempt),
 					     END };
 
 const struct row_source row_sources[] = {
@@ -133,7 +134,7 @@ const struct row_source row_sources[] = {
 	{ OP_NODE_KEY,
 	  "SELECT node, key, counter, not_before, not_after, statement, signature, added, superseded, "
 	  "dropped "
-	  "FROM node_keys ORDER BY node, counter, added",
+	  "FROM node_keys ORDER BY node, superseded = 0, counter, added",
 	  key },
 	{ OP_EVIDENCE, "SELECT node, hash, bytes, at FROM evidence", evidence },
 	{ OP_SUB,
@@ -146,7 +147,8 @@ const struct row_source row_sources[] = {
 	  "created",
 	  stack },
 	{ OP_LOCK, "SELECT id, stack, node_key, units, created_ms, expires_ms FROM locks", lock },
-	{ OP_RESERVE, "SELECT rid, stack, node, node_key, endpoint, units, epoch, created FROM reservations",
+	{ OP_RESERVE,
+	  "SELECT rid, stack, node, node_key, endpoint, units, epoch, created, attempt FROM reservations",
 	  reservation },
 };
 

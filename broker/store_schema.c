@@ -87,9 +87,13 @@ static const char to_3[] =
 	"  user INTEGER PRIMARY KEY REFERENCES users (id), rate INTEGER NOT NULL CHECK (rate >= -1),"
 	"  concurrent INTEGER NOT NULL CHECK (concurrent >= -1), units INTEGER NOT NULL CHECK (units >= -1)) STRICT;";
 
+/* The last attempt that was given to a worker: what earlier ones say after a restart is stale. */
+static const char to_4[] =
+	"ALTER TABLE reservations ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1 CHECK (attempt >= 1);";
+
 /* clang-format on */
 
-const char *const store_migrations[] = { to_1, to_2, to_3 };
+const char *const store_migrations[] = { to_1, to_2, to_3, to_4 };
 
 const size_t store_versions = sizeof(store_migrations) / sizeof(store_migrations[0]);
 

@@ -148,9 +148,11 @@ static enum err put_key(struct backend *b, const struct store_op *op)
 {
 	const struct row_node_key *r = &op->u.key;
 
-	return run(b, S_NODE_KEY, NULL, "ibiiibtiii", I(r->node), r->key, KEY_BYTES, I(r->counter),
-		   r->not_before, r->not_after, op->blob.n ? op->blob.p : NULL, (int)op->blob.n, op->text[0],
-		   r->added, r->superseded, I(r->dropped));
+	enum err e = run(b, S_NODE_KEY, NULL, "ibiiibtiii", I(r->node), r->key, KEY_BYTES, I(r->counter),
+			 r->not_before, r->not_after, op->blob.n ? op->blob.p : NULL, (int)op->blob.n,
+			 op->text[0], r->added, r->superseded, I(r->dropped));
+
+	return e == ERR_OK ? run(b, S_NODE_KEY_TRIM, NULL, "ii", I(r->node), I(NODE_KEYS)) : e;
 }
 
 static enum err put_sub(struct backend *b, const struct row_sub *r)
@@ -277,6 +279,10 @@ enum err backend_exec(struct backend *b, struct store_op *op)
 		return put_reservation(b, op);
 	case OP_MOVE:
 		return put_move(b, &op->u.reservation);
+	case OP_ATTEMPT:
+		return one_row(run(b, S_ATTEMPT, &rows, "ib", I(op->u.reservation.attempt),
+				   op->u.reservation.rid, RID_BYTES),
+			       &rows);
 	case OP_PURGE:
 		return run(b, S_PURGE, NULL, "ii", op->u.purge.before, I(PURGE_ROWS));
 	case OP_SETTLE:

@@ -26,7 +26,10 @@
 	  "INSERT INTO node_keys (node, key, counter, not_before, not_after, statement, signature, "         \
 	  "added, superseded, dropped) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "                    \
 	  "ON CONFLICT (node, key) DO UPDATE SET counter = ?3, not_before = ?4, not_after = ?5, "            \
-	  "statement = ?6, signature = ?7, superseded = ?9, dropped = ?10")                                  \
+	  "statement = ?6, signature = ?7, added = ?8, superseded = ?9, dropped = ?10")                      \
+	S(S_NODE_KEY_TRIM, /* the order is that of loading, backwards */                                     \
+	  "DELETE FROM node_keys WHERE node = ?1 AND key NOT IN (SELECT key FROM node_keys WHERE node = ?1 " \
+	  "ORDER BY superseded = 0 DESC, counter DESC, added DESC LIMIT ?2)")                                \
 	S(S_EVIDENCE, "INSERT INTO evidence (node, hash, bytes, at) VALUES (?1, ?2, ?3, ?4) "                \
 		      "ON CONFLICT (node) DO UPDATE SET hash = ?2, bytes = ?3, at = ?4")                     \
 	S(S_SUB,                                                                                             \
@@ -50,6 +53,7 @@
 	  "SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 "                                                           \
 	  "WHERE NOT EXISTS (SELECT 1 FROM settlements WHERE request = ?9)")                                 \
 	S(S_MOVE, "UPDATE reservations SET stack = ?, node = ?, units = ? WHERE rid = ?")                    \
+	S(S_ATTEMPT, "UPDATE reservations SET attempt = ? WHERE rid = ?")                                    \
 	S(S_UNRESERVE, "DELETE FROM reservations WHERE rid = ?")                                             \
 	S(S_SETTLE,                                                                                          \
 	  "INSERT INTO settlements (request, user, stack, node, model, endpoint, units, billed, prompt, "    \

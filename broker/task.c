@@ -221,7 +221,10 @@ void task_worker_gone(struct broker *b, struct task *t)
 		t->cut_off = true;
 		task_orphan(b, t);
 	} else if (t->returned_once || t->answered) {
-		task_release(b, t, ERR_NO_WORKER, 1);
+		/* It may have been posted all the same, and its worker's word for that be lost. */
+		tell(b, t, ERR_NO_WORKER, 1);
+		t->cut_off = true;
+		task_orphan(b, t);
 	} else {
 		t->returned_once = true;
 		task_state(b, t, TASK_QUEUED);
@@ -359,6 +362,11 @@ void task_returned(struct broker *b, struct party *from, struct slice msg)
 	task_dispatch(b, t);
 }
 
+bool task_may_be(const struct task *t, uint32_t attempt)
+{
+	return t->attempt == attempt || (t->attempt == ANY_ATTEMPT && attempt >= t->least);
+}
+
 /* After a broker's or worker's absence: this one still has it. */
 void task_inflight(struct broker *b, struct party *from, struct slice msg)
 {
@@ -369,8 +377,7 @@ void task_inflight(struct broker *b, struct party *from, struct slice msg)
 		return;
 	t = task_find(b, m.ref.rid);
 	if (!t || !t->res || t->res->epoch != m.ref.epoch ||
-	    (t->state != TASK_UNCLAIMED && t->state != TASK_ORPHANED) ||
-	    (t->attempt != m.ref.attempt && t->attempt != ANY_ATTEMPT)) {
+	    (t->state != TASK_UNCLAIMED && t->state != TASK_ORPHANED) || !task_may_be(t, m.ref.attempt)) {
 		log_debug("inflight_not_claimed", L_RID(m.ref.rid));
 		return;
 	}

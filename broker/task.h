@@ -53,6 +53,7 @@ struct task {
 	bool has_body;
 	struct zmsg body; /* kept until posted; of plain requests until the node's 200 */
 	uint32_t attempt; /* from 1; ANY_ATTEMPT before it was given to anybody, and when unclaimed */
+	uint32_t least;   /* with ANY_ATTEMPT: earlier ones are stale all the same */
 	struct party *worker;
 	uint64_t avoid; /* instance that gave it back */
 	bool returned_once;
@@ -90,6 +91,9 @@ void task_answering(struct broker *b, struct party *from, struct slice msg);
 void task_returned(struct broker *b, struct party *from, struct slice msg);
 void task_inflight(struct broker *b, struct party *from, struct slice msg);
 
+/* Whether what is said of that attempt is about the one that counts, as far as is known. */
+bool task_may_be(const struct task *t, uint32_t attempt);
+
 /* SETTLE from a worker (settle.c). */
 void task_settle(struct broker *b, struct party *from, struct slice msg);
 
@@ -122,7 +126,7 @@ void task_worker_gone(struct broker *b, struct task *t);
 /* Its gateway is gone. */
 void task_gateway_gone(struct broker *b, struct task *t);
 
-/* An earlier attempt has it at the node: its worker may claim or settle it, else
+/* An earlier attempt than this one has it at the node: its worker may claim or settle it, else
  * its receipt is fetched (orphan.c). */
 void task_disown(struct broker *b, struct task *t);
 

@@ -92,7 +92,7 @@ static void ping(struct admin_link *a)
 	if (zsock_send(a->sock, &part, 1) == ERR_OK)
 		return;
 	zmsg_close(&part);
-	finish(a, ERR_TIMEOUT, NULL);
+	finish(a, ERR_CLOSED, NULL);
 }
 
 static void on_timer(uv_timer_t *t)
@@ -100,7 +100,7 @@ static void on_timer(uv_timer_t *t)
 	struct admin_link *a = t->data;
 
 	if (uv_now(a->uv) >= a->deadline)
-		finish(a, ERR_TIMEOUT, NULL);
+		finish(a, a->frame.n ? ERR_CLOSED : ERR_TIMEOUT, NULL);
 	else if (a->frame.n)
 		offer(a);
 	else if (a->answer_ms && uv_now(a->uv) >= a->ping)
@@ -191,8 +191,15 @@ static json_t *told(struct call *c, const char *verb)
 
 	if (c->e == ERR_OK)
 		return c->body;
-	if (c->e == ERR_TIMEOUT && !text)
+	if (c->e == ERR_CLOSED && !text)
 		fprintf(stderr, "sealway: no broker answers there; is it running, and is it yours?\n");
+	else if (c->e == ERR_TIMEOUT && !text)
+		fprintf(stderr,
+			"sealway: %s: a broker took the command, but did not answer in time. What it was to "
+			"change "
+			"may be changed,\nor be changed later: see `sealway status`, and look before you "
+			"repeat it.\n",
+			verb);
 	else
 		fprintf(stderr, "sealway: %s: %s\n", verb, text ? text : err_text(c->e));
 	json_decref(c->body);

@@ -21,7 +21,8 @@ typedef void (*admin_done_fn)(void *arg, enum err e, json_t *body);
 /* Connects on uv's thread; a broker that is not there yet is waited for. */
 struct admin_link *admin_open(uv_loop_t *uv, const char *endpoint);
 
-/* Sends one verb; one call at a time.  args is taken over.  ERR_TIMEOUT after ms. */
+/* Sends one verb; one call at a time.  args is taken over.  After ms without an answer ERR_CLOSED when no
+ * broker took it, ERR_TIMEOUT when one did: then nobody knows whether it was done. */
 void admin_send(struct admin_link *a, const char *verb, json_t *args, unsigned ms, admin_done_fn done,
 		void *arg);
 

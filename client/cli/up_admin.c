@@ -24,9 +24,9 @@ static void fail(struct up *u, const char *step, enum err e, const json_t *body)
 	const char *text = json_string_value(json_object_get(body, "message"));
 
 	fprintf(stderr, "sealway up: %s: %s\n", step,
-		text               ? text
-		: e == ERR_TIMEOUT ? "the broker does not answer"
-				   : err_text(e));
+		text                                  ? text
+		: e == ERR_TIMEOUT || e == ERR_CLOSED ? "the broker does not answer"
+						      : err_text(e));
 	up_fail(u);
 }
 

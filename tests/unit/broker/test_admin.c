@@ -5,9 +5,13 @@
 #include "tests/unit/broker/test.h"
 
 #include <jansson.h>
+#include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
+#include "common/b64.h"
 #include "common/hash.h"
 #include "proto/admin.h"
 #include "tests/unit/broker/rig.h"
@@ -18,6 +22,8 @@ struct desk {
 	json_t *body;
 	enum err error;
 	bool answered;
+	unsigned answers, refused;
+	uint8_t last; /* first byte of the last answer's request id */
 };
 
 static void on_reply(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
@@ -33,6 +39,9 @@ static void on_reply(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 	d->body = json_loadb((const char *)m.body.p, m.body.n, 0, NULL);
 	assert_non_null(d->body);
 	d->answered = true;
+	d->answers++;
+	d->refused += m.error == ERR_UNAVAILABLE;
+	d->last = m.rid[0];
 }
 
 static int setup(void **state)
@@ -255,6 +264,170 @@ static void looking(void **state)
 	assert_int_equal(int_of(d, "epoch"), 1);
 }
 
+/* Signing keys belong to one kind of node: entering one of ours by hand would put a key of the operator's in
+ * the place of the one that it registers, and refuse its registrations. */
+static void ours_are_not_entered_by_hand(void **state)
+{
+	struct desk *d = *state;
+	char key[B64_LEN(KEY_BYTES) + 1] = { 0 }, args[512];
+	const struct node *n = registry_node(d->r->b.registry, 1);
+	uint8_t before[KEY_BYTES];
+
+	memcpy(before, node_current_key(n, broker_now())->key, KEY_BYTES);
+	b64_put(key, n->row.sign_key, KEY_BYTES);
+	snprintf(args, sizeof(args),
+		 "{'signing_key':'%s','url':'https://n.example','node_key':'" KEY_B64
+		 "','models':[{'name':'demo','price':7}]}",
+		 key);
+	assert_int_equal(run(d, "node.admit", args), ERR_EXISTS);
+	assert_memory_equal(node_current_key(n, broker_now())->key, before, KEY_BYTES);
+	assert_int_equal(rig_register(d->r, false, NULL), ERR_OK);
+	assert_int_equal(run(d, "node.admit",
+			     "{'signing_key':'" KEY_B64 "','url':'https://n.example','node_key':'" KEY_B64
+			     "','models':[{'name':'old','price':7}]}"),
+			 ERR_OK);
+	assert_int_equal(run(d, "node.admit", "{'signing_key':'" KEY_B64 "'}"), ERR_EXISTS);
+	assert_true(registry_node(d->r->b.registry, 2)->row.original);
+}
+
+static long long count_rows(const struct rig *r, const char *sql)
+{
+	sqlite3 *db = NULL;
+	sqlite3_stmt *st = NULL;
+	long long n;
+
+	assert_int_equal(sqlite3_open(r->db, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	n = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return n;
+}
+
+static void enter(struct desk *d, uint8_t first_byte)
+{
+	uint8_t node_key[KEY_BYTES] = { first_byte };
+	char text[B64_LEN(KEY_BYTES) + 1] = { 0 }, args[512];
+
+	b64_put(text, node_key, KEY_BYTES);
+	snprintf(args, sizeof(args),
+		 "{'signing_key':'" KEY_B64 "','url':'https://n.example','node_key':'%s',"
+		 "'models':[{'name':'old','price':7}]}",
+		 text);
+	assert_int_equal(run(d, "node.admit", args), ERR_OK);
+}
+
+/* A key that was taken back into use stands, also after a restart; of the old ones some are kept. */
+static void keys_entered_by_hand(void **state)
+{
+	struct desk *d = *state;
+	const struct node_key *k;
+
+	for (uint8_t i = 1; i < 2 * NODE_KEYS; i++)
+		enter(d, i);
+	enter(d, NODE_KEYS + 5);
+	assert_int_equal(count_rows(d->r, "SELECT count(*) FROM node_keys WHERE node = 2"), NODE_KEYS);
+	rig_restart(d->r);
+	k = node_current_key(registry_node(d->r->b.registry, 2), broker_now());
+	assert_non_null(k);
+	assert_int_equal(k->key[0], NODE_KEYS + 5);
+}
+
+static void registered_keys_do_not_pile_up(void **state)
+{
+	struct desk *d = *state;
+	const struct node_key *k;
+
+	for (int i = 0; i < 3 * NODE_KEYS; i++)
+		assert_int_equal(rig_register(d->r, true, NULL), ERR_OK);
+	assert_int_equal(count_rows(d->r, "SELECT count(*) FROM node_keys"), NODE_KEYS);
+	rig_restart(d->r);
+	k = node_current_key(registry_node(d->r->b.registry, 1), broker_now());
+	assert_non_null(k);
+	assert_memory_equal(k->key, d->r->x25519, KEY_BYTES);
+}
+
+/* --- reads of the database --- */
+
+static void ask(struct desk *d, const char *verb, uint8_t number)
+{
+	struct admin m = { .rid = { number }, .verb = slice_str(verb), .args = SLICE_STR("{}") };
+	struct buf msg = { 0 };
+	struct zmsg part;
+
+	admin_encode(&m, &msg);
+	zmsg_take_init(&part, &msg);
+	assert_int_equal(zsock_send(d->z, &part, 1), ERR_OK);
+}
+
+static void until_answered(struct desk *d, unsigned n)
+{
+	for (int i = 0; i < 20000 && d->answers < n; i++)
+		rig_run(d->r, 1);
+	assert_true(d->answers >= n);
+}
+
+static void checks_take_turns(void **state)
+{
+	struct desk *d = *state;
+	unsigned before;
+
+	for (uint8_t i = 0; i < 100; i++)
+		ask(d, "ledger.check", i);
+	until_answered(d, 100);
+	assert_in_range(d->refused, 1, 99 - 64); /* one runs and 64 wait, and some ended meanwhile */
+	d->answers = 0;
+	for (uint8_t i = 0; i < 60; i++)
+		ask(d, "ledger.check", i);
+	ask(d, "usage.list", 200);
+	while (d->last != 200)
+		until_answered(d, d->answers + 1);
+	before = d->answers;
+	assert_true(before < 40); /* a short one does not wait for the long ones */
+	until_answered(d, 61);
+}
+
+/* Under the address sanitizer: what the readings would look at is gone when they end. */
+static void a_broker_that_stops_during_checks(void **state)
+{
+	struct desk *d = *state;
+
+	for (uint8_t i = 0; i < 50; i++)
+		ask(d, i % 2 ? "ledger.check" : "usage.list", i);
+	until_answered(d, 1);
+}
+
+/* Nothing is done later of what its caller was told has failed. */
+static void without_a_database(void **state)
+{
+	static const char fund[] = "{'user':'alice','micro_usd':7,'reason':'order 17'}";
+	struct desk *d = *state;
+	struct rlimit none = { 0, RLIM_INFINITY }, all = { RLIM_INFINITY, RLIM_INFINITY };
+	long long balance;
+
+	assert_int_equal(run(d, "user.show", "{'user':'alice'}"), ERR_OK);
+	balance = int_of(d, "balance_micro_usd");
+	assert_int_equal(run(d, "token.create", "{'user':'alice','name':'lost'}"), ERR_OK);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	broker_keep(&d->r->b, node_op(registry_node(d->r->b.registry, 1)));
+	for (int i = 0; i < 500 && store_healthy(d->r->b.store); i++)
+		rig_run(d->r, 10);
+	assert_false(store_healthy(d->r->b.store));
+	assert_int_equal(run(d, "user.fund", fund), ERR_UNAVAILABLE);
+	assert_int_equal(run(d, "user.add", "{'name':'zoe'}"), ERR_UNAVAILABLE);
+	assert_int_equal(run(d, "token.create", "{'user':'alice','name':'more'}"), ERR_UNAVAILABLE);
+	assert_int_equal(run(d, "user.show", "{'user':'alice'}"), ERR_OK);
+	assert_int_equal(int_of(d, "balance_micro_usd"), balance);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+	for (int i = 0; i < 500 && !store_healthy(d->r->b.store); i++)
+		rig_run(d->r, 10);
+	assert_int_equal(run(d, "user.fund", fund), ERR_OK);
+	assert_int_equal(int_of(d, "balance"), balance + 7);
+	assert_int_equal(count_rows(d->r, "SELECT count(*) FROM journal WHERE why = 'order 17'"), 1);
+}
+
 static void nonsense(void **state)
 {
 	struct desk *d = *state;
@@ -270,8 +443,19 @@ static void nonsense(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(users_and_tokens), T(prices),   T(limits), T(nodes), T(nodes_of_the_original_network),
-		T(looking),          T(nonsense),
+		T(users_and_tokens),
+		T(prices),
+		T(limits),
+		T(nodes),
+		T(nodes_of_the_original_network),
+		T(ours_are_not_entered_by_hand),
+		T(keys_entered_by_hand),
+		T(registered_keys_do_not_pile_up),
+		T(looking),
+		T(checks_take_turns),
+		T(a_broker_that_stops_during_checks),
+		T(without_a_database),
+		T(nonsense),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
