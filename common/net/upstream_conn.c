@@ -303,7 +303,7 @@ void conn_resume(struct conn *c)
 	bool on;
 
 	c->rest = (struct buf){ 0 };
-	on = !rest.n || take(r, buf_slice(&rest));
+	on = take(r, buf_slice(&rest)); /* nothing left, too: the pause may have come with the last byte */
 	buf_free(&rest);
 	if (r->dead)
 		return;

@@ -666,6 +666,24 @@ static void test_back_pressure(void **state)
 	buf_free(&piece);
 }
 
+/* The last byte pauses: there is nothing more to read, and the answer is whole all the same. */
+static void test_pause_at_the_end(void **state)
+{
+	struct side *s = *state;
+	struct upstream_call c = call_of(s);
+
+	s->pause_at_data = true;
+	s->answer = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast";
+	start(s, &c);
+	while (s->body.n < 4)
+		fake_run(&s->uv, NULL, 2);
+	fake_run(&s->uv, NULL, 20);
+	assert_int_equal(s->dones, 0);
+	upstream_resume(s->req);
+	assert_int_equal(finish(s), UPSTREAM_OK);
+	assert_int_equal(s->body.n, 4);
+}
+
 /* Paused and resumed over and over: every byte, in order. */
 static void test_stop_and_go(void **state)
 {
@@ -824,6 +842,7 @@ int main(void)
 		T(test_deadlines),
 		T(test_pause_stops_gap),
 		T(test_back_pressure),
+		T(test_pause_at_the_end),
 		T(test_stop_and_go),
 		T(test_cancel),
 		T(test_cancel_inside),
