@@ -136,6 +136,7 @@ static void tidy_out(struct task *t)
 		if (t->out_at > t->out.n / 2) {
 			buf_consume(&t->out, t->out_at);
 			t->out_at = 0;
+			task_count_answer(t);
 		}
 		return;
 	}
@@ -144,6 +145,7 @@ static void tidy_out(struct task *t)
 		buf_free(&t->out);
 	else
 		buf_reset(&t->out);
+	task_count_answer(t);
 }
 
 /* Whether the topic takes frames: while some wait, no more are made (but HEADs). */
@@ -181,6 +183,7 @@ void flow_close(struct task *t)
 	t->publishing = false;
 	buf_free(&t->out);
 	t->out_at = 0;
+	task_count_answer(t);
 	flow_mark(t);
 }
 

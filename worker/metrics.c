@@ -16,7 +16,7 @@ struct metrics metrics = {
 	S(tasks, STAT_GAUGE, "tasks", "Requests in hand."),
 	S(paused, STAT_GAUGE, "paused", "Requests whose node waits for the client."),
 	S(queue_bytes, STAT_GAUGE, "queue_bytes", "Bytes that wait for a gateway."),
-	S(answer_bytes, STAT_GAUGE, "answer_bytes", "Bytes of whole answers being collected."),
+	S(answer_bytes, STAT_GAUGE, "answer_bytes", "Bytes of whole answers, collected or waiting for their clients."),
 	S(settling, STAT_GAUGE, "settlements_open", "Settlements that the broker has not acknowledged."),
 	S(brokers, STAT_GAUGE, "brokers", "Brokers that answer."),
 	.requests = {

@@ -16,11 +16,22 @@
 
 #define MS 1000
 
+void task_count_answer(struct task *t)
+{
+	size_t now = t->w.stream ? t->whole.n : t->whole.n + t->out.n;
+
+	if (now == t->counted)
+		return;
+	t->all->answer_bytes += now;
+	t->all->answer_bytes -= t->counted;
+	t->counted = now;
+	stat_set(&metrics.answer_bytes, (int64_t)t->all->answer_bytes);
+}
+
 static void drop_whole(struct task *t)
 {
-	t->all->answer_bytes -= t->whole.n;
-	stat_set(&metrics.answer_bytes, (int64_t)t->all->answer_bytes);
 	buf_free(&t->whole);
+	task_count_answer(t);
 }
 
 void task_hang_up(struct task *t)
@@ -178,8 +189,7 @@ static void collect(struct task *t, struct slice data)
 		return;
 	}
 	buf_add(&t->whole, data.p, data.n);
-	t->all->answer_bytes += data.n;
-	stat_set(&metrics.answer_bytes, (int64_t)t->all->answer_bytes);
+	task_count_answer(t);
 }
 
 static void on_data(void *arg, struct slice data)

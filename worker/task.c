@@ -278,6 +278,7 @@ void task_free(struct task *t)
 	buf_free(&t->whole);
 	buf_free(&t->scratch);
 	buf_free(&t->out);
+	task_count_answer(t);
 	buf_free(&t->own);
 	mem_wipe(t->w.rid, RID_BYTES);
 	uv_close((uv_handle_t *)&t->timer, on_task_closed);

@@ -25,7 +25,7 @@ struct tasks {
 	uv_idle_t idle; /* active while there is something dirty: the loop must not block */
 	unsigned open;
 	bool draining;
-	uint64_t answer_bytes; /* of whole answers being collected */
+	uint64_t answer_bytes; /* of whole answers, collected or waiting for their clients */
 };
 
 struct task {
@@ -50,6 +50,7 @@ struct task {
 	/* its answer */
 	struct sse *sse;
 	struct buf whole, scratch;
+	size_t counted; /* in answer_bytes */
 	struct hash_state *transcript;
 	uint32_t objects;
 	bool done_line; /* [DONE] of a foreign node, or of a plain stream */
@@ -81,6 +82,8 @@ void task_free(struct task *t);
 
 /* post.c: posts the request; t is in TASK_POSTED. */
 void task_post(struct task *t);
+/* What t holds of a whole answer has changed: counts it against the budget. */
+void task_count_answer(struct task *t);
 /* Lets go of the exchange with the node, if it is still there. */
 void task_hang_up(struct task *t);
 

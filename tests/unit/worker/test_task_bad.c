@@ -293,6 +293,41 @@ static void test_answer_budget(void **state)
 	buf_free(&half);
 }
 
+/* So does what has come whole and waits for a client that does not take it. */
+static void test_answer_budget_of_what_waits(void **state)
+{
+	struct side *s = *state;
+	struct buf json = { 0 };
+
+	buf_str(&json, "{\"ciphertext\":\"");
+	while (json.n < 250000)
+		buf_str(&json, "QUJD");
+	buf_str(&json, "\",\"nonce\":\"QUJDQUJDQUJDQUJD\"}");
+	s->auto_credit = false;
+	s->w.stream = false;
+	s->w.receipt_required = false;
+	for (int i = 0; i < 2; i++) {
+		s->w.rid[0] ^= 1;
+		s->posts = 0;
+		s->has_conn = false;
+		side_post(s);
+		fake_say(s->conn, JSON_HEAD);
+		fake_chunk(s->conn, buf_slice(&json));
+		fake_say(s->conn, LAST);
+		if (i == 0) {
+			for (int k = 0; k < 100 && s->got.body.n < CREDIT_INITIAL; k++)
+				side_pass(s);
+			assert_int_equal(s->got.body.n, CREDIT_INITIAL);
+			assert_false(s->got.ended);
+			buf_free(&s->got.body);
+			memset(&s->got, 0, sizeof(s->got));
+		}
+	}
+	side_wait_end(s);
+	assert_int_equal(s->got.error, ERR_UNAVAILABLE);
+	buf_free(&json);
+}
+
 /* --- foreign nodes --- */
 
 static void test_foreign(void **state)
@@ -353,6 +388,7 @@ int main(void)
 		T(test_spoilt_chunk_verified),
 		T(test_verified_stream),
 		T(test_answer_budget),
+		T(test_answer_budget_of_what_waits),
 		T(test_foreign),
 		T(test_foreign_goes_on_after_done),
 		T(test_receipt_rid),
