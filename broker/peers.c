@@ -18,6 +18,7 @@
 #include "common/log.h"
 
 #define SILENT_INTERVALS 3
+#define LIVES_MAX 512 /* of one key: a stolen one must not take all places */
 
 struct peers *peers_new(void)
 {
@@ -81,6 +82,18 @@ static void refused(const struct hello *h, const char *why)
 	log_warn("peer_refused", L_S("role", role_name(h->role)), L_S("why", why));
 }
 
+/* Peers that proved this key: processes of one host may share it, threads of a gateway do. */
+static unsigned lives_of(const struct broker *b, const uint8_t *key)
+{
+	unsigned n = 0;
+
+	for (int role = ROLE_GATEWAY; role < ROLE_MAX; role++) {
+		for (const struct party *p = b->peers->list[role]; p; p = p->next)
+			n += p->has_key && memcmp(p->key, key, KEY_BYTES) == 0;
+	}
+	return n;
+}
+
 /* What would make a HELLO somebody else's. */
 static const char *hello_fault(const struct broker *b, struct slice route, const uint8_t *key,
 			       const struct hello *h)
@@ -98,6 +111,8 @@ static const char *hello_fault(const struct broker *b, struct slice route, const
 		return "its endpoint's key is not the one it proved";
 	if (!p && b->peers->n >= PEERS_MAX)
 		return "too many peers";
+	if (!p && key && lives_of(b, key) >= LIVES_MAX)
+		return "its key has too many peers already";
 	return NULL;
 }
 

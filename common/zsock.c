@@ -302,7 +302,7 @@ static void start_handles(struct zsock *z, uv_loop_t *uv)
 	zsock_mark_dirty(z);
 }
 
-struct zsock *zsock_open(struct zctx *c, uv_loop_t *uv, const struct zsock_opts *o)
+struct zsock *zsock_try_open(struct zctx *c, uv_loop_t *uv, const struct zsock_opts *o)
 {
 	struct zsock *z = mem_new(sizeof(*z));
 
@@ -313,11 +313,26 @@ struct zsock *zsock_open(struct zctx *c, uv_loop_t *uv, const struct zsock_opts 
 		z->o.heartbeat_ms = HEARTBEAT_MS;
 	z->z = zmq_socket(c->z, zmq_type(o->type));
 	if (!z->z) {
-		fprintf(stderr, "cannot open a ZeroMQ socket: %s\n", zmq_strerror(errno));
-		abort(); /* out of descriptors or over SOCKETS_MAX: our own limits are wrong */
+		int why = errno;
+
+		mem_wipe(&z->o.curve, sizeof(z->o.curve));
+		free(z);
+		errno = why;
+		return NULL;
 	}
 	set_options(z);
 	start_handles(z, uv);
+	return z;
+}
+
+struct zsock *zsock_open(struct zctx *c, uv_loop_t *uv, const struct zsock_opts *o)
+{
+	struct zsock *z = zsock_try_open(c, uv, o);
+
+	if (!z) {
+		fprintf(stderr, "cannot open a ZeroMQ socket: %s\n", zmq_strerror(errno));
+		abort(); /* out of descriptors or over ZCTX_SOCKETS_MAX: our own limits are wrong */
+	}
 	return z;
 }
 

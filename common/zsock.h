@@ -61,6 +61,8 @@ struct zsock_opts {
 	void *arg;
 };
 
+#define ZCTX_SOCKETS_MAX 16384 /* of one context */
+
 /* A context with one I/O thread.  Ends the process if ZeroMQ cannot start. */
 struct zctx *zctx_new(void);
 
@@ -70,6 +72,10 @@ void zctx_free(struct zctx *c);
 /* Opens a socket on uv's thread.  XPUB runs with NODROP and MANUAL; ROUTER with
  * MANDATORY and HANDOVER; DEALER with IMMEDIATE; all with LINGER 0. */
 struct zsock *zsock_open(struct zctx *c, uv_loop_t *uv, const struct zsock_opts *o);
+
+/* The same where others decide how many there are: NULL (errno says why) when the process has no descriptor
+ * or socket left, for which zsock_open ends it. */
+struct zsock *zsock_try_open(struct zctx *c, uv_loop_t *uv, const struct zsock_opts *o);
 
 /* Binds; "tcp://host:*" or port 0 takes a free port, see zsock_endpoint.  An ipc
  * path over 107 bytes, or tcp:// without CURVE unless insecure, is ERR_CONFIG;

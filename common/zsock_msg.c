@@ -13,7 +13,6 @@
 #include "common/b64.h"
 #include "common/zsock_priv.h"
 
-#define SOCKETS_MAX 16384
 #define SMALL_FRAME 33 /* libzmq keeps these inside the message itself */
 
 struct zctx *zctx_new(void)
@@ -23,7 +22,7 @@ struct zctx *zctx_new(void)
 	c->z = zmq_ctx_new();
 	BUG_ON(!c->z);
 	zmq_ctx_set(c->z, ZMQ_IO_THREADS, 1);
-	zmq_ctx_set(c->z, ZMQ_MAX_SOCKETS, SOCKETS_MAX);
+	zmq_ctx_set(c->z, ZMQ_MAX_SOCKETS, ZCTX_SOCKETS_MAX);
 	zmq_ctx_set(c->z, ZMQ_BLOCKY, 0);
 	return c;
 }

@@ -25,6 +25,8 @@
 #define LINGER_MS 100
 #define SWEEP_MS 30000
 
+#define SOCKETS_OTHER 16 /* of a thread: towards brokers */
+
 struct thread {
 	struct thread_opts o;
 	uv_thread_t id;
@@ -121,10 +123,19 @@ static void on_sweep(uv_timer_t *timer)
 		workers_sweep(t->gw.workers);
 }
 
+/* All threads share one context: each gets a part of its sockets, those to the brokers left out. */
+static size_t workers_share(const struct gw_conf *c)
+{
+	size_t share = ZCTX_SOCKETS_MAX / c->threads - SOCKETS_OTHER;
+
+	return share < WORKERS_MAX ? share : WORKERS_MAX;
+}
+
 static void open_workers(struct thread *t)
 {
 	const struct workers_opts wo = {
 		.topic = t->gw.topic,
+		.max = workers_share(t->o.conf),
 		.insecure = t->o.conf->insecure,
 		.curve = t->o.curve,
 		.frame = stream_frame,

@@ -6,6 +6,7 @@
  */
 #include "gateway/workers.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,7 +108,7 @@ static struct zsock *open_socket(struct workers *w, struct worker *k, struct sli
 		zo.curve.server = false;
 		memcpy(zo.curve.server_key, key.p, KEY_BYTES);
 	}
-	z = zsock_open(w->zctx, w->uv, &zo);
+	z = zsock_try_open(w->zctx, w->uv, &zo);
 	mem_wipe(&zo.curve, sizeof(zo.curve));
 	return z;
 }
@@ -125,6 +126,12 @@ static void meet(struct workers *w, const struct intro *m)
 	k->endpoint = mem_strndup(m->endpoint.p, m->endpoint.n);
 	k->z = open_socket(w, k, m->key);
 	stat_inc(&metrics.workers, 1);
+	if (!k->z) {
+		log_error("worker.no_socket", L_S("endpoint", k->endpoint), L_S("why", strerror(errno)),
+			  L_S("do", "raise the limit of open files"));
+		worker_free(k);
+		return;
+	}
 	if (zsock_connect(k->z, k->endpoint, w->o.insecure) != ERR_OK || subscribe(w, k) != ERR_OK) {
 		log_error("worker.endpoint", L_S("endpoint", k->endpoint));
 		worker_free(k);
@@ -170,7 +177,7 @@ void workers_intro(struct workers *w, const struct intro *m)
 	k = life_before(w, m);
 	if (k)
 		forget(w, k, "replaced by its next life");
-	if (map_count(w->map) >= WORKERS_MAX)
+	if (map_count(w->map) >= w->o.max)
 		log_error("worker.too_many");
 	else
 		meet(w, m);

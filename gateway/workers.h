@@ -18,12 +18,13 @@
 #include "proto/job.h"
 #include "proto/peer.h"
 
-#define WORKERS_MAX 1024 /* introduced at a time; more are refused with a log line */
+#define WORKERS_MAX 1024 /* introduced to one thread at a time, if its share of the sockets goes that far */
 
 struct workers;
 
 struct workers_opts {
 	uint64_t topic;      /* ours */
+	size_t max;          /* more are refused with a log line */
 	bool insecure;       /* see zsock_connect */
 	struct zcurve curve; /* our keys; server_key is each worker's own */
 	/* A frame, from the worker with this instance. */

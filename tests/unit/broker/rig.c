@@ -138,7 +138,7 @@ void actor_close(struct actor *a)
 	a->z = NULL;
 }
 
-static void actor_free(struct actor *a)
+void actor_free(struct actor *a)
 {
 	actor_close(a);
 	for (int i = 0; i < INBOX; i++) {

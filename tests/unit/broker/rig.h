@@ -78,6 +78,9 @@ void actor_hello(struct rig *r, struct actor *a);
 /* Leaves without a word. */
 void actor_close(struct actor *a);
 
+/* The same, and frees its inbox. */
+void actor_free(struct actor *a);
+
 /* Sends a message (emptied), with a body when body is not NULL. */
 void actor_send(struct actor *a, struct buf *msg, const char *body);
 

@@ -5,7 +5,9 @@
  */
 #include "tests/unit/broker/test.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "broker/peers.h"
 #include "proto/peer.h"
@@ -234,6 +236,27 @@ static void a_key_taken_off_the_list(void **state)
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define STRANGERS 520
+
+/* Whoever has one key of a host may not take the places of all others. */
+static void one_key_does_not_take_all_places(void **state)
+{
+	struct actor *many = mem_new(STRANGERS * sizeof(*many));
+	struct rig *r = *state;
+	struct rlimit files;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	files.rlim_cur = files.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	for (unsigned i = 0; i < STRANGERS; i++)
+		actor_open(r, &many[i], ROLE_WORKER, 1000 + i);
+	rig_run(r, 300);
+	assert_int_equal(r->b.peers->n, 1 + 512); /* the gateway has a key of its own */
+	for (unsigned i = 0; i < STRANGERS; i++)
+		actor_free(&many[i]);
+	free(many);
+}
+
 #define C(name) cmocka_unit_test_setup_teardown(name, setup_curve, teardown)
 
 int main(void)
@@ -250,6 +273,7 @@ int main(void)
 		C(a_request_over_curve),
 		C(a_role_is_not_a_claim),
 		C(a_key_taken_off_the_list),
+		C(one_key_does_not_take_all_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
