@@ -85,8 +85,10 @@ static enum err newcomers_allowed(const struct broker *b)
 static enum err find_node(const struct broker *b, const struct registration_msg *m, struct enrolment *e,
 			  struct node **n)
 {
-	if (sign_claimed_key(m->signature, e->sign_key) != ERR_OK)
-		return ERR_AUTH;
+	enum err claimed = sign_claimed_key(m->signature, e->sign_key);
+
+	if (claimed != ERR_OK)
+		return claimed == ERR_SCHEME ? ERR_NODE_SCHEME : ERR_NODE_SIGNATURE;
 	*n = registry_node_by_key(b->registry, e->sign_key);
 	if (!*n)
 		return m->registration.n ? newcomers_allowed(b) : ERR_NOT_FOUND;
@@ -174,7 +176,7 @@ static void on_verified(void *arg, enum err result)
 	if (result == ERR_OK)
 		result = apply(e, &op, &param);
 	else
-		result = ERR_AUTH;
+		result = ERR_NODE_SIGNATURE;
 	if (result != ERR_OK) {
 		log_info("registration_refused", L_ERR(result), L_S("member", param ? param : ""));
 		refuse(e, result, result == ERR_BODY ? param : NULL);

@@ -54,7 +54,12 @@
 	X(ERR_EXISTS, 0, "", "", NULL, "exists already") \
 	X(ERR_AGAIN, 0, "", "", NULL, "not now") \
 	X(ERR_CLOSED, 0, "", "", NULL, "closed") \
-	X(ERR_CONFIG, 0, "", "", NULL, "bad configuration")
+	X(ERR_CONFIG, 0, "", "", NULL, "bad configuration") \
+	/* outward again: numbers travel between processes, so new ones come last */ \
+	X(ERR_NODE_SIGNATURE, 401, "AUTH_ERROR", "authentication_error", NULL, \
+	  "the signature is malformed, does not verify, or its key is not the node's") \
+	X(ERR_NODE_SCHEME, 401, "AUTH_ERROR", "authentication_error", NULL, \
+	  "unsupported signature scheme: only Ed25519 (flag 0x00) so far")
 
 enum err {
 #define X(name, status, code, type, reason, text) name,

@@ -227,6 +227,22 @@ def test_registrations_that_are_replayed(four, client):
         assert n.register() == 404
 
 
+def test_signatures_that_are_refused_say_why(four):
+    """A node's operator reads no word of bearer tokens, which a registration has none of."""
+    with ScriptedNode(four, 54, "unsigned") as n:
+        data = {"node_small_id": 54, "public_address": n.address, "country": "DE"}
+        good = unb64(n.sign(H(json.dumps(data, separators=(",", ":")).encode())))
+        for signature, said in ((bytes([1]) + bytes(97), "unsupported signature scheme"),  # secp256k1
+                                (bytes([2]) + good[1:], "unsupported signature scheme"),  # secp256r1
+                                (good[:1] + bytes(64) + good[65:], "does not verify"), (good[:-1], "malformed")):
+            body = {"data": data, "signature": b64(signature), "registration": b64(n.registration()),
+                    "registration_signature": n.sign(H(b"x"))}
+            status, headers, text = Client(four.url, "").request("POST", "/v1/nodes", body, auth=False)
+            error = json.loads(text)["error"]
+            assert status == 401 and error["code"] == "AUTH_ERROR" and said in error["message"], error
+            assert "token" not in error["message"] and "www-authenticate" not in headers
+
+
 class Registrant(ScriptedNode):
     """One that only registers; nobody is at its address."""
 

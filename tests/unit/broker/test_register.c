@@ -146,7 +146,7 @@ static void what_is_refused(void **state)
 		{ without_end, ERR_BODY },        { one_model_twice, ERR_BODY },
 		{ data_that_differs, ERR_BODY },  { statement_of_another, ERR_BODY },
 		{ zero_key, ERR_BODY },           { bytes_for_a_model, ERR_BODY },
-		{ control_in_version, ERR_BODY }, { statement_unsigned, ERR_AUTH },
+		{ control_in_version, ERR_BODY }, { statement_unsigned, ERR_NODE_SIGNATURE },
 	};
 	struct rig *r = *state;
 
