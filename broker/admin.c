@@ -214,6 +214,7 @@ enum err admin_open(struct broker *b)
 	b->desk = zsock_open(b->zctx, b->uv, &o);
 	e = zsock_bind(b->desk, b->conf.admin, false);
 	if (e != ERR_OK)
-		log_error("admin_bind", L_S("endpoint", b->conf.admin), L_ERR(e));
+		log_error("admin_bind", L_S("endpoint", b->conf.admin), L_ERR(e), L_S("why", zsock_why(e)),
+			  L_S("do", "give this broker a path of its own: admin = ipc://..."));
 	return e;
 }

@@ -216,7 +216,7 @@ static enum err bind_all(struct broker *b)
 			log_info("bus_bound", L_S("endpoint", zsock_endpoint(b->bus)));
 		else
 			log_error(
-				"bus_bind", L_S("endpoint", ep), L_ERR(e),
+				"bus_bind", L_S("endpoint", ep), L_ERR(e), L_S("why", zsock_why(e)),
 				L_S("do", "set bus to a free ipc path or tcp address; tcp needs CURVE keys"));
 	}
 	free(copy);

@@ -21,12 +21,18 @@
 #include "common/zsock.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "common/zsock_priv.h"
 
+#define IPC_LOOKS 50 /* 10 ms apart */
 #define HWM_DEFAULT 1000
 #define HWM_UPSTREAM 65536 /* XSUB drops silently when full: make that unlikely; frames are tiny */
 #define MAX_MSG_DEFAULT (20u << 20)
@@ -351,6 +357,45 @@ static enum err check_endpoint(struct zsock *z, const char *endpoint, bool insec
 	return z->o.curve.on || insecure ? ERR_OK : ERR_CONFIG;
 }
 
+static bool somebody_listens(const char *path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool taken;
+
+	if (fd < 0)
+		return false;
+	memcpy(to.sun_path, path, strlen(path));
+	if (to.sun_path[0] == '@') /* abstract, as ZeroMQ has it */
+		to.sun_path[0] = 0;
+	taken = connect(fd, (struct sockaddr *)&to,
+			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) == 0 ||
+		errno == EAGAIN;
+	close(fd);
+	return taken;
+}
+
+/* ZeroMQ removes whatever has the name of an ipc socket, also that of a process that still serves there and
+ * would never hear of anybody again.  One that is just ending gets a moment. */
+static bool ipc_taken(const char *endpoint)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+
+	if (strncmp(endpoint, "ipc://", 6) != 0)
+		return false;
+	for (int i = 0; i < IPC_LOOKS; i++) {
+		if (!somebody_listens(endpoint + 6))
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
+const char *zsock_why(enum err e)
+{
+	return e == ERR_IO ? zmq_strerror(errno) : "";
+}
+
 enum err zsock_bind(struct zsock *z, const char *endpoint, bool insecure)
 {
 	enum err e = check_endpoint(z, endpoint, insecure);
@@ -358,6 +403,10 @@ enum err zsock_bind(struct zsock *z, const char *endpoint, bool insecure)
 
 	if (e != ERR_OK)
 		return e;
+	if (ipc_taken(endpoint)) {
+		errno = EADDRINUSE;
+		return ERR_IO;
+	}
 	zsock_mark_dirty(z);
 	if (zmq_bind(z->z, endpoint) < 0)
 		return errno == EINVAL ? ERR_CONFIG : ERR_IO;

@@ -79,11 +79,16 @@ struct zsock *zsock_try_open(struct zctx *c, uv_loop_t *uv, const struct zsock_o
 
 /* Binds; "tcp://host:*" or port 0 takes a free port, see zsock_endpoint.  An ipc
  * path over 107 bytes, or tcp:// without CURVE unless insecure, is ERR_CONFIG;
- * an address that cannot be bound ERR_IO (errno says why). */
+ * an address that cannot be bound, also an ipc path at which another process listens, ERR_IO (zsock_why
+ * says why). */
 enum err zsock_bind(struct zsock *z, const char *endpoint, bool insecure) MUST_USE;
 
 /* Connects (and keeps reconnecting).  Same refusals as zsock_bind. */
 enum err zsock_connect(struct zsock *z, const char *endpoint, bool insecure) MUST_USE;
+
+/* The reason for an ERR_IO of zsock_bind or zsock_connect just now, for people (static); "" for other errors.
+ */
+const char *zsock_why(enum err e);
 
 /* Stops connecting to endpoint and drops what is queued for it. */
 void zsock_disconnect(struct zsock *z, const char *endpoint);

@@ -143,7 +143,7 @@ enum err publish_open(const struct publish_opts *o, struct publish **out)
 	uv_timer_start(&p->look, on_look, LOOK_MS, LOOK_MS);
 	e = zsock_bind(p->z, o->bind, o->insecure);
 	if (e) {
-		log_error("publish.bind", L_ERR(e), L_S("endpoint", o->bind),
+		log_error("publish.bind", L_ERR(e), L_S("why", zsock_why(e)), L_S("endpoint", o->bind),
 			  L_S("do", "set publish to a free ipc path or tcp address; tcp needs CURVE keys"));
 		publish_close(p);
 		return e;

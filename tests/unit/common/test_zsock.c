@@ -3,6 +3,9 @@
  * zsock on a real loop: nothing lost behind the edge, all or nothing, peers
  * that come, go and restart, closing from within.
  */
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include "tests/unit/common/zfix.h"
 
 #include <pthread.h>
@@ -473,6 +476,37 @@ static void test_close_in_batch(void **state)
 	zsock_close(dealer);
 }
 
+/* Another's socket is not taken away; a name that a dead process left behind is. */
+static void test_an_ipc_path_in_use(void **state)
+{
+	struct zfix *f = *state;
+	struct inbox in = { .want = 1 };
+	struct zsock_opts r = { .type = ZSOCK_ROUTER, .on_msg = inbox_take, .arg = &in };
+	struct zsock_opts d = { .type = ZSOCK_DEALER, .on_msg = inbox_take, .arg = &in };
+	struct zsock *first = zsock_open(f->ctx, &f->uv, &r), *second = zsock_open(f->ctx, &f->uv, &r);
+	struct zsock *dealer = zsock_open(f->ctx, &f->uv, &d);
+	struct sockaddr_un stale = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	enum err e;
+
+	strcpy(stale.sun_path, f->ipc + 6);
+	assert_int_equal(bind(fd, (struct sockaddr *)&stale, sizeof(stale)), 0);
+	close(fd);
+	assert_int_equal(zsock_bind(first, f->ipc, false), ERR_OK);
+	e = zsock_bind(second, f->ipc, false);
+	assert_int_equal(e, ERR_IO);
+	assert_string_equal(zsock_why(e), "Address already in use");
+	assert_int_equal(zsock_connect(dealer, f->ipc, false), ERR_OK);
+	for (int i = 0; i < 100 && zfix_send(dealer, SLICE_STR("x")) != ERR_OK; i++)
+		zfix_run(f, NULL, NULL, 20);
+	assert_true(zfix_run(f, inbox_full, &in, 2000)); /* the first one still serves */
+	zsock_close(dealer);
+	zsock_close(first);
+	zfix_run(f, NULL, NULL, 20);
+	assert_int_equal(zsock_bind(second, f->ipc, false), ERR_OK);
+	zsock_close(second);
+}
+
 static void test_endpoints(void **state)
 {
 	struct zfix *f = *state;
@@ -554,19 +588,13 @@ static void test_frames(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_edge),
-		T(test_edge_small_budget),
-		T(test_edge_bursts),
-		T(test_edge_swallowed),
-		T(test_all_or_nothing),
-		T(test_router_peer_gone),
-		T(test_long_messages),
-		T(test_restart),
-		T(test_disconnect),
-		T(test_close_inside),
-		T(test_close_in_batch),
-		T(test_endpoints),
-		cmocka_unit_test(test_frames),
+		T(test_edge),           T(test_edge_small_budget),
+		T(test_edge_bursts),    T(test_edge_swallowed),
+		T(test_all_or_nothing), T(test_router_peer_gone),
+		T(test_long_messages),  T(test_restart),
+		T(test_disconnect),     T(test_close_inside),
+		T(test_close_in_batch), T(test_an_ipc_path_in_use),
+		T(test_endpoints),      cmocka_unit_test(test_frames),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
