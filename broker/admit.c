@@ -124,6 +124,7 @@ static void on_reserved(void *arg, enum err result)
 		log_warn("request_id_reused", L_RID(t->rid));
 		if (!t->answered)
 			router_refuse(b, t->topic, t->rid, ERR_INTERNAL, NULL, 0);
+		meter_billed(b, t, 0);
 		ledger_unreserve(b->ledger, t->res);
 		t->sub->running--;
 		alarm_off(b->alarms, &t->alarm);

@@ -198,6 +198,35 @@ static void a_worker_and_its_gateway(void **state)
 	billed(r, 15);
 }
 
+/* Its worker came back, and is gone again: those who were asked meanwhile do not count. */
+static void a_worker_that_is_gone_twice(void **state)
+{
+	struct rig *r = *state;
+	struct receipt_wanted want;
+	struct locked l;
+	struct work w;
+
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+	rig_job(r, l.stack, 0);
+	w = rig_work(r, &r->wk);
+	rig_posted(&r->wk, &w);
+	rig_run(r, 20);
+	peers_drop(&r->b, peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER), "test");
+	task_find(&r->b, w.rid)->asks = 3; /* as after three minutes */
+	actor_hello(r, &r->wk);
+	rig_run(r, 20);
+	say_inflight(&r->wk, &w, true);
+	rig_run(r, 20);
+	peers_drop(&r->b, peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER), "test");
+	rig_run(r, 20);
+	assert_true(rig_stack(r)->reserved == 1000);
+	actor_open(r, &r->wk2, ROLE_WORKER, 201);
+	assert_int_equal(receipt_wanted_decode(actor_get(r, &r->wk2, MSG_RECEIPT_WANTED), &want), ERR_OK);
+	rig_settle(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
+	rig_settled(r, &r->wk2);
+	billed(r, 15);
+}
+
 /* Everybody spoke all the time, and the broker has not listened yet. */
 static void a_broker_that_stood_still(void **state)
 {
@@ -237,6 +266,7 @@ int main(void)
 		T(the_first_was_answered),
 		T(the_first_was_answered_and_the_second_is_gone),
 		T(a_worker_and_its_gateway),
+		T(a_worker_that_is_gone_twice),
 		cmocka_unit_test_setup_teardown(a_broker_that_stood_still, setup_short, teardown),
 	};
 
