@@ -112,6 +112,8 @@ static void free_tasks(struct broker *b)
 	struct task *t;
 	size_t pos = 0;
 
+	if (!b->tasks) /* the start was refused before there were any parts */
+		return;
 	while ((t = map_next(b->tasks, &pos)) != NULL) {
 		alarm_off(b->alarms, &t->alarm);
 		task_free(b, t);

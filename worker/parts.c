@@ -252,7 +252,8 @@ void worker_stop(struct worker *w)
 	upstream_free(w->upstream);
 	publish_close(w->publish);
 	zauth_close(w->zauth);
-	uv_close((uv_handle_t *)&w->drain, NULL);
+	if (w->loop) /* made with the loop, not before */
+		uv_close((uv_handle_t *)&w->drain, NULL);
 	loop_free(w->loop);
 	zctx_free(w->zctx);
 	networks_free(w->networks);

@@ -314,6 +314,13 @@ def test_tcp_without_curve_is_refused(keys, role):
     assert code in (1, 2) and "CURVE" in said and "tcp://127.0.0.1:" in said, said
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@pytest.mark.parametrize("role", ROLES)
+def test_a_user_that_does_not_exist(keys, role):
+    code, said = start_badly(keys, role, "--user", "nosuch")
+    assert code == 1 and "nosuch" in said, (code, said)
+
+
 @pytest.mark.parametrize("role, name", [("broker", "curve_key"), ("worker", "curve_key"), ("worker", "request_key"),
                                         ("worker", "auth_key"), ("gateway", "curve_key"), ("node", "sign_key")])
 def test_secret_key_files(keys, role, name):
