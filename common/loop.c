@@ -22,6 +22,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/sanitized.h"
+#include "common/standard.h"
 
 struct loop {
 	uv_loop_t uv;
@@ -210,6 +211,7 @@ void loop_harden(void)
 {
 	struct rlimit none = { 0, 0 }, files;
 
+	standard_open();
 	signal(SIGTERM, on_early_signal);
 	signal(SIGINT, on_early_signal);
 	umask(077);

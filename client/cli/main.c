@@ -9,6 +9,7 @@
 #include "client/cli/args.h"
 #include "client/cli/cli.h"
 #include "common/roff.h"
+#include "common/standard.h"
 
 static const struct {
 	const char *name;
@@ -122,6 +123,7 @@ int main(int argc, char **argv)
 {
 	int status;
 
+	standard_open();
 	signal(SIGPIPE, SIG_IGN);
 	status = dispatch(argc, argv);
 	if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_OK) {

@@ -95,6 +95,30 @@ def test_a_reader_that_goes_away_and_a_full_disk(up):
     assert out == b"a" and p.returncode == 0 and b"Sanitizer" not in err
 
 
+def closed(up, numbers, *args):
+    """The command with those standard descriptors closed, as a shell's >&- does."""
+    redirect = " ".join(f"{n}{'<' if n == 0 else '>'}&-" for n in numbers)
+    return subprocess.run(["/bin/sh", "-c", f'exec "$0" "$@" {redirect}', SEALWAY, *args], capture_output=True,
+                          stdin=subprocess.DEVNULL, timeout=60 * SLOW,
+                          env=plain_env(SEALWAY_URL=up.url, SEALWAY_TOKEN=up.token, HOME=up.top, SEALWAY_DIR=up.dir,
+                                        SEALWAY_KNOWN_NODES=os.path.join(up.dir, "known_nodes")))
+
+
+def test_closed_standard_descriptors(up):
+    """What is printed goes nowhere, above all not into a socket or file that got the number, and is missed."""
+    for args in (["complete", "--max-tokens", "2", "a b"], ["chat", "--stream", "a b"], ["user", "list"], ["user", "add", "closed"],
+                 ["status"], ["--man"]):
+        r = closed(up, [1], *args)
+        assert r.returncode == 1 and b"cannot" in r.stderr and b"Assertion" not in r.stderr, (args, r.stderr)
+    assert b"closed" in run(up, "user", "list", env={"SEALWAY_DIR": up.dir}).stdout  # done, though not told
+    for numbers in ([0], [2], [0, 2]):
+        r = closed(up, numbers, "complete", "--max-tokens", "2", "a b")
+        assert (r.returncode, r.stdout) == (0, b"a b\n"), numbers
+    assert closed(up, [0, 1, 2], "user", "list").returncode == 1
+    r = closed(up, [0], "complete", "-")
+    assert r.returncode == 2 and b"cannot read standard input" in r.stderr
+
+
 # --- statuses ---
 
 @pytest.mark.parametrize("args", [

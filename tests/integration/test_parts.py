@@ -314,6 +314,16 @@ def test_tcp_without_curve_is_refused(keys, role):
     assert code in (1, 2) and "CURVE" in said and "tcp://127.0.0.1:" in said, said
 
 
+@pytest.mark.parametrize("role", ["broker", "gateway", "worker"])
+def test_closed_standard_descriptors(role):
+    """Nothing that is opened later gets their numbers, so that the log goes into no file or socket."""
+    with Parts() as p:
+        run = p.prefix
+        p.prefix = lambda r: [*run(r), "/bin/sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-']
+        pid = p.start(role).ready()["pid"]
+        assert [os.readlink(f"/proc/{pid}/fd/{n}") for n in range(3)] == ["/dev/null"] * 3
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 @pytest.mark.parametrize("role", ROLES)
 def test_a_user_that_does_not_exist(keys, role):

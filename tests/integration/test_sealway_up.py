@@ -53,6 +53,22 @@ def test_token_is_in_no_file_argument_or_environment():
                     assert up.token.encode() not in open(path, "rb").read(), path
 
 
+def test_token_is_in_no_file_when_there_is_no_output(tmp_path):
+    """Its descriptor is nobody's: the lock file, say, must not get the number and what is printed."""
+    d, ready = str(tmp_path / "d"), str(tmp_path / "ready")
+    p = subprocess.Popen(["/bin/sh", "-c", 'exec "$0" "$@" >&-', SEALWAY, "up", "--dir", d, "--listen", "127.0.0.1:0",
+                          "--ready-file", ready], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    try:
+        wait_for("ready", lambda: os.path.exists(ready) or p.poll() is not None, 20)
+        token = json.load(open(ready))["token"]
+        time.sleep(0.2)  # the ready file comes before the banner
+        assert token not in open(os.path.join(d, "lock")).read()
+    finally:
+        p.send_signal(signal.SIGTERM)
+        said = p.communicate(timeout=40 * SLOW)[1]
+    assert p.returncode == 1 and b"output cannot be written" in said
+
+
 def test_data_directory_is_private_and_stays(tmp_path):
     d = str(tmp_path / "data")
     with Up(dir=d) as up:
