@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -127,7 +129,32 @@ enum err key_load(const char *path, uint8_t key[32])
 	return load(path, true, key);
 }
 
+/* NAME.pub for a file NAME or NAME.anything; false when that is too long. */
+static bool pub_beside(const char *path, char *out, size_t cap)
+{
+	const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+	size_t n = dot ? (size_t)(dot - path) : strlen(path);
+
+	return (size_t)snprintf(out, cap, "%.*s.pub", (int)n, path) < cap;
+}
+
+bool key_is_secret(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+	char pub[PATH_MAX];
+	struct stat st;
+
+	if (dot && strcmp(dot, ".key") == 0)
+		return true;
+	if (dot && strcmp(dot, ".pub") == 0) /* of whatever mode: a copy may be private */
+		return false;
+	return stat(path, &st) == 0 && !(st.st_mode & 077) && pub_beside(path, pub, sizeof(pub)) &&
+	       access(pub, F_OK) == 0;
+}
+
 enum err key_load_public(const char *path, uint8_t key[32])
 {
+	if (key_is_secret(path))
+		return key_refuse(ERR_KEY, path, "is a secret key; give the .pub beside it");
 	return load(path, false, key);
 }

@@ -16,7 +16,11 @@
  * the log says which file and what to do. */
 enum err key_load(const char *path, uint8_t key[32]) MUST_USE;
 
-/* Reads a public key file, same errors, no check of modes. */
+/* Whether the file at path is a secret key by its name (NAME.key), or by its mode beside a NAME.pub: its text
+ * looks like a public one's, and would be given away as one. */
+bool key_is_secret(const char *path);
+
+/* Reads a public key file, same errors; ERR_KEY for a secret one, else no check of modes. */
 enum err key_load_public(const char *path, uint8_t key[32]) MUST_USE;
 
 /* Writes DIR/NAME.key (0600) and DIR/NAME.pub (0644), each by rename, durable.

@@ -29,6 +29,10 @@ static bool key_text(const char *given, char out[B64_LEN(32) + 1])
 {
 	uint8_t key[32];
 
+	if (!access(given, F_OK) && key_is_secret(given)) {
+		fprintf(stderr, "sealway node: %s is a secret key; give the .pub beside it\n", given);
+		return false;
+	}
 	if (b64_decode_exact(slice_str(given), key, sizeof(key)) &&
 	    (access(given, R_OK) || key_load_public(given, key))) {
 		fprintf(stderr, "sealway node: %s is neither a key nor a file with one\n", given);

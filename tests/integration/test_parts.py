@@ -2,6 +2,7 @@
 """The four processes by themselves: the README's commands over tcp with CURVE, in any order, with wrong
 keys, with bad settings, with a broker that goes and comes."""
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -356,6 +357,21 @@ def test_secret_key_files(keys, role, name):
 def test_public_files_that_are_missing(keys, role, name):
     code, said = start_badly(keys, role, **{name: "keys/none.pub"})
     assert code in (1, 2) and "keys/none.pub" in said, said
+
+
+@pytest.mark.parametrize("role, name, secret", [("worker", "broker_key", "broker"), ("gateway", "broker_key", "broker"),
+                                                ("node", "proxy_auth_keys", "proxy-auth")])
+def test_a_secret_key_in_the_place_of_the_public_one(keys, role, name, secret):
+    code, said = start_badly(keys, role, **{name: f"keys/{secret}.key"})
+    assert code == 1 and f"keys/{secret}.key" in said and "give the .pub beside it" in said, said
+    assert open(os.path.join(keys.dir, "keys", secret + ".key")).read().strip() not in said
+
+
+def test_a_nodes_secret_key_is_not_admitted(four):
+    four.run("keys", "node", "--name", "n2", "--dir", "keys")
+    r = four.sealway("node", "admit", "keys/n2.key")
+    assert r.returncode == 1 and "keys/n2.key is a secret key; give the .pub beside it" in r.stderr, r.stderr
+    assert [n["node"] for n in json.loads(four.run("node", "list", "--json"))["nodes"]] == [1]
 
 
 @pytest.mark.parametrize("role", ROLES)

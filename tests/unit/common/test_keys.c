@@ -228,12 +228,36 @@ static void test_contents(void **state)
 		write_file(in("k.key"), bad[i], strlen(bad[i]), 0600);
 		assert_int_equal(key_load(in("k.key"), got), ERR_KEY);
 		assert_int_equal(key_load_public(in("k.key"), got), ERR_KEY);
+		write_file(in("public"), bad[i], strlen(bad[i]), 0644);
+		assert_int_equal(key_load_public(in("public"), got), ERR_KEY);
 	}
 	assert_int_equal(got[0], 9);
 	write_file(in("k.key"), good, 44, 0600); /* the newline may be missing */
 	assert_int_equal(key_load(in("k.key"), got), ERR_OK);
 	assert_int_equal(got[0], 1);
 	assert_int_equal(got[31], 32);
+}
+
+/* By its name, or by its mode beside a .pub; a public file may be as private as it likes. */
+static void test_a_secret_is_no_public_key(void **state)
+{
+	uint8_t secret[32] = { 1 }, pub[32] = { 2 }, got[32] = { 9 };
+
+	(void)state;
+	assert_int_equal(key_save_pair(dir, "k", secret, pub), ERR_OK);
+	assert_true(key_is_secret(in("k.key")));
+	assert_int_equal(key_load_public(in("k.key"), got), ERR_KEY);
+	assert_int_equal(chmod(in("k.key"), 0644), 0);
+	assert_int_equal(key_load_public(in("k.key"), got), ERR_KEY);
+	assert_int_equal(chmod(in("k.key"), 0600), 0);
+	assert_int_equal(rename(in("k.key"), in("k")), 0);
+	assert_int_equal(key_load_public(in("k"), got), ERR_KEY);
+	assert_int_equal(got[0], 9);
+	assert_int_equal(chmod(in("k.pub"), 0600), 0);
+	assert_int_equal(key_load_public(in("k.pub"), got), ERR_OK);
+	assert_memory_equal(got, pub, 32);
+	assert_int_equal(rename(in("k.pub"), in("alone")), 0);
+	assert_int_equal(key_load_public(in("alone"), got), ERR_OK);
 }
 
 static void test_not_a_file(void **state)
@@ -301,6 +325,7 @@ int main(void)
 		CASE(test_race),
 		CASE(test_modes),
 		CASE(test_contents),
+		CASE(test_a_secret_is_no_public_key),
 		CASE(test_not_a_file),
 		CASE(test_cannot_write),
 		CASE(test_new_pairs_match),
