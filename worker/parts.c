@@ -60,12 +60,27 @@ static enum err load_curve(struct worker *w)
 	return key_load_public(w->conf.broker_key, c->server_key);
 }
 
-static enum err load_secrets(struct worker *w)
+/* The request key signs bodies that clients choose: as the other one's it could be made to sign an
+ * authorisation. */
+static enum err load_sign_keys(struct worker *w)
 {
 	enum err e = load_sign_key(w->conf.request_key, "request_key", &w->keys.request);
 
 	if (!e)
 		e = load_sign_key(w->conf.auth_key, "auth_key", &w->keys.auth);
+	if (e || memcmp(sign_key_public(w->keys.request), sign_key_public(w->keys.auth), KEY_BYTES) != 0)
+		return e;
+	log_error("config", L_S("setting", "auth_key"), L_S("why", "is the same key as request_key"),
+		  L_S("do",
+		      "give each a key of its own, such as proxy-auth.key and proxy-request.key of sealway "
+		      "keys new: the request key signs what clients choose"));
+	return ERR_CONFIG;
+}
+
+static enum err load_secrets(struct worker *w)
+{
+	enum err e = load_sign_keys(w);
+
 	if (!e)
 		e = load_curve(w);
 	if (e)

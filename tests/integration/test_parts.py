@@ -374,6 +374,15 @@ def test_a_nodes_secret_key_is_not_admitted(four):
     assert [n["node"] for n in json.loads(four.run("node", "list", "--json"))["nodes"]] == [1]
 
 
+@pytest.mark.parametrize("name", ["proxy-request", "proxy-auth", "copy"])
+def test_a_worker_needs_two_signing_keys(keys, name):
+    """The request key signs bodies that clients choose, and so must not be the one that nodes obey."""
+    shutil.copy(os.path.join(keys.dir, "keys", "proxy-auth.key"), os.path.join(keys.dir, "keys", "copy.key"))
+    second = "keys/proxy-auth.key" if name == "copy" else f"keys/{name}.key"
+    code, said = start_badly(keys, "worker", request_key=f"keys/{name}.key", auth_key=second)
+    assert code == 1 and "auth_key" in said and "same key as request_key" in said, said
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_wrong_settings(keys, role, tmp_path):
     number = {"broker": "queue-max", "worker": "capacity", "gateway": "max-inflight", "node": "max-conns"}[role]
