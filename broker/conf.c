@@ -27,7 +27,6 @@
 	}
 
 static const struct conf_opt opts[] = {
-	STR(config, "", "Configuration file to read."),
 	STR(log_level, "info", "Lowest level written: debug, info, warn or error."),
 	BOOL(log_json, "false", "Write log lines as JSON objects instead of key=value."),
 	STR(admin_listen, "127.0.0.1:0", "Address of /health, /ready and /metrics; empty for none."),

@@ -8,7 +8,7 @@
 #include "common/conf.h"
 
 struct broker_conf {
-	char *config, *log_level, *admin_listen, *ready_file;
+	char *log_level, *admin_listen, *ready_file;
 	bool log_json, seccomp;
 	char *user;
 	uint64_t drain_s;

@@ -68,12 +68,22 @@ static void set(struct load *l, size_t i, const char *text, const char *from)
 
 /* --- the file --- */
 
+static void say_unreadable(const struct load *l, const char *path)
+{
+	fprintf(l->err, "%s: cannot read the configuration: %s\n", path, strerror(errno));
+}
+
 static char *read_line(char *buf, int size, void *arg)
 {
 	struct load *l = arg;
 
-	if (!fgets(buf, size, l->file))
+	if (!fgets(buf, size, l->file)) {
+		if (ferror(l->file)) { /* a directory can be opened, but not read */
+			say_unreadable(l, l->path);
+			l->failed = true;
+		}
 		return NULL;
+	}
 	l->line++;
 	l->indented = isspace((unsigned char)buf[0]);
 	if (!strchr(buf, '\n') && !feof(l->file)) {
@@ -106,8 +116,8 @@ static int on_pair(void *arg, const char *section, const char *name, const char 
 	if (section[0] && strcmp(section, own) != 0 && strcmp(section, l->spec->program) != 0)
 		return 1; /* another process's section in a shared file */
 	if (i < 0) {
-		fprintf(l->err, "%s:%d: unknown setting \"%s\"; --help lists them all\n", l->path, l->line,
-			name);
+		fprintf(l->err, "%s:%d: unknown setting \"%s\"; %s\n", l->path, l->line, name,
+			strcmp(name, "config") ? "--help lists them all" : "a file cannot name another one");
 		l->failed = true;
 		return 1;
 	}
@@ -132,7 +142,7 @@ static enum err load_file(struct load *l, const char *path)
 	l->line = 0;
 	l->file = fopen(path, "re");
 	if (!l->file) {
-		fprintf(l->err, "%s: cannot read the configuration: %s\n", path, strerror(errno));
+		say_unreadable(l, path);
 		return ERR_CONFIG;
 	}
 	bad = ini_parse_stream(read_line, l, on_pair, l);
@@ -195,17 +205,34 @@ static enum err take_flag(struct load *l, int argc, char **argv, int *i)
 	return ERR_OK;
 }
 
+static bool is_config(const char *word)
+{
+	return strcmp(word, "--config") == 0 || strncmp(word, "--config=", 9) == 0;
+}
+
+/* The file that argv[*i] names, perhaps in the next word; NULL for none. */
+static const char *config_value(int argc, char **argv, int *i)
+{
+	const char *eq = strchr(argv[*i], '='), *path;
+
+	if (!eq && *i + 1 >= argc)
+		return NULL;
+	path = eq ? eq + 1 : argv[++*i];
+	return *path ? path : NULL;
+}
+
 static enum err load_flags(struct load *l, int argc, char **argv)
 {
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--check-config") == 0)
 			continue;
-		if (strcmp(argv[i], "--config") == 0) {
-			i++;
+		if (is_config(argv[i])) { /* read before all others */
+			if (!config_value(argc, argv, &i)) {
+				fprintf(l->err, "--config: needs the name of a file\n");
+				return ERR_CONFIG;
+			}
 			continue;
 		}
-		if (strncmp(argv[i], "--config=", 9) == 0)
-			continue;
 		if (take_flag(l, argc, argv, &i) != ERR_OK)
 			return ERR_CONFIG;
 	}
@@ -374,11 +401,11 @@ static void man(const struct conf_spec *spec, FILE *to)
 	roff_section(to, "SETTINGS");
 	roff_text(to, "In the file as name = value, in the environment as SEALWAY_NAME; flags win.");
 	for (size_t i = 0; i < spec->n; i++)
-		if (strcmp(spec->opts[i].name, "config") != 0)
-			man_option(&spec->opts[i], to);
+		man_option(&spec->opts[i], to);
 	roff_section(to, "SIGNALS");
-	roff_text(to, "SIGTERM, SIGINT: drain: nothing new, what runs is finished, exit 0; a second one cuts.\n"
-		      "SIGHUP: read the settings that say so again; a mistake in them changes nothing.");
+	roff_text(to,
+		  "SIGTERM, SIGINT: drain: nothing new, what runs is finished, exit 0; a second one cuts.\n"
+		  "SIGHUP: read the settings that say so again; a mistake in them changes nothing.");
 	roff_section(to, "EXIT STATUS");
 	roff_text(to, "0 ended as asked, 1 could not serve, 2 wrong settings (said on standard error).");
 	roff_section(to, "SEE ALSO");
@@ -389,12 +416,9 @@ static const char *config_path(int argc, char **argv)
 {
 	const char *path = getenv("SEALWAY_CONFIG");
 
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
-			path = argv[i + 1];
-		else if (strncmp(argv[i], "--config=", 9) == 0)
-			path = argv[i] + 9;
-	}
+	for (int i = 1; i < argc; i++)
+		if (is_config(argv[i]))
+			path = config_value(argc, argv, &i);
 	return path;
 }
 

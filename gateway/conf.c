@@ -31,7 +31,6 @@
 	}
 
 static const struct conf_opt opts[] = {
-	STR(config, "", "Configuration file to read."),
 	STR(log_level, "info", "Lowest level written: debug, info, warn or error."),
 	BOOL(log_json, "false", "Write log lines as JSON objects instead of key=value."),
 	STR(user, "", "User to become after start when started as root; empty: stay who it is."),

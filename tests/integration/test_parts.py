@@ -395,12 +395,16 @@ def test_wrong_settings(keys, role, tmp_path):
                          (["--log-json", "--log-json=perhaps"], ["log_json", "not true or false"]),
                          (["--log-level", "loud"], ["log_level"]),
                          (["word"], ["word", "unexpected argument"]),
-                         (["--config", "none.ini"], ["none.ini", "No such file"])):
+                         (["--config", "none.ini"], ["none.ini", "No such file"]),
+                         (["--config"], ["--config", "name of a file"]), (["--config", ""], ["--config", "name of a file"]),
+                         (["--config="], ["--config", "name of a file"]),
+                         (["--config", str(tmp_path)], [str(tmp_path), "Is a directory"])):
         code, said = start_badly(keys, role, *flags)
         assert code == 2 and all(w in said for w in words), (flags, code, said)
     ini = tmp_path / "x.ini"
     for text, words in (("nosuch = 1\n", [f"{ini}:1", "nosuch"]), (f"\n{setting} = x\n", [f"{ini}:2", "not a number"]),
-                        (f"{setting} = 1\n{setting} = 2\n", ["twice", f"{ini}:1"]), ("rubbish\n", [f"{ini}:1"]),
+                        (f"{setting} = 1\n{setting} = 2\n", ["twice", f"{ini}:1"]),
+                        ("config = other.ini\n", [f"{ini}:1", "cannot name another"]), ("rubbish\n", [f"{ini}:1"]),
                         (f"{setting} = {'1' * 300}\n", [f"{ini}:1", "over 199 bytes"])):
         ini.write_text(text)
         code, said = start_badly(keys, role, "--config", str(ini))
