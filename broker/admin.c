@@ -123,13 +123,17 @@ bool arg_key(const json_t *args, const char *name, uint8_t out[KEY_BYTES])
 	return b64_decode_exact(slice_str(arg_text(args, name)), out, KEY_BYTES) == ERR_OK;
 }
 
+/* A name goes before a number: an old ledger may have names that look like one. */
 struct user *arg_user(struct admin_call *c, const json_t *args)
 {
 	const char *name = arg_text(args, "user");
 	struct user *u = name ? ledger_user_named(c->broker->ledger, slice_str(name)) : NULL;
+	uint64_t id;
 
+	if (!u && name && slice_u64(slice_str(name), ID_MAX, &id) == ERR_OK)
+		u = ledger_user(c->broker->ledger, id);
 	if (!u)
-		admin_fail(c, ERR_NOT_FOUND, "no such user (argument \"user\")");
+		admin_fail(c, ERR_NOT_FOUND, "no such user (argument \"user\": a name or a number)");
 	return u;
 }
 

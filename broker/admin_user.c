@@ -5,6 +5,9 @@
  * concurrent?, units_per_minute?: each a number, 0 for none, null for the default}.
  */
 #include "broker/admin.h"
+
+#include <string.h>
+
 #include "broker/meter.h"
 #include "common/log.h"
 
@@ -14,6 +17,12 @@ static json_t *user_json(const struct user *u)
 			 "balance_micro_usd", (json_int_t)u->balance, "created", (json_int_t)u->created);
 }
 
+/* Digits alone are the number of a user, perhaps of another one. */
+static bool is_number(const char *name)
+{
+	return name && *name && !name[strspn(name, "0123456789")];
+}
+
 void admin_user_add(struct admin_call *c, const json_t *args)
 {
 	struct broker *b = admin_broker(c);
@@ -21,6 +30,10 @@ void admin_user_add(struct admin_call *c, const json_t *args)
 	struct store_op *op;
 	struct user *u;
 
+	if (is_number(name)) {
+		admin_fail(c, ERR_BODY, "name: not of digits alone: that is a user's number");
+		return;
+	}
 	switch (ledger_user_add(b->ledger, slice_str(name), broker_now(), &u, &op)) {
 	case ERR_OK:
 		log_info("user_added", L_U("user", u->id));

@@ -105,6 +105,38 @@ static long long int_of(const struct desk *d, const char *member)
 	return json_integer_value(json_object_get(d->body, member));
 }
 
+/* By number as by name; a name is never the number of another. */
+static void users_by_number(void **state)
+{
+	struct desk *d = *state;
+	struct store_op *op;
+	char args[80], name[24];
+	struct user *u;
+	long long id;
+
+	assert_int_equal(run(d, "user.add", "{'name':'bob'}"), ERR_OK);
+	id = int_of(d, "id");
+	snprintf(args, sizeof(args), "{'user':'%lld'}", id);
+	assert_int_equal(run(d, "user.show", args), ERR_OK);
+	assert_string_equal(text_of(d, "user"), "bob");
+	snprintf(args, sizeof(args), "{'user':'0%lld'}", id);
+	assert_int_equal(run(d, "user.show", args), ERR_NOT_FOUND);
+	assert_int_equal(run(d, "user.show", "{'user':'0'}"), ERR_NOT_FOUND);
+	assert_int_equal(run(d, "user.show", "{'user':''}"), ERR_NOT_FOUND);
+	snprintf(args, sizeof(args), "{'name':'%lld'}", id);
+	assert_int_equal(run(d, "user.add", args), ERR_BODY);
+	assert_int_equal(run(d, "user.add", "{'name':'007'}"), ERR_BODY);
+	assert_int_equal(run(d, "user.add", "{'name':'7a'}"), ERR_OK);
+
+	/* such a name in an old ledger goes first */
+	snprintf(name, sizeof(name), "%lld", id);
+	assert_int_equal(ledger_user_add(d->r->b.ledger, slice_str(name), 1, &u, &op), ERR_OK);
+	broker_keep(&d->r->b, op);
+	snprintf(args, sizeof(args), "{'user':'%lld'}", id);
+	assert_int_equal(run(d, "user.show", args), ERR_OK);
+	assert_string_equal(text_of(d, "user"), name);
+}
+
 static void users_and_tokens(void **state)
 {
 	struct desk *d = *state;
@@ -442,6 +474,7 @@ static void nonsense(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(users_by_number),
 		T(users_and_tokens),
 		T(prices),
 		T(limits),
