@@ -42,7 +42,7 @@ static bool allow(const char *dir, const char *role, const char *name)
 	if (key_load_public(path, key) != ERR_OK || !peers_add(dir, role, name, key))
 		return false;
 	printf("allowed %s as a %s in %s/peers\n", name, role, dir);
-	return true;
+	return peers_taken(dir);
 }
 
 static int new_proxy(const char *dir)
@@ -78,15 +78,17 @@ static int new_peer(const char *dir, const char *role, const char *name)
 static int revoke(const char *dir, const char *name)
 {
 	int n = peers_remove(dir, name);
+	bool taken = n > 0 && peers_taken(dir);
 
 	if (n > 0)
-		printf("revoked %s: %d line%s taken out of %s/peers; a broker that runs cuts the peer now\n",
-		       name, n, n == 1 ? "" : "s", dir);
+		printf("revoked %s: %d line%s taken out of %s/peers; %s\n", name, n, n == 1 ? "" : "s", dir,
+		       taken ? "a broker that runs cuts the peer now"
+			     : "a broker that runs does not know, and the peer stays");
 	else if (n == 0)
 		fprintf(stderr,
 			"sealway keys: %s/peers has nobody named \"%s\" (sealway keys list shows them)\n",
 			dir, name);
-	return n > 0 ? EXIT_OK : EXIT_FAILED;
+	return taken ? EXIT_OK : EXIT_FAILED;
 }
 
 static int is_pub(const struct dirent *d)

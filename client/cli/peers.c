@@ -28,7 +28,7 @@ struct entry {
 static bool entry_read(const char *line, struct entry *e)
 {
 	e->name[0] = 0;
-	return sscanf(line, " %31[^ \t#\n] %63[^ \t#\n] %255[^ \t#\n]", e->role, e->key, e->name) >= 2;
+	return sscanf(line, " %31[^ \t#\r\n] %63[^ \t#\r\n] %255[^ \t#\r\n]", e->role, e->key, e->name) >= 2;
 }
 
 static int failed(const char *path, const char *what)
@@ -124,6 +124,65 @@ int peers_remove(const char *dir, const char *name)
 
 	snprintf(path, sizeof(path), "%s/peers", dir);
 	return rewrite(path, name, "");
+}
+
+static bool is_role(const char *word)
+{
+	return !strcmp(word, "gateway") || !strcmp(word, "worker") || !strcmp(word, "broker");
+}
+
+/* What is wrong with a line, in the eyes of the broker (common/zauth.c); NULL: nothing. */
+static const char *line_fault(char *line)
+{
+	static const char blanks[] = " \t\r\n";
+	char *save, *word;
+	uint8_t key[32];
+
+	line[strcspn(line, "#")] = 0;
+	word = strtok_r(line, blanks, &save);
+	if (!word)
+		return NULL;
+	if (!is_role(word))
+		return "the role is none of gateway, worker, broker";
+	word = strtok_r(NULL, blanks, &save);
+	if (!word || b64_decode_exact(slice_str(word), key, sizeof(key)))
+		return "the key is not base64 of 32 bytes";
+	return strtok_r(NULL, blanks, &save) && strtok_r(NULL, blanks, &save)
+		       ? "there are words after the name"
+		       : NULL;
+}
+
+static bool lines_taken(FILE *f, const char *path)
+{
+	char line[LINE_MAX_BYTES];
+	const char *fault = NULL;
+	unsigned n = 0;
+
+	while (!fault && fgets(line, sizeof(line), f)) {
+		n++;
+		fault = strchr(line, '\n') || feof(f) ? line_fault(line) : "the line is too long";
+	}
+	if (ferror(f))
+		return failed(path, "read") == 0;
+	if (fault)
+		fprintf(stderr, "sealway keys: %s:%u: %s: a broker takes none of a list with a mistake\n",
+			path, n, fault);
+	return !fault;
+}
+
+bool peers_taken(const char *dir)
+{
+	char path[4096];
+	FILE *f;
+	bool taken;
+
+	snprintf(path, sizeof(path), "%s/peers", dir);
+	f = fopen(path, "re");
+	if (!f)
+		return failed(path, "read") == 0;
+	taken = lines_taken(f, path);
+	fclose(f);
+	return taken;
 }
 
 void peers_roles(const char *dir, const uint8_t key[32], char *out, size_t n)

@@ -18,6 +18,10 @@ bool peers_add(const char *dir, const char *role, const char *name, const uint8_
  * said on stderr. */
 int peers_remove(const char *dir, const char *name);
 
+/* Whether the broker takes the list; it takes none of one with a mistake.  False, said on stderr with the
+ * line: it does not, or there is no reading it. */
+bool peers_taken(const char *dir);
+
 /* The roles of key on the list, separated by commas, into out; "" for none. */
 void peers_roles(const char *dir, const uint8_t key[32], char *out, size_t n);
 

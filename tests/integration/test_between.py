@@ -250,6 +250,16 @@ def test_keys_change_while_everything_runs():
             f.write("gateway not-a-key x\n")
         wait_for("the mistake to be told", lambda: "zauth.line" in p.broker.log())
         Client(url, p.token).lock()
+        # and nobody is told that the broker took it
+        r = p.sealway("keys", "revoke", "gateway-2", "--dir", "keys")
+        assert r.returncode == 1 and "cuts the peer now" not in r.stdout and "the peer stays" in r.stdout
+        assert "keys/peers:3: the key is not base64" in r.stderr, r.stderr
+        Client(url, p.token).lock()
+        r = p.sealway("keys", "new", "gateway", "gateway-3", "--dir", "keys")
+        assert r.returncode == 1 and "keys/peers:3: the key is not base64" in r.stderr, r.stderr
+        r = p.sealway("keys", "revoke", "not-a-key", "--dir", "keys")  # the line with the mistake itself
+        assert r.returncode == 0, r.stderr
+        wait_for("the second gateway to be cut", lambda: p.broker.log().count("its key was revoked") == 2, 3)
 
 
 def test_worker_keys_change_while_everything_runs():
