@@ -15,6 +15,7 @@
 #include "broker/models.h"
 #include "broker/probe.h"
 #include "broker/register.h"
+#include "common/b64.h"
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/sandbox.h"
@@ -81,6 +82,44 @@ static bool peer_allowed(const struct broker *b, const struct party *p, struct z
 	       key_allows(b, key, p->role);
 }
 
+#define REFUSED_KEYS 64
+#define REFUSED_AGAIN_MS 10000
+
+/* True for a key that was not told of in the last seconds.  Of more keys at a time than there is room for,
+ * the rest is counted and not told. */
+static bool refusal_is_news(const uint8_t key[KEY_BYTES], uint64_t now)
+{
+	static struct {
+		uint8_t key[KEY_BYTES];
+		uint64_t until; /* ms; what is over makes room */
+	} told[REFUSED_KEYS];
+	size_t room = REFUSED_KEYS;
+
+	for (size_t i = 0; i < REFUSED_KEYS; i++) {
+		if (told[i].until <= now)
+			room = i;
+		else if (memcmp(told[i].key, key, KEY_BYTES) == 0)
+			return false;
+	}
+	if (room == REFUSED_KEYS)
+		return false;
+	memcpy(told[room].key, key, KEY_BYTES);
+	told[room].until = now + REFUSED_AGAIN_MS;
+	return true;
+}
+
+static void refuse_peer(const struct broker *b, const uint8_t key[KEY_BYTES], enum role role)
+{
+	char text[B64_LEN(KEY_BYTES) + 1] = "";
+
+	stat_inc(&metrics.dropped, 1);
+	if (!refusal_is_news(key, broker_ms(b)))
+		return;
+	b64_put(text, key, KEY_BYTES);
+	log_warn("peer_refused", L_S("key", text), L_S("role", role == ROLE_GATEWAY ? "gateway" : "worker"),
+		 L_S("why", "its key is not on the list for that role"), L_S("peers", b->conf.peers));
+}
+
 /* The role of a HELLO is the peer's own word: the key decides. */
 static void on_hello(struct broker *b, struct zmsg *parts, struct slice msg)
 {
@@ -95,9 +134,12 @@ static void on_hello(struct broker *b, struct zmsg *parts, struct slice msg)
 		peers_hello(b, zmsg_slice(&parts[0]), NULL, msg);
 		return;
 	}
-	if (!zmsg_peer_key(&parts[1], key) || !key_allows(b, key, h.role)) {
-		stat_inc(&metrics.dropped, 1);
-		log_warn("peer_refused", L_S("why", "its key is not on the list for that role"));
+	if (!zmsg_peer_key(&parts[1], key)) {
+		dropped(MSG_HELLO, "no key");
+		return;
+	}
+	if (!key_allows(b, key, h.role)) {
+		refuse_peer(b, key, h.role);
 		return;
 	}
 	peers_hello(b, zmsg_slice(&parts[0]), key, msg);

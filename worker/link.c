@@ -20,6 +20,8 @@
 #define INTERVAL_MIN_MS 20
 #define CONNECTING_MS 50 /* greeting again while there is no connection to greet on */
 #define INTERVAL_MAX_MS 60000
+#define UNANSWERED_MAX_MS 5000
+#define UNANSWERED_AGAIN_MS 60000
 #define NAME_MAX_BYTES 64
 #define LINK_HWM 10000 /* settlements and POSTEDs of a whole capacity, and then some */
 
@@ -28,9 +30,12 @@ struct link {
 	struct zsock *z;
 	uv_timer_t timer;
 	char name[NAME_MAX_BYTES];
+	char *endpoint;           /* what o.endpoint is */
 	uint64_t instance, epoch; /* the broker's */
 	uint64_t heard;           /* ms */
 	uint64_t ticked;          /* ms: when we last said anything by ourselves */
+	uint64_t down;            /* ms: since when we greet */
+	uint64_t told;            /* ms: when that was last said to be in vain; 0: never */
 	bool up, resync, draining;
 };
 
@@ -40,6 +45,7 @@ static void set_up(struct link *l, bool up)
 		return;
 	l->up = up;
 	stat_inc(&metrics.brokers, up ? 1 : -1);
+	l->down = loop_now(l->o.uv);
 	if (up)
 		log_info("broker.up", L_U("broker", l->o.number), L_U("epoch", l->epoch));
 	else
@@ -110,6 +116,23 @@ static void say_ping(struct link *l)
 	send_buf(l, &b);
 }
 
+/* A broker that refuses our key, or has another than we were told, is as silent as one that is not there. */
+static void say_unanswered(struct link *l)
+{
+	uint64_t now = loop_now(l->o.uv), silent = (uint64_t)SILENT_INTERVALS * l->o.interval_ms;
+
+	if (now - l->down < (silent < UNANSWERED_MAX_MS ? silent : UNANSWERED_MAX_MS))
+		return;
+	if (l->told && now - l->told < UNANSWERED_AGAIN_MS)
+		return;
+	l->told = now;
+	log_warn("broker.no_answer", L_U("broker", l->o.number), L_S("endpoint", l->o.endpoint),
+		 L_S("do", l->o.curve.on
+				   ? "check that a broker runs there, that broker_key is its public key, and "
+				     "that our key is on its list of peers as a worker"
+				   : "check that a broker runs there, with this endpoint in its bus"));
+}
+
 /* We have been stopped for so long that the broker takes us for dead: what it had
  * given us and we have not looked at yet is another worker's by now. */
 static bool overslept(const struct link *l)
@@ -131,6 +154,8 @@ static void on_tick(uv_timer_t *t)
 	if (l->resync)
 		set_up(l, false);
 	l->resync = false;
+	if (!l->up)
+		say_unanswered(l);
 	if (l->up)
 		say_ping(l);
 	else if (!say_hello(l) && next > CONNECTING_MS)
@@ -306,7 +331,10 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 
 static void on_closed(uv_handle_t *h)
 {
-	free(h->data);
+	struct link *l = h->data;
+
+	free(l->endpoint);
+	free(l);
 }
 
 static void make_name(struct link *l)
@@ -334,6 +362,9 @@ enum err link_open(const struct link_opts *o, struct link **out)
 	enum err e;
 
 	l->o = *o;
+	l->endpoint = mem_strndup(o->endpoint, strlen(o->endpoint));
+	l->o.endpoint = l->endpoint;
+	l->down = loop_now(o->uv);
 	make_name(l);
 	l->z = zsock_open(o->zctx, o->uv, &zo);
 	uv_timer_init(o->uv, &l->timer);

@@ -196,6 +196,10 @@ def test_a_gateway_that_is_not_on_the_list(four):
     g.end()
 
 
+def public_key(p, name):
+    return open(os.path.join(p.dir, "keys", name + ".pub")).read().strip()
+
+
 def test_the_key_of_a_worker_is_no_gateways(four):
     """It is on the list, so it may connect; but what it says as a gateway is not heard."""
     before = four.broker.metrics()
@@ -208,7 +212,8 @@ def test_the_key_of_a_worker_is_no_gateways(four):
         Client(f"http://{info['listen']}", four.token).lock()
     assert r.value.status == 503
     assert four.broker.metrics()["sealway_broker_gateways"] == before["sealway_broker_gateways"]
-    assert "peer_refused" in four.broker.log()
+    said = [x for x in four.broker.log().splitlines() if "peer_refused" in x and "role=gateway" in x]
+    assert len(said) == 1 and public_key(four, "worker") in said[0], said  # not one for each of its words
     g.end()
 
 
@@ -263,7 +268,22 @@ def test_a_wrong_broker_key_is_no_broker(four):
     wait_for("one that started later", lambda: get(later, "/health")[0] == 200)
     assert get(info["listen"], "/health")[0] == 503 and get(info["admin"], "/ready")[0] == 503
     four.found.end()
+    wait_for("it to be said", lambda: "link.no_answer" in g.log(), 8)
     g.end()
+    (line,) = [x for x in g.log().splitlines() if "link.no_answer" in x]  # once for all threads
+    assert f"endpoint=tcp://127.0.0.1:{four.bus}" in line and "broker_key" in line and "level=warn" in line
+
+
+def test_a_worker_whose_broker_does_not_answer_says_so(four):
+    if not os.path.exists(os.path.join(four.dir, "other")):
+        four.run("keys", "new", "--dir", "other")
+    lost = four.start("worker", "--broker-key", "other/broker.pub", name="forlorn")
+    nobody = four.start("worker", "--brokers", f"ipc://{four.dir}/nothing", name="nobody")
+    for w, endpoint, word in ((lost, f"tcp://127.0.0.1:{four.bus}", "broker_key"), (nobody, f"ipc://{four.dir}/nothing", "bus")):
+        wait_for("it to be said", lambda: "broker.no_answer" in w.log(), 8)
+        w.end()
+        (line,) = [x for x in w.log().splitlines() if "broker.no_answer" in x]
+        assert f"endpoint={endpoint}" in line and word in line and "level=warn" in line
 
 
 def test_a_key_taken_off_the_list_is_out_at_once():
