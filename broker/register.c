@@ -23,7 +23,7 @@
 /* A registration whose signatures are being verified, or that is being committed. */
 struct enrolment {
 	struct broker *broker;
-	uint64_t gateway;
+	uint64_t gateway, node; /* as it calls itself */
 	uint8_t rid[RID_BYTES];
 	uint8_t sign_key[KEY_BYTES];
 	struct buf msg; /* the whole REGISTER message */
@@ -178,7 +178,8 @@ static void on_verified(void *arg, enum err result)
 	else
 		result = ERR_NODE_SIGNATURE;
 	if (result != ERR_OK) {
-		log_info("registration_refused", L_ERR(result), L_S("member", param ? param : ""));
+		log_info("registration_refused", L_U("node", e->node), L_ERR(result),
+			 L_S("member", param ? param : ""));
 		refuse(e, result, result == ERR_BODY ? param : NULL);
 		enrolment_free(e);
 		return;
@@ -242,12 +243,13 @@ void register_node(struct broker *b, struct party *from, struct slice msg)
 	e = mem_new(sizeof(*e));
 	e->broker = b;
 	e->gateway = from->instance;
+	e->node = m.node;
 	memcpy(e->rid, m.rid, RID_BYTES);
 	buf_add(&e->msg, msg.p, msg.n);
 	err = check(e, &m, &param);
 	if (err == ERR_OK)
 		return;
-	log_info("registration_refused", L_ERR(err), L_S("member", param ? param : ""));
+	log_info("registration_refused", L_U("node", m.node), L_ERR(err), L_S("member", param ? param : ""));
 	refuse(e, err, err == ERR_BODY ? param : NULL);
 	buf_free(&e->msg); /* not enrolment_free: another registration of the node may be under way */
 	free(e);

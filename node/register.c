@@ -11,26 +11,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/b64.h"
 #include "common/log.h"
 #include "common/net/upstream.h"
 #include "node/counts.h"
+#include "node/json.h"
 #include "node/register_body.h"
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 10000
 #define TARGETS_MAX 16
+#define REFUSAL_BYTES_MAX 4096 /* of an answer's body that are looked at */
+
+/* Why a registration failed; what is the same again is not told again. */
+struct failure {
+	int status;
+	char result[16], code[40], param[64]; /* code and param as the gateway gave them */
+};
 
 struct target {
 	struct registrar *r;
 	char *url;
 	uv_timer_t timer;
 	struct upstream_req *call;
-	struct buf body;
+	struct buf body, answer;
 	int status;
 	uint64_t key_counter; /* of the statement sent */
 	uint64_t backoff_ms;
 	bool again; /* asked for while a call runs */
 	bool failing;
+	struct failure last;
 };
 
 struct registrar {
@@ -74,11 +84,61 @@ static void succeeded(struct target *t)
 	wait_ms(t, t->again ? 0 : r->o.interval_s * 1000);
 }
 
+static void copy_member(const json_t *error, const char *name, char *out, size_t cap)
+{
+	const char *s = json_string_value(json_object_get(error, name));
+
+	snprintf(out, cap, "%s", s ? s : "");
+}
+
+static void failure_of(const struct target *t, const char *result, struct failure *f)
+{
+	json_t *answer = NULL, *error;
+
+	memset(f, 0, sizeof(*f));
+	f->status = t->status;
+	snprintf(f->result, sizeof(f->result), "%s", result);
+	if (json_object_of(buf_slice(&t->answer), &answer) != ERR_OK)
+		return;
+	error = json_object_get(answer, "error");
+	copy_member(error, "code", f->code, sizeof(f->code));
+	copy_member(error, "param", f->param, sizeof(f->param));
+	json_decref(answer);
+}
+
+/* What to do about it, owned; empty where the status says enough. */
+static char *advice(const struct target *t)
+{
+	char key[B64_LEN(32) + 1] = "", text[256] = "";
+
+	b64_put(key, sign_key_public(t->r->o.sign), 32);
+	if (t->status == 404)
+		snprintf(text, sizeof(text),
+			 "admit this node: sealway node admit %s --id %llu; if it is admitted, under another "
+			 "number, set node_id to that",
+			 key, (unsigned long long)t->r->o.node);
+	return mem_strndup(text, strlen(text));
+}
+
+static void say_failed(const struct target *t)
+{
+	const struct failure *f = &t->last;
+	char *todo = advice(t);
+
+	log_warn("registration_failed", L_S("gateway", t->url), L_S("result", f->result),
+		 L_I("status", f->status), L_S("code", f->code), L_S("param", f->param), L_S("do", todo));
+	free(todo);
+}
+
 static void failed(struct target *t, const char *result)
 {
-	if (!t->failing)
-		log_warn("registration_failed", L_S("gateway", t->url), L_S("result", result),
-			 L_I("status", t->status));
+	struct failure now;
+
+	failure_of(t, result, &now);
+	if (!t->failing || memcmp(&now, &t->last, sizeof(now)) != 0) {
+		t->last = now;
+		say_failed(t);
+	}
 	t->failing = true;
 	t->backoff_ms = t->backoff_ms ? t->backoff_ms * 2 : BACKOFF_MIN_MS;
 	if (t->backoff_ms > BACKOFF_MAX_MS)
@@ -92,6 +152,14 @@ static void on_head(void *arg, int status, const char *content_type)
 
 	(void)content_type;
 	t->status = status;
+}
+
+static void on_data(void *arg, struct slice data)
+{
+	struct target *t = arg;
+
+	if (t->answer.n + data.n <= REFUSAL_BYTES_MAX)
+		buf_add(&t->answer, data.p, data.n);
 }
 
 static void on_done(void *arg, enum upstream_result result)
@@ -139,12 +207,14 @@ static void on_timer(uv_timer_t *timer)
 	}
 	t->again = false;
 	t->status = 0;
+	buf_reset(&t->answer);
 	write_body(t);
 	c.body = buf_slice(&t->body);
 	c.connect_ms = 5000;
 	c.total_ms = 15000;
 	c.max_body = 65536;
 	c.on_head = on_head;
+	c.on_data = on_data;
 	c.on_done = on_done;
 	c.arg = t;
 	t->call = upstream_start(t->r->up, &c);
@@ -159,6 +229,7 @@ static void on_closed(uv_handle_t *h)
 	for (unsigned i = 0; i < r->n; i++) {
 		free(r->targets[i].url);
 		buf_free(&r->targets[i].body);
+		buf_free(&r->targets[i].answer);
 	}
 	buf_free(&r->evidence);
 	free(r->address);

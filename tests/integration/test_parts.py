@@ -307,6 +307,27 @@ def test_a_key_taken_off_the_list_is_out_at_once():
         wait_for("an answer", lambda: p.ask().stdout == "a b a\n", 10)
 
 
+def test_a_node_is_told_why_it_is_not_taken():
+    """Each reason once: nobody there, no broker, not admitted with what to do; and then that it is registered."""
+    with Parts() as p:
+        p.start("node")
+        why = lambda: [x for x in p.node.log().splitlines() if "registration_failed" in x]
+        wait_for("the first word", why)
+        p.start("gateway")
+        wait_for("503", lambda: "status=503" in p.node.log())
+        p.start("broker")
+        wait_for("404", lambda: "status=404" in p.node.log())
+        time.sleep(0.5)
+        said = why()
+        assert "result=connect" in said[0] and "status=0" in said[0] and len(said) == len(set(x[30:] for x in said)), said
+        assert "code=NOT_FOUND" in said[-1] and f"sealway node admit {public_key(p, 'node')} --id 1" in said[-1], said
+        refused = [x for x in p.broker.log().splitlines() if "registration_refused" in x]
+        assert refused and all(" node=1 " in x for x in refused), refused
+        command = said[-1].split("sealway ")[1].split(";")[0].split()
+        p.run(*command)
+        wait_for("its registration", lambda: "event=registered" in p.node.log())
+
+
 # --- starts that are refused ---
 
 @pytest.fixture(scope="module")
