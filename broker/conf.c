@@ -95,6 +95,7 @@ const struct conf_spec broker_conf_spec = {
 	.summary = "Keeps the ledger and the registry, and gives requests to workers.",
 	.opts = opts,
 	.n = sizeof(opts) / sizeof(opts[0]),
+	.sighup = "read the allow-list (peers) again; a mistake in it changes nothing",
 	.check = check,
 };
 

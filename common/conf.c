@@ -386,7 +386,7 @@ static void man_option(const struct conf_opt *o, FILE *to)
 
 static void man(const struct conf_spec *spec, FILE *to)
 {
-	char usage[128];
+	char usage[128], signals[256];
 
 	roff_head(to, spec->program, 8, spec->summary);
 	roff_section(to, "SYNOPSIS");
@@ -403,9 +403,11 @@ static void man(const struct conf_spec *spec, FILE *to)
 	for (size_t i = 0; i < spec->n; i++)
 		man_option(&spec->opts[i], to);
 	roff_section(to, "SIGNALS");
-	roff_text(to,
-		  "SIGTERM, SIGINT: drain: nothing new, what runs is finished, exit 0; a second one cuts.\n"
-		  "SIGHUP: read the settings that say so again; a mistake in them changes nothing.");
+	snprintf(signals, sizeof(signals),
+		 "SIGTERM, SIGINT: drain: nothing new, what runs is finished, exit 0; a second one cuts.\n"
+		 "SIGHUP: %s.",
+		 spec->sighup ? spec->sighup : "nothing; restart it for other settings");
+	roff_text(to, signals);
 	roff_section(to, "EXIT STATUS");
 	roff_text(to, "0 ended as asked, 1 could not serve, 2 wrong settings (said on standard error).");
 	roff_section(to, "SEE ALSO");

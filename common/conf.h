@@ -43,6 +43,7 @@ struct conf_spec {
 	const char *summary; /* one line for --help */
 	const struct conf_opt *opts;
 	size_t n;
+	const char *sighup; /* what SIGHUP does, for the manual page; NULL: nothing */
 	/* What no single setting shows, asked when each is in order: ERR_CONFIG after a log line that names
 	 * the setting.  May complete the struct.  NULL: nothing. */
 	enum err (*check)(void *conf);

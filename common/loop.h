@@ -54,7 +54,8 @@ static inline uint64_t loop_now(uv_loop_t *uv)
 uint64_t loop_unix(void);
 
 /* Hardens the process at start, before anything is opened and any secret is read:
- * no descriptor below 3 free (common/standard.h), umask 077, no core dumps, not dumpable, no new privileges, file limit raised to the hard one.
+ * no descriptor below 3 free (common/standard.h), umask 077, no core dumps, not
+ * dumpable, no new privileges, file limit raised to the hard one.
  * From here on SIGTERM and SIGINT end it with status 0, until loop_new's drain. */
 void loop_harden(void);
 

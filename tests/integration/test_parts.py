@@ -366,7 +366,6 @@ def test_closed_standard_descriptors(role):
         assert [os.readlink(f"/proc/{pid}/fd/{n}") for n in range(3)] == ["/dev/null"] * 3
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 @pytest.mark.parametrize("role", ROLES)
 def test_a_user_that_does_not_exist(keys, role):
     code, said = start_badly(keys, role, "--user", "nosuch")

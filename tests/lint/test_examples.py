@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The example files in deploy/config are what the programs themselves print, and they are good."""
+import json
 import os
 import subprocess
 
@@ -19,9 +20,35 @@ def test_example_is_the_table(name):
     assert printed.count("\n#") > 20
 
 
+def unit(name):
+    """A unit as it is installed."""
+    return open(os.path.join(BUILD, "deploy", f"sealway-{name}.service")).read()
+
+
 @pytest.mark.parametrize("name", PARTS)
 def test_units_start_what_is_installed(name):
-    text = open(os.path.join(ROOT, "deploy", "systemd", f"sealway-{name}.service")).read()
-    assert f"ExecStart=/usr/bin/sealway-{name} --config /etc/sealway/{name}.ini" in text
+    options = json.loads(subprocess.run(["meson", "introspect", "--buildoptions", BUILD], capture_output=True, check=True).stdout)
+    prefix, bindir = (next(o["value"] for o in options if o["name"] == n) for n in ("prefix", "bindir"))
+    text = unit(name)
+    assert f"ExecStart={os.path.join(prefix, bindir)}/sealway-{name} --config /etc/sealway/{name}.ini\n" in text
     for line in ("NoNewPrivileges=yes", "ProtectSystem=strict", "Type=notify", "UMask=0077"):
         assert line in text
+    assert ("ExecReload=" in text) == (name == "broker")  # SIGHUP is nothing to the others
+    assert ("TimeoutStartSec=infinity" in text) == (name == "node")  # READY=1 comes with its registration
+
+
+def test_the_brokers_unit_makes_the_directories_of_its_settings():
+    example = open(os.path.join(ROOT, "deploy", "config", "broker.ini")).read()
+    text = unit("broker")
+    assert "\nStateDirectory=sealway\n" in text and "#database = /var/lib/sealway/" in example
+    assert "\nRuntimeDirectory=sealway\n" in text
+    assert "#bus = ipc:///run/sealway/" in example and "#admin = ipc:///run/sealway/" in example
+
+
+def test_keys_get_into_no_image():
+    ignored = open(os.path.join(ROOT, ".dockerignore")).read().split()
+    compose = open(os.path.join(ROOT, "deploy", "compose", "compose.yml")).read()
+    assert "context: ../.." in compose and "./keys:/keys:ro" in compose and "deploy/compose/keys" in ignored
+    container = open(os.path.join(ROOT, "deploy", "compose", "Containerfile")).read()
+    assert "-o sealway -g sealway -m 0700 /run/sealway" in container  # else the volume there would be root's
+    assert "useradd --system --uid 900 " in container and "chown -R 900 " in compose
