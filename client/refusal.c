@@ -7,9 +7,9 @@
 
 #include "client/json.h"
 
-enum { CODE, REASON, MESSAGE, REQUEST_ID, MEMBERS };
+enum { CODE, REASON, MESSAGE, PARAM, REQUEST_ID, MEMBERS };
 
-static const char *const members[MEMBERS] = { "code", "reason", "message", "request_id" };
+static const char *const members[MEMBERS] = { "code", "reason", "message", "param", "request_id" };
 
 static void take(const struct jval *v, char *out, size_t n)
 {
@@ -32,6 +32,7 @@ void refusal_read(struct slice json, struct refusal *out)
 	take(&v[CODE], out->code, sizeof(out->code));
 	take(&v[REASON], out->reason, sizeof(out->reason));
 	take(&v[MESSAGE], out->message, sizeof(out->message));
+	take(&v[PARAM], out->param, sizeof(out->param));
 	take(&v[REQUEST_ID], out->request_id, sizeof(out->request_id));
 }
 
@@ -47,6 +48,8 @@ bool refusal_tell(const struct refusal *r, const char *during, enum sealway_stat
 		buf_fmt(&b, " (%s)", r->reason);
 	if (r->message[0])
 		buf_fmt(&b, ": %s", r->message);
+	if (r->param[0])
+		buf_fmt(&b, " (%s)", r->param);
 	if (r->request_id[0])
 		buf_fmt(&b, " [request %s]", r->request_id);
 	fault(f, status, "%.*s", (int)b.n, (const char *)b.p);

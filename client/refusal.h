@@ -10,13 +10,13 @@
 struct refusal {
 	int status; /* 0: an error event inside a stream */
 	unsigned retry_after;
-	char code[48], reason[48], message[256], request_id[129];
+	char code[48], reason[48], message[256], param[64], request_id[129];
 };
 
 /* Reads {"error":{...}}; what cannot be read stays empty. */
 void refusal_read(struct slice json, struct refusal *out);
 
-/* Sets f: "402 BALANCE_ERROR: no stack ... (request ...)". */
+/* Sets f: "400 INVALID_BODY: malformed ... (max_tokens) [request ...]". */
 bool refusal_tell(const struct refusal *r, const char *during, enum sealway_status status, struct fault *f);
 
 #endif

@@ -334,6 +334,25 @@ int sealway_get(struct sealway *s, const char *path, char **body)
 	return status;
 }
 
+bool sealway_fetch(struct sealway *s, const char *path, char **body)
+{
+	unsigned locks = RETRIES_LOCK, busy = 0; /* there is no lock to take anew */
+	struct exchange x = { .s = s };
+	struct refusal refused;
+	bool ok;
+
+	do {
+		s->f = (struct fault){ 0 };
+		refused = (struct refusal){ 0 };
+		buf_reset(&x.body);
+		ok = exchange(&x, path, slice_of(NULL, 0), false, &refused);
+	} while (!ok && s->f.status == SEALWAY_REFUSED && again(s, &refused, &locks, &busy));
+	if (ok)
+		*body = mem_strndup(x.body.p ? x.body.p : (const uint8_t *)"", x.body.n);
+	buf_free(&x.body);
+	return ok;
+}
+
 void sealway_text_free(char *text)
 {
 	if (text)

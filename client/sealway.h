@@ -147,6 +147,10 @@ bool sealway_receipt_verify(const char *json, size_t n, const char *node_key,
  * 0 with sealway_error saying why. */
 int sealway_get(struct sealway *s, const char *path, char **body);
 
+/* As sealway_get, but with the patience of sealway_run: 429 and 503 with Retry-After are tried again.  False
+ * for any answer but 200, with sealway_error and sealway_error_status; *body is then left alone. */
+bool sealway_fetch(struct sealway *s, const char *path, char **body);
+
 /* Wipes and frees a text that this library returned; NULL is fine. */
 void sealway_text_free(char *text);
 

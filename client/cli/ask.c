@@ -84,10 +84,10 @@ uint64_t ask_units(const struct ask *a, uint64_t max_tokens)
 	return most <= UNITS_SURELY ? 0 : most;
 }
 
-static bool put_all(const uint8_t *p, size_t n)
+static bool put_all(int fd, const uint8_t *p, size_t n)
 {
 	while (n) {
-		ssize_t w = write(STDOUT_FILENO, p, n);
+		ssize_t w = write(fd, p, n);
 
 		if (w < 0 && errno == EINTR)
 			continue;
@@ -115,13 +115,13 @@ bool ask_print(struct slice text)
 	bool ok;
 
 	if (!isatty(STDOUT_FILENO))
-		return put_all(text.p, text.n);
+		return put_all(STDOUT_FILENO, text.p, text.n);
 	for (size_t i = 0; i < text.n; i++) {
 		if (text.p[i] == 0xc2 && i + 1 < text.n && steers(text.p, text.n, i + 1))
 			continue;
 		buf_add(&b, steers(text.p, text.n, i) ? (const uint8_t *)"?" : text.p + i, 1);
 	}
-	ok = put_all(b.p, b.n);
+	ok = put_all(STDOUT_FILENO, b.p, b.n);
 	buf_free(&b);
 	return ok;
 }
@@ -165,44 +165,70 @@ static char *first_model(struct sealway *s)
 	struct jval data, id, item;
 	char name[MODEL_BYTES_MAX + 1], *body = NULL, *model = NULL;
 	size_t pos = 0;
-	int status = sealway_get(s, "/v1/models", &body);
+	bool there = sealway_fetch(s, "/v1/models", &body);
 
-	if (status == 200 && !jscan_object(slice_str(body), outer, 1, &data, NULL) && data.type == J_ARRAY &&
+	if (there && !jscan_object(slice_str(body), outer, 1, &data, NULL) && data.type == J_ARRAY &&
 	    jarray_next(data.raw, &pos, &item) && item.type == J_OBJECT &&
 	    !jscan_object(item.raw, inner, 1, &id, NULL) && json_text(&id, name, sizeof(name)))
 		model = mem_strndup(name, strlen(name));
-	else if (status == 401)
+	else if (there)
+		fprintf(stderr, "sealway: the service lists no model; name one with --model\n");
+	else if (sealway_error_status(s) == 401)
 		fprintf(stderr, "sealway: the service does not know this token\n");
-	else if (status)
-		fprintf(stderr, "sealway: the service lists no model (status %d); name one with --model\n",
-			status);
 	else
 		fprintf(stderr, "sealway: %s\n", sealway_error(s));
 	sealway_text_free(body);
 	return model;
 }
 
-static bool keep_receipt(struct sealway *s, const char *path)
+/* The file of --receipt, opened before anything is asked and paid.  What it held stays until it is written.
+ */
+struct keep {
+	const char *path; /* NULL: not wanted */
+	int fd;
+	bool fresh; /* made by us: goes again when there is nothing to keep */
+};
+
+static bool keep_open(struct keep *k, const char *path)
+{
+	*k = (struct keep){ .path = path, .fd = -1 };
+	if (!path)
+		return true;
+	k->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	k->fresh = k->fd >= 0;
+	if (k->fd < 0)
+		k->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (k->fd < 0)
+		fprintf(stderr, "sealway: cannot write %s: %s\n", path, strerror(errno));
+	return k->fd >= 0;
+}
+
+static bool keep_write(struct keep *k, struct sealway *s)
 {
 	char *text = sealway_receipt(s);
-	int fd = -1;
-	bool ok = false;
+	bool ok;
 
 	if (!text) {
 		fprintf(stderr, "sealway: there is no receipt to keep (a foreign node)\n");
 		return false;
 	}
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd >= 0) {
-		size_t n = strlen(text);
-
-		ok = write(fd, text, n) == (ssize_t)n;
-		ok = !close(fd) && ok;
-	}
+	ok = ftruncate(k->fd, 0) == 0 || errno == EINVAL; /* a pipe has nothing to cut */
+	ok = ok && put_all(k->fd, (const uint8_t *)text, strlen(text));
+	ok = !close(k->fd) && ok;
+	k->fd = -1;
 	if (!ok)
-		fprintf(stderr, "sealway: cannot write %s: %s\n", path, strerror(errno));
+		fprintf(stderr, "sealway: cannot write %s: %s\n", k->path, strerror(errno));
 	sealway_text_free(text);
 	return ok;
+}
+
+static void keep_close(struct keep *k)
+{
+	if (k->fd < 0)
+		return;
+	close(k->fd);
+	if (k->fresh)
+		unlink(k->path);
 }
 
 static void summary(struct ask *a, struct sealway *s, const char *model)
@@ -223,7 +249,8 @@ static void summary(struct ask *a, struct sealway *s, const char *model)
 			c.node);
 }
 
-static int outcome(struct asking *x, struct sealway *s, enum sealway_status status, const char *model)
+static int outcome(struct asking *x, struct sealway *s, enum sealway_status status, const char *model,
+		   struct keep *k)
 {
 	if (status == SEALWAY_STOPPED && x->a->complaint)
 		fprintf(stderr, "sealway: %s\n", x->a->complaint);
@@ -232,7 +259,7 @@ static int outcome(struct asking *x, struct sealway *s, enum sealway_status stat
 	if (status != SEALWAY_OK)
 		return status == SEALWAY_USAGE ? EXIT_USAGE : EXIT_FAILED;
 	summary(x->a, s, model);
-	return !x->a->receipt || keep_receipt(s, x->a->receipt) ? EXIT_OK : EXIT_FAILED;
+	return !k->path || keep_write(k, s) ? EXIT_OK : EXIT_FAILED;
 }
 
 static struct sealway *client(struct asking *x)
@@ -279,14 +306,17 @@ int ask_run(struct ask *a, enum sealway_kind kind, struct slice json, uint64_t u
 	};
 	struct sealway *s = client(&x);
 	char *found = NULL;
+	struct keep k;
 	int status = EXIT_FAILED;
 
 	if (!s)
 		return EXIT_USAGE;
 	if (!r.model)
 		r.model = found = first_model(s);
-	if (r.model)
-		status = outcome(&x, s, sealway_run(s, &r), r.model);
+	if (r.model && keep_open(&k, a->receipt)) {
+		status = outcome(&x, s, sealway_run(s, &r), r.model, &k);
+		keep_close(&k);
+	}
 	free(found);
 	sealway_free(s);
 	return status;

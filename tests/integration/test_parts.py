@@ -328,6 +328,15 @@ def test_a_node_is_told_why_it_is_not_taken():
         wait_for("its registration", lambda: "event=registered" in p.node.log())
 
 
+def test_asking_while_the_broker_is_away():
+    """Without --model, too, it is the service's word that is told, after the tries that it asked for."""
+    with Parts() as p:
+        p.start("gateway").ready()
+        r = p.sealway("complete", "x", env={"SEALWAY_URL": p.url, "SEALWAY_TOKEN": "sk-sealway-" + "A" * 43})
+        assert (r.returncode, r.stdout) == (1, "") and r.stderr.count("trying again in 1 s") == 2, r.stderr
+        assert "the service refused: 503 SERVICE_UNAVAILABLE: " in r.stderr and "lists no model" not in r.stderr
+
+
 # --- starts that are refused ---
 
 @pytest.fixture(scope="module")

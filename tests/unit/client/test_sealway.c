@@ -46,6 +46,7 @@ static struct gateway {
 	struct fake_node n;
 	const enum act *script; /* one per sealed request; the last one repeats */
 	size_t steps, requests, locks;
+	size_t lists, busy;  /* asked for the list of models, and how often that is 503 */
 	enum act lock_act;   /* ACT_ANSWER or a status */
 	char nonces[16][24]; /* of the requests */
 	char authorization[64];
@@ -68,7 +69,9 @@ static void refuse(int fd, const char *status, const char *code, const char *rea
 {
 	struct buf b = { 0 }, body = { 0 };
 
-	buf_fmt(&body, "{\"error\":{\"code\":\"%s\",\"message\":\"no\",\"reason\":%s}}", code, reason);
+	buf_fmt(&body,
+		"{\"error\":{\"code\":\"%s\",\"message\":\"no\",\"param\":\"max_tokens\",\"reason\":%s}}",
+		code, reason);
 	buf_fmt(&b, "HTTP/1.1 %s\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n", status,
 		headers, body.n);
 	buf_add(&b, body.p, body.n);
@@ -211,6 +214,19 @@ static void serve_lock(int fd)
 	buf_free(&body);
 }
 
+static void serve_list(int fd)
+{
+	struct buf b = { 0 };
+
+	if (g.lists++ < g.busy) {
+		refuse(fd, "503 No", "SERVICE_UNAVAILABLE", "null", "Retry-After: 1\r\n");
+		return;
+	}
+	buf_str(&b, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
+	say(fd, &b);
+	buf_free(&b);
+}
+
 static size_t length_of(const char *head)
 {
 	const char *p = strcasestr(head, "content-length:");
@@ -244,6 +260,10 @@ static bool serve_one(int fd)
 	}
 	if (!strncmp(head, "POST /v1/confidential/chat/completions ", 39))
 		return serve_request(fd, end + 4);
+	if (!strncmp(head, "GET /v1/models ", 15)) {
+		serve_list(fd);
+		return true;
+	}
 	refuse(fd, "404 No", "NOT_FOUND", "null", "");
 	return true;
 }
@@ -449,6 +469,32 @@ static void a_lock_that_is_refused(void **state)
 	sealway_free(s);
 }
 
+static void fetched_with_patience(void **state)
+{
+	struct sealway *s = client(NULL);
+	char *body = NULL;
+
+	(void)state;
+	g.busy = 1;
+	assert_true(sealway_fetch(s, "/v1/models", &body));
+	assert_string_equal(body, "{}");
+	assert_int_equal(g.lists, 2);
+	sealway_text_free(body);
+	body = NULL;
+	g.lists = 0;
+	g.busy = 9;
+	assert_false(sealway_fetch(s, "/v1/models", &body));
+	assert_null(body);
+	assert_int_equal(g.lists, 3);
+	assert_int_equal(sealway_error_status(s), 503);
+	assert_non_null(strstr(sealway_error(s), "503 SERVICE_UNAVAILABLE: no"));
+	assert_false(sealway_fetch(s, "/none", &body));
+	assert_int_equal(sealway_error_status(s), 404);
+	assert_non_null(
+		strstr(sealway_error(s), "NOT_FOUND: no (max_tokens)")); /* which member it is about */
+	sealway_free(s);
+}
+
 static void broken_answers(void **state)
 {
 	struct sealway *s = client(NULL);
@@ -552,7 +598,7 @@ int main(void)
 		TEST(an_answer),      TEST(tried_again_with_all_new), TEST(not_for_ever),
 		TEST(busy_then_not),  TEST(not_tried_again),          TEST(a_lock_that_is_refused),
 		TEST(broken_answers), TEST(another_signing_key),      TEST(nobody_there),
-		TEST(usage),
+		TEST(usage),          TEST(fetched_with_patience),
 	};
 	int failed;
 
