@@ -236,10 +236,15 @@ def test_check_of_a_file_that_lies(own, tmp_path):
     db.close()
     text = run(own, "ledger", "check", "--database", copy, code=1)
     assert "balance of a user is not the sum of the journal" in text and "does not add up" in text
-    assert "cannot be opened" in run(own, "ledger", "check", "--database", str(tmp_path / "none"), code=1)
-    assert not (tmp_path / "none").exists()
     (tmp_path / "text").write_text("this is no database, but it is long enough to be looked at" * 20)
-    run(own, "ledger", "check", "--database", str(tmp_path / "text"), code=1)
+    (tmp_path / "empty").write_text("")
+    (tmp_path / "directory").mkdir()
+    for name, why in (("none", "No such file"), ("text", "no SQLite file"), ("empty", "no SQLite file"),
+                      ("directory", "Is a directory")):
+        text = run(own, "ledger", "check", "--database", str(tmp_path / name), code=1)
+        assert f"{tmp_path / name}: cannot be opened as a ledger: " in text and why in text, text
+        assert "does not add up" not in text
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_broken_ledger_is_not_served(own, tmp_path):
