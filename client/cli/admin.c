@@ -185,14 +185,27 @@ static void on_done(void *arg, enum err e, json_t *body)
 	uv_stop(&c->uv);
 }
 
-static json_t *told(struct call *c, const char *verb)
+/* Where a broker was looked for, for people; endpoint as admin_call used it. */
+static void say_nobody(const struct admin_where *w, const char *endpoint)
+{
+	if (w->endpoint)
+		fprintf(stderr, "sealway: no broker answers at %s; is it running, and is it yours?\n",
+			endpoint);
+	else
+		fprintf(stderr,
+			"sealway: no broker answers at %s in %s; is sealway up running there, and is it "
+			"yours?\n",
+			endpoint, w->dir);
+}
+
+static json_t *told(struct call *c, const struct admin_where *w, const char *endpoint, const char *verb)
 {
 	const char *text = json_string_value(json_object_get(c->body, "message"));
 
 	if (c->e == ERR_OK)
 		return c->body;
 	if (c->e == ERR_CLOSED && !text)
-		fprintf(stderr, "sealway: no broker answers there; is it running, and is it yours?\n");
+		say_nobody(w, endpoint);
 	else if (c->e == ERR_TIMEOUT && !text)
 		fprintf(stderr,
 			"sealway: %s: a broker took the command, but did not answer in time. What it was to "
@@ -237,5 +250,5 @@ json_t *admin_call(const struct admin_where *w, const char *verb, json_t *args)
 	}
 	uv_run(&c.uv, UV_RUN_DEFAULT);
 	uv_loop_close(&c.uv);
-	return told(&c, verb);
+	return told(&c, w, endpoint, verb);
 }

@@ -132,3 +132,9 @@ int args_wrong(const struct command *c)
 		c->name);
 	return EXIT_USAGE;
 }
+
+int args_missing(const struct command *c, const char *what)
+{
+	(void)bad(c, what, " is missing");
+	return EXIT_USAGE;
+}

@@ -68,6 +68,9 @@ bool args_number(const char *word, uint64_t *out);
 /* Says on stderr how the operands should look; returns EXIT_USAGE. */
 int args_wrong(const struct command *c);
 
+/* Says on stderr that an option is missing, by its name; returns EXIT_USAGE. */
+int args_missing(const struct command *c, const char *what);
+
 /* Exit statuses of every subcommand. */
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 

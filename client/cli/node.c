@@ -63,6 +63,16 @@ static json_t *admit(const struct admin_where *w, const char *key, const struct 
 	return admin_call(w, "node.admit", a);
 }
 
+/* What has to be given and was not; NULL: nothing. */
+static const char *lacking(const struct admission *m, size_t words)
+{
+	if (m->readdress)
+		return !m->id ? "--id" : !m->url ? "--url" : NULL;
+	if (!words)
+		return "the node's KEY, or a FILE with it,";
+	return m->model && m->price == NO_PRICE ? "--price" : NULL;
+}
+
 static int node_admit(int argc, char **argv)
 {
 	static const struct command c = {
@@ -99,7 +109,9 @@ static int node_admit(int argc, char **argv)
 	case ARGS_RUN:
 		break;
 	}
-	if (m.readdress ? words.n || !m.id || !m.url : !words.n || (m.model && m.price == NO_PRICE))
+	if (lacking(&m, words.n))
+		return args_missing(&c, lacking(&m, words.n));
+	if (m.readdress && words.n)
 		return args_wrong(&c);
 	if (m.readdress)
 		reply = admin_call(&w, "node.admit",

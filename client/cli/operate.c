@@ -108,18 +108,15 @@ static bool put_limit(json_t *out, const char *name, const char *text)
 static bool put_limits(const struct options *o, json_t *out)
 {
 	return put_limit(out, "rate", o->rate) && put_limit(out, "concurrent", o->concurrent) &&
-	       put_limit(out, "units_per_minute", o->units) && (o->rate || o->concurrent || o->units);
+	       put_limit(out, "units_per_minute", o->units);
 }
 
-static bool put_grant(const struct options *o, json_t *out)
+static void put_grant(const struct options *o, json_t *out)
 {
-	if (!o->node || !o->model || !o->units_given)
-		return false;
 	json_object_set_new(out, "node", json_integer((json_int_t)o->node));
 	json_object_set_new(out, "model", json_string(o->model));
 	json_object_set_new(out, "units", json_integer((json_int_t)o->units_given));
 	json_object_set_new(out, "reason", json_string(o->reason));
-	return true;
 }
 
 /* Exactly one of the two: a price that was forgotten must not become 0. */
@@ -131,7 +128,23 @@ static bool put_price(const struct options *o, json_t *out)
 	return true;
 }
 
-/* False when an option that the verb needs is missing. */
+/* The option that the verb needs and that was not given; NULL: all are there. */
+static const char *missing(const struct verb *v, const struct options *o)
+{
+	if (v->options & OPT_MONEY && !o->micro_usd)
+		return "--micro-usd";
+	if (v->options & OPT_PRICE && o->price == NO_PRICE && !o->remove)
+		return "--price, or --remove,";
+	if (v->options & OPT_LIMITS && !o->rate && !o->concurrent && !o->units)
+		return "one of --rate, --concurrent and --units-per-minute";
+	if (v->options & OPT_GRANT && !o->node)
+		return "--node";
+	if (v->options & OPT_GRANT && !o->model)
+		return "--model";
+	return v->options & OPT_GRANT && !o->units_given ? "--units" : NULL;
+}
+
+/* False for options that do not go together, and for what is no limit. */
 static bool put_options(const struct verb *v, const struct options *o, json_t *out)
 {
 	json_int_t money = (json_int_t)o->micro_usd;
@@ -150,9 +163,9 @@ static bool put_options(const struct verb *v, const struct options *o, json_t *o
 	}
 	if (v->options & OPT_LIMITS && !put_limits(o, out))
 		return false;
-	if (v->options & OPT_GRANT && !put_grant(o, out))
-		return false;
-	return !(v->options & OPT_MONEY) || money;
+	if (v->options & OPT_GRANT)
+		put_grant(o, out);
+	return true;
 }
 
 /* Appends the pages behind reply to its rows.  False: said. */
@@ -179,9 +192,13 @@ static bool add_pages(const struct admin_where *w, const struct verb *v, json_t 
 static int call(const struct command *c, const struct verb *v, const struct options *o,
 		const char *const *words, size_t n)
 {
-	json_t *out = json_object(), *reply;
+	const char *lacking = missing(v, o);
+	json_t *out, *reply;
 	bool ok;
 
+	if (lacking)
+		return args_missing(c, lacking);
+	out = json_object();
 	if (!put_operands(v, words, n, out) || !put_options(v, o, out)) {
 		json_decref(out);
 		return args_wrong(c);

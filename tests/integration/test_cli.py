@@ -194,6 +194,54 @@ def test_failures(up, args, word):
     assert b"A" * 43 not in r.stderr
 
 
+@pytest.mark.parametrize("args, word", [
+    (["user", "fund", "demo"], b"user fund: --micro-usd is missing"),
+    (["user", "limit", "demo"], b"user limit: one of --rate, --concurrent and --units-per-minute is missing"),
+    (["user", "price", "demo", "demo"], b"user price: --price, or --remove, is missing"),
+    (["stack", "grant", "demo", "--model", "m", "--units", "1"], b"stack grant: --node is missing"),
+    (["stack", "grant", "demo", "--node", "1", "--units", "1"], b"stack grant: --model is missing"),
+    (["stack", "grant", "demo", "--node", "1", "--model", "m"], b"stack grant: --units is missing"),
+    (["node", "admit"], b"node admit: the node's KEY, or a FILE with it, is missing"),
+    (["node", "admit", b64(bytes(31) + b"\1"), "--model", "m"], b"node admit: --price is missing"),
+    (["node", "admit", "--readdress", "--id", "3"], b"node admit: --url is missing"),
+    (["node", "admit", "--readdress", "--url", "http://127.0.0.1:1"], b"node admit: --id is missing"),
+], ids=lambda a: " ".join(a) if isinstance(a, list) else "")
+def test_wrong_usage_names_what_is_missing(up, args, word):
+    r = run(up, *args)
+    assert r.returncode == 2 and word in r.stderr, r.stderr
+
+
+def test_no_broker_says_where(up, tmp_path):
+    r = run(up, "status", "--admin", f"ipc://{tmp_path}/nobody")
+    assert r.returncode == 1 and f"no broker answers at ipc://{tmp_path}/nobody".encode() in r.stderr, r.stderr
+    r = run(up, "status", "--dir", str(tmp_path))
+    assert r.returncode == 1 and str(tmp_path).encode() in r.stderr, r.stderr
+
+
+def test_the_receipts_file_is_opened_before_anything_is_paid(up, tmp_path):
+    where = {"SEALWAY_DIR": up.dir}
+
+    def requests():
+        return json.loads(run(up, "top", "--json", env=where).stdout)["counts"]["requests"]
+    before = requests()
+    for bad in ("/nowhere/r.json", str(tmp_path)):
+        r = run(up, "complete", "--max-tokens", "1", "--receipt", bad, "x")
+        assert (r.returncode, r.stdout) == (1, b"") and f"cannot write {bad}".encode() in r.stderr, r.stderr
+    assert requests() == before
+    new, old = tmp_path / "new.json", tmp_path / "old.json"
+    old.write_text("as it was")
+    for f in (new, old):  # a request that fails leaves no file, and none emptied
+        assert run(up, "complete", "--model", "no-such-model", "--receipt", str(f), "x").returncode == 1
+    assert not new.exists() and old.read_text() == "as it was"
+    assert run(up, "complete", "--max-tokens", "1", "--receipt", str(old), "x").returncode == 0
+    assert json.loads(old.read_text())
+    r = subprocess.run(["/bin/sh", "-c", '"$0" complete --quiet --max-tokens 1 --receipt /dev/fd/3 x 3>&1 >/dev/null | cat', SEALWAY],
+                       capture_output=True, timeout=60 * SLOW,
+                       env=plain_env(SEALWAY_URL=up.url, SEALWAY_TOKEN=up.token, HOME=up.top,
+                                     SEALWAY_KNOWN_NODES=os.path.join(up.dir, "known_nodes")))
+    assert json.loads(r.stdout), r.stderr  # into a pipe
+
+
 def test_refusals_name_the_request(up):
     """The id that the operator finds in his log."""
     r = run(up, "complete", "--model", "no-such-model", "x")
