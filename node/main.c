@@ -91,11 +91,19 @@ static void on_drained(void *arg)
 	loop_stop(((struct node *)arg)->loop);
 }
 
-static void on_drain(void *arg)
+static void on_withdrawn(void *arg)
 {
 	struct node *n = arg;
 
 	httpd_drain(n->http, on_drained, n);
+}
+
+/* First nobody is sent here any more, then nobody is let in. */
+static void on_drain(void *arg)
+{
+	struct node *n = arg;
+
+	registrar_withdraw(n->registrar, on_withdrawn, n);
 }
 
 static enum err load_sign_key(struct node *n)

@@ -21,6 +21,7 @@
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 10000
 #define TARGETS_MAX 16
+#define WITHDRAW_MS 2000       /* a node that ends waits for its gateways no longer */
 #define REFUSAL_BYTES_MAX 4096 /* of an answer's body that are looked at */
 
 /* Why a registration failed; what is the same again is not told again. */
@@ -39,6 +40,7 @@ struct target {
 	uint64_t key_counter; /* of the statement sent */
 	uint64_t backoff_ms;
 	bool again; /* asked for while a call runs */
+	bool known; /* this gateway took one */
 	bool failing;
 	struct failure last;
 };
@@ -53,6 +55,11 @@ struct registrar {
 	unsigned n;
 	struct target targets[TARGETS_MAX];
 	unsigned handles;
+	bool withdrawn;
+	unsigned left; /* of targets that have not answered to that */
+	void (*done)(void *arg);
+	void *arg;
+	uv_timer_t late;
 };
 
 static uint64_t unix_ms(void)
@@ -70,6 +77,34 @@ static void wait_ms(struct target *t, uint64_t ms)
 	uv_timer_start(&t->timer, on_timer, ms, 0);
 }
 
+static void end_withdrawal(struct registrar *r)
+{
+	void (*done)(void *) = r->done;
+
+	uv_timer_stop(&r->late);
+	r->done = NULL;
+	if (done)
+		done(r->arg);
+}
+
+static void on_late(uv_timer_t *timer)
+{
+	end_withdrawal(timer->data);
+}
+
+/* The last word to this gateway was said, or cannot be. */
+static void withdrawn(struct target *t)
+{
+	struct registrar *r = t->r;
+
+	if (t->again) { /* that was the one before */
+		wait_ms(t, 0);
+		return;
+	}
+	if (--r->left == 0)
+		end_withdrawal(r);
+}
+
 static void succeeded(struct target *t)
 {
 	struct registrar *r = t->r;
@@ -77,6 +112,7 @@ static void succeeded(struct target *t)
 	if (t->failing || t->backoff_ms == 0)
 		log_info("registered", L_S("gateway", t->url));
 	t->failing = false;
+	t->known = true;
 	t->backoff_ms = BACKOFF_MIN_MS;
 	if (t->key_counter > r->acknowledged)
 		r->acknowledged = t->key_counter;
@@ -170,7 +206,9 @@ static void on_done(void *arg, enum upstream_result result)
 	t->call = NULL;
 	buf_reset(&t->body);
 	count_registration(ok);
-	if (ok)
+	if (t->r->withdrawn)
+		withdrawn(t);
+	else if (ok)
 		succeeded(t);
 	else
 		failed(t, upstream_result_name(result));
@@ -178,6 +216,7 @@ static void on_done(void *arg, enum upstream_result result)
 
 static void write_body(struct target *t)
 {
+	static const struct models none;
 	struct registrar *r = t->r;
 	uint64_t now = unix_ms();
 	struct register_body b = { .node = r->o.node,
@@ -188,6 +227,10 @@ static void write_body(struct target *t)
 				   .models = r->o.models,
 				   .evidence = buf_slice(&r->evidence) };
 
+	if (r->withdrawn) {
+		b.models = &none;
+		b.validity_s = 1;
+	}
 	r->counter = now > r->counter ? now : r->counter + 1;
 	b.counter = r->counter;
 	t->key_counter = nodekey_counter(b.key);
@@ -220,10 +263,8 @@ static void on_timer(uv_timer_t *timer)
 	t->call = upstream_start(t->r->up, &c);
 }
 
-static void on_closed(uv_handle_t *h)
+static void release(struct registrar *r)
 {
-	struct registrar *r = ((struct target *)h->data)->r;
-
 	if (--r->handles > 0)
 		return;
 	for (unsigned i = 0; i < r->n; i++) {
@@ -234,6 +275,16 @@ static void on_closed(uv_handle_t *h)
 	buf_free(&r->evidence);
 	free(r->address);
 	free(r);
+}
+
+static void on_target_closed(uv_handle_t *h)
+{
+	release(((struct target *)h->data)->r);
+}
+
+static void on_late_closed(uv_handle_t *h)
+{
+	release(h->data);
 }
 
 static enum err bad(const char *setting, const char *what)
@@ -306,6 +357,9 @@ enum err registrar_open(struct registrar **out, const struct registrar_opts *o)
 	r->o = *o;
 	r->address = mem_strndup(o->address, strlen(o->address));
 	r->up = upstream_new(o->uv, &uo);
+	uv_timer_init(o->uv, &r->late);
+	r->late.data = r;
+	r->handles = 1;
 	if (load_evidence(r, o->evidence_file) != ERR_OK || add_targets(r, o->gateways) != ERR_OK) {
 		registrar_close(r);
 		return ERR_CONFIG;
@@ -317,8 +371,29 @@ enum err registrar_open(struct registrar **out, const struct registrar_opts *o)
 
 void registrar_now(struct registrar *r)
 {
-	for (unsigned i = 0; i < r->n; i++)
+	for (unsigned i = 0; i < r->n && !r->withdrawn; i++)
 		wait_ms(&r->targets[i], 0);
+}
+
+void registrar_withdraw(struct registrar *r, void (*done)(void *arg), void *arg)
+{
+	if (r->withdrawn)
+		return;
+	r->withdrawn = true;
+	r->done = done;
+	r->arg = arg;
+	for (unsigned i = 0; i < r->n; i++) {
+		struct target *t = &r->targets[i];
+
+		uv_timer_stop(&t->timer);
+		if (!t->known && !t->call)
+			continue;
+		t->again = t->call != NULL;
+		r->left++;
+		if (!t->call)
+			wait_ms(t, 0);
+	}
+	uv_timer_start(&r->late, on_late, r->left ? WITHDRAW_MS : 0, 0);
 }
 
 bool registrar_acknowledged(const struct registrar *r)
@@ -332,12 +407,7 @@ void registrar_close(struct registrar *r)
 		return;
 	upstream_free(r->up);
 	r->up = NULL;
-	if (r->n == 0) {
-		buf_free(&r->evidence);
-		free(r->address);
-		free(r);
-		return;
-	}
 	for (unsigned i = 0; i < r->n; i++)
-		uv_close((uv_handle_t *)&r->targets[i].timer, on_closed);
+		uv_close((uv_handle_t *)&r->targets[i].timer, on_target_closed);
+	uv_close((uv_handle_t *)&r->late, on_late_closed);
 }

@@ -36,6 +36,11 @@ enum err registrar_open(struct registrar **out, const struct registrar_opts *o) 
 /* Registers at once (the key was rotated). */
 void registrar_now(struct registrar *r);
 
+/* Registers for the last time, with no model and for a moment only: locks go to other nodes from then on.
+ * Calls done when every gateway that had heard of this node has answered or cannot, at the latest after some
+ * seconds; not from inside the call. */
+void registrar_withdraw(struct registrar *r, void (*done)(void *arg), void *arg);
+
 /* The present key is known to at least one gateway (or there is none to tell). */
 bool registrar_acknowledged(const struct registrar *r);
 

@@ -99,6 +99,40 @@ def test_a_node_that_dies_leaves_and_comes_back(four, client):
     assert four.broker.metrics()["sealway_broker_nodes_failing"] == 0
 
 
+def test_a_node_that_is_stopped_leaves_at_once(four, client):
+    """Its last word takes its models back; nobody has to fail there first."""
+    assert lockable(client)
+    four.node.p.terminate()
+    assert four.node.p.wait(30 * SLOW) == 0
+    assert not lockable(client) and models(client) == ([], [])
+    assert health(four)["breaker"] == "closed"
+    four.started.remove(four.node)
+    four.start("node")
+    wait_for("the node to come back", lambda: lockable(client), 5)
+    assert served(client) and models(client) == (["demo"], ["demo"])
+
+
+def test_a_node_that_is_stopped_does_not_wait_for_its_gateway(four, client):
+    began = time.time()
+    four.gateway.p.send_signal(signal.SIGSTOP)
+    try:
+        four.node.p.terminate()
+        assert four.node.p.wait(30 * SLOW) == 0
+    finally:
+        four.gateway.p.send_signal(signal.SIGCONT)
+    assert time.time() - began < 10 * SLOW
+    four.started.remove(four.node)
+    four.start("node")
+
+    def back():  # the gateway may pass the old one's last word on only now
+        try:
+            return served(client)
+        except Refused:
+            return False
+
+    wait_for("the node to come back", back, 15)
+
+
 def test_a_node_that_hangs_leaves_and_comes_back(four, client):
     """It accepts connections and says nothing; it comes back without registering, by its answers alone."""
     seen = node(four)["seen"]
