@@ -166,6 +166,7 @@ void conn_new(struct httpd *h, uv_tcp_t *tcp)
 	if (h->tls != NULL) {
 		c->state = CONN_TLS;
 		h2o_socket_ssl_handshake(c->sock, h->tls, NULL, on_handshake);
+		uvguard_tls(c->stream);
 	} else {
 		h2o_socket_read_start(c->sock, on_sniff);
 	}

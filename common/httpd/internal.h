@@ -195,6 +195,11 @@ void h2_reset(h2o_http2_conn_t *h2, h2o_http2_stream_t *s, int error);
 /* Stands in for h2o's reader on HTTP/2 connections. */
 void h2guard_read(h2o_socket_t *sock, const char *err);
 
+/* --- uvguard.c: libuv as libh2o calls it --- */
+
+/* To be called when h2o has begun to read a TLS connection, whose conn is known. */
+void uvguard_tls(uv_stream_t *s);
+
 /* --- request.c --- */
 
 /* Registers the handler for every path. */

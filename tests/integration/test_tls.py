@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import time
 import warnings
 
 import h2.config
@@ -179,6 +180,52 @@ def test_a_connection_cut_in_the_handshake(secure):
     with handshake(secure):
         pass
     assert secure.gateway.p.poll() is None
+
+
+def by_hand(p, offered):
+    """A TLS connection of which we see every record: the socket, the TLS object and its two buffers."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context(cafile=p.cert)
+    context.set_alpn_protocols([offered])
+    o = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    s = socket.create_connection(("127.0.0.1", p.gateway_port), timeout=10 * SLOW)
+    while True:
+        try:
+            o.do_handshake()
+            return s, o, incoming, outgoing
+        except ssl.SSLWantReadError:
+            s.sendall(outgoing.read())
+            incoming.write(s.recv(65536))
+
+
+@pytest.mark.parametrize("offered", ["http/1.1", "h2"])
+def test_records_that_fill_a_read(secure, offered):
+    """The first 8192 bytes on the wire, at once: the server's buffer is full and there is no more."""
+    body = b" " * 9000
+    head = (b"POST /v1/nodes HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n" if offered == "http/1.1" else
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+            + b"\0\0\x10\1\4\0\0\0\1" + b"\x83\x87\4\x09/v1/nodes\x01\x01x" + b"\0\x23\x28\0\1\0\0\0\1")
+    s, o, incoming, outgoing = by_hand(secure, offered)
+    with s:
+        s.sendall(outgoing.read())
+        time.sleep(0.2 * SLOW)  # the handshake's last message is a read of its own
+        o.write((head + body)[:8192 - 22])
+        first = outgoing.read()
+        assert len(first) == 8192
+        s.sendall(first)
+        time.sleep(0.2 * SLOW)
+        o.write((head + body)[8192 - 22:])
+        s.sendall(outgoing.read())
+        got = b""
+        while (b"HTTP/1.1 4" if offered == "http/1.1" else b"request_id") not in got:
+            more = s.recv(65536)
+            assert more, got
+            incoming.write(more)
+            try:
+                while (data := o.read(65536)):
+                    got += data
+            except ssl.SSLWantReadError:
+                pass
 
 
 @pytest.mark.parametrize("offered", [["h2"], ["http/1.1"]])

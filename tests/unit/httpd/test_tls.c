@@ -8,68 +8,30 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/unit/httpd/h2client.h"
-
-struct pair {
-	char cert[64], key[64];
-};
+#include "tests/unit/httpd/tlsclient.h"
 
 static char dir[] = "/tmp/httpd-tls-XXXXXX";
 static struct pair good, other;
-
-static void make_pair(struct pair *p, const char *name)
-{
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *x = X509_new();
-	FILE *f;
-
-	snprintf(p->cert, sizeof(p->cert), "%s/%s.crt", dir, name);
-	snprintf(p->key, sizeof(p->key), "%s/%s.key", dir, name);
-	assert_true(key != NULL && x != NULL);
-	X509_set_version(x, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-	X509_gmtime_adj(X509_getm_notBefore(x), -60);
-	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-	X509_set_pubkey(x, key);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const uint8_t *)"localhost",
-				   -1, -1, 0);
-	X509_set_issuer_name(x, X509_get_subject_name(x));
-	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
-	f = fopen(p->cert, "w");
-	assert_true(f != NULL && PEM_write_X509(f, x) == 1);
-	fclose(f);
-	f = fopen(p->key, "w");
-	assert_true(f != NULL && PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1);
-	fclose(f);
-	X509_free(x);
-	EVP_PKEY_free(key);
-}
 
 static int setup(void **state)
 {
 	(void)state;
 	assert_non_null(mkdtemp(dir));
-	make_pair(&good, "good");
-	make_pair(&other, "other");
+	pair_make(&good, dir, "good");
+	pair_make(&other, dir, "other");
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	unlink(good.cert);
-	unlink(good.key);
-	unlink(other.cert);
-	unlink(other.key);
+	pair_remove(&good);
+	pair_remove(&other);
 	rmdir(dir);
 	return 0;
 }
