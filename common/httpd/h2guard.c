@@ -322,6 +322,19 @@ static void compact(h2o_socket_t *sock, size_t kept, size_t next)
 	sock->input->size = kept + tail;
 }
 
+/* When TLS failed, and not the socket, it does not write any more either: the socket is shut down, and h2o
+ * finds nothing left to say. */
+static void fail(struct conn *c, const char *err)
+{
+	h2o_http2_conn_t *h2 = c->sock->data;
+
+	if (c->sock->ssl != NULL && err != h2o_socket_error_io) {
+		conn_cut(c);
+		h2o_buffer_consume(&h2->_write.buf, h2->_write.buf->size);
+	}
+	c->read(c->sock, err);
+}
+
 void h2guard_read(h2o_socket_t *sock, const char *err)
 {
 	struct conn *c = sock->on_close.data;
@@ -329,7 +342,7 @@ void h2guard_read(h2o_socket_t *sock, const char *err)
 	enum verdict v = KEEP_ALONE;
 
 	if (err != NULL) {
-		c->read(sock, err);
+		fail(c, err);
 		return;
 	}
 	if (c->cut) {

@@ -10,6 +10,11 @@
 #error "the guards are written against the inside of libh2o 2.2.5"
 #endif
 
+bool h2_closing(const h2o_http2_conn_t *h2)
+{
+	return h2->state >= H2O_HTTP2_CONN_STATE_IS_CLOSING;
+}
+
 h2o_http2_conn_t *h2_conn(const struct conn *c)
 {
 	/* h2o stops reading (and so takes our hook away) before it frees its connection */

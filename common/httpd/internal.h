@@ -168,6 +168,9 @@ void conn_request_done(struct conn *c, bool clean);
 /* h2o's connection, or NULL when it is none or is being closed. */
 h2o_http2_conn_t *h2_conn(const struct conn *c);
 
+/* Does h2o only wait for a write to end before it closes this one? */
+bool h2_closing(const h2o_http2_conn_t *h2);
+
 /* The stream of that number, or NULL. */
 h2o_http2_stream_t *h2_stream(const h2o_http2_conn_t *h2, uint32_t id);
 

@@ -131,6 +131,11 @@ static void send_now(struct hreq *r, h2o_send_state_t state)
 	h2o_send(r->req, iov, n, state); /* r may be gone when this returns */
 }
 
+static h2o_http2_conn_t *h2_of(const struct hreq *r)
+{
+	return (h2o_http2_conn_t *)r->req->conn;
+}
+
 /* RST_STREAM on its own: bytes handed to h2o together with an error are lost,
  * and one with a closed window would never leave. */
 static void reset_stream(struct hreq *r)
@@ -138,7 +143,7 @@ static void reset_stream(struct hreq *r)
 	h2o_http2_stream_t *s = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, r->req);
 
 	r->finished = true;
-	h2_reset((h2o_http2_conn_t *)r->req->conn, s, -H2O_HTTP2_ERROR_INTERNAL);
+	h2_reset(h2_of(r), s, -H2O_HTTP2_ERROR_INTERNAL);
 }
 
 /* HTTP/1.0 without a length: only a reset connection tells the cut from the
@@ -182,6 +187,8 @@ void stream_flush(struct hreq *r)
 {
 	bool first = !r->started;
 
+	if (r->req->version >= 0x200 && h2_closing(h2_of(r)))
+		return; /* nothing is sent any more, and h2o does not look before it adds to what is */
 	if (r->aborted) {
 		if (r->req->version < 0x200)
 			abort_http1(r);

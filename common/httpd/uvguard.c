@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Stands between libh2o 2.2.5 and a function of libuv that it does not call
- * as libuv means it.  The name is libuv's own: the dynamic linker prefers a
+ * Stands between libh2o 2.2.5 and two functions of libuv that it does not call
+ * as libuv means it.  The names are libuv's own: the dynamic linker prefers a
  * program's symbols to a library's, so libh2o's calls come here.
  *
+ * - Once TLS cannot write any more (the client sent a fatal alert, or a record
+ *   that does not verify), libh2o writes no buffers at all, which libuv asserts
+ *   away.  Here such a write fails like any other.
  * - libuv says "nothing more" with a read of no bytes whenever the read before
  *   filled its buffer, and libh2o's TLS reader takes that for an error.  Here it
  *   does not hear of it.
@@ -12,6 +15,7 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 
 #include "common/httpd/internal.h"
 #include "common/log.h"
@@ -47,4 +51,16 @@ int uv_read_start(uv_stream_t *s, uv_alloc_cb alloc, uv_read_cb cb)
 
 	pthread_once(&once, find_read_start);
 	return libuv_read_start(s, alloc, cb != NULL && cb == h2o_read_tls ? read_tls : cb);
+}
+
+int uv_write(uv_write_t *req, uv_stream_t *s, const uv_buf_t bufs[], unsigned n, uv_write_cb cb)
+{
+	uv_buf_t nothing = uv_buf_init("", 1); /* a byte that a socket shut down does not take */
+	uv_os_fd_t fd;
+
+	if (n > 0)
+		return uv_write2(req, s, bufs, n, NULL, cb);
+	if (uv_fileno((uv_handle_t *)s, &fd) == 0)
+		shutdown(fd, SHUT_RDWR);
+	return uv_write2(req, s, &nothing, 1, NULL, cb);
 }

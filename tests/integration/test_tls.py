@@ -198,6 +198,36 @@ def by_hand(p, offered):
             incoming.write(s.recv(65536))
 
 
+REQUESTS = {"http/1.1": b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+            "h2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+                  + b"\0\0\x0e\1\5\0\0\0\1" + b"\x82\x87\4\7/health\x01\x01x"}
+
+
+@pytest.mark.parametrize("offered", ["http/1.1", "h2"])
+@pytest.mark.parametrize("how", ["alert", "record"])
+def test_tls_that_breaks_behind_a_request(secure, offered, how):
+    """The answer cannot be written any more: that connection ends, and nothing else does."""
+    s, o, incoming, outgoing = by_hand(secure, offered)
+    bad = b"\x17\3\3\0\x20" + bytes(32)
+    with s:
+        o.write(REQUESTS[offered])
+        if how == "alert":  # what TLS says to a record that does not verify
+            incoming.write(bad)
+            with pytest.raises(ssl.SSLError):
+                while True:
+                    o.read(1)
+        s.sendall(outgoing.read() + (bad if how == "record" else b""))
+        try:
+            while s.recv(65536):
+                pass
+        except ConnectionError:
+            pass
+    assert secure.gateway.p.poll() is None
+    with handshake(secure) as s:
+        s.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+        assert b" 200 " in s.recv(65536)
+
+
 @pytest.mark.parametrize("offered", ["http/1.1", "h2"])
 def test_records_that_fill_a_read(secure, offered):
     """The first 8192 bytes on the wire, at once: the server's buffer is full and there is no more."""

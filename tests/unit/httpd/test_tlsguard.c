@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What TLS adds to the ways of breaking libh2o 2.2.5: a read of no bytes is no
- * error.
+ * What TLS adds to the ways of breaking libh2o 2.2.5: after some errors it
+ * does not write any more, and a read of no bytes is no error.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,10 +11,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/unit/httpd/tlsclient.h"
 
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 #define RECORD_OVERHEAD 22 /* of TLS 1.3 with a tag of 16 bytes */
 #define READ_SIZE 8192     /* what libh2o offers to libuv */
 
@@ -44,6 +46,25 @@ static void up(struct rig *g)
 	rig_open(g);
 }
 
+static void alive(struct rig *g)
+{
+	struct tlsc t;
+
+	tlsc_open(&t, g, "http/1.1");
+	tlsc_add(&t, GET("/hi"), strlen(GET("/hi")));
+	tlsc_flush(&t);
+	assert_true(tlsc_expect(&t, "hi\n", 2000));
+	tlsc_close(&t);
+}
+
+static void alive_alone(struct rig *g)
+{
+	for (int i = 0; i < 200 && httpd_conns(g->h) > 0; i++)
+		rig_turn(g, 10);
+	assert_int_equal(httpd_conns(g->h), 0);
+	alive(g);
+}
+
 /* Preface, SETTINGS, all windows open. */
 static void greet(struct tlsc *t)
 {
@@ -54,6 +75,181 @@ static void greet(struct tlsc *t)
 	h2_add_u32(&b, WINDOW_UPDATE, 0, 1u << 30);
 	tlsc_add(t, b.p, b.n);
 	buf_free(&b);
+}
+
+static void ask(struct tlsc *t, uint32_t id, const char *path)
+{
+	struct buf b = { 0 };
+
+	h2_add_request(&b, id, path, END_STREAM);
+	tlsc_add(t, b.p, b.n);
+	buf_free(&b);
+}
+
+/* Answers in a write that does not end, and more behind it. */
+static void stuck(struct tlsc *t, struct rig *g)
+{
+	struct buf b = { 0 };
+	int small = 4096;
+
+	tlsc_open(t, g, "h2");
+	setsockopt(t->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	rig_narrow(g);
+	greet(t);
+	for (uint32_t id = 1; id < 16; id += 2)
+		ask(t, id, "/big");
+	tlsc_flush(t);
+	rig_turn(g, 50);
+	h2_add(&b, PING, 0, 0, "12345678", 8);
+	tlsc_add(t, b.p, b.n);
+	ask(t, 21, "/stream");
+	tlsc_flush(t);
+	rig_turn(g, 20);
+	buf_free(&b);
+}
+
+/* The client reads on, so that the write that was under way ends. */
+static void read_on(struct tlsc *t)
+{
+	struct buf in = { 0 };
+
+	assert_true(rig_closed(t->g, t->fd, &in, 5000));
+	buf_free(&in);
+	tlsc_close(t);
+}
+
+/* libh2o had more to write when the write ended, TLS refused, and libuv
+ * asserts that a write has buffers. */
+static void a_bad_record_while_a_write_is_under_way(void **state)
+{
+	struct rig g = { 0 };
+	struct tlsc t;
+
+	(void)state;
+	up(&g);
+	stuck(&t, &g);
+	tlsc_add_bad_record(&t);
+	tlsc_flush(&t);
+	rig_turn(&g, 20);
+	read_on(&t);
+	alive_alone(&g);
+	assert_int_equal(g.gone, 1);
+	rig_close(&g);
+}
+
+/* The same, and the answer begins after the record. */
+static void an_answer_after_a_bad_record(void **state)
+{
+	struct rig g = { 0 };
+	struct tlsc t;
+
+	(void)state;
+	up(&g);
+	stuck(&t, &g);
+	ask(&t, 23, "/hold");
+	tlsc_flush(&t);
+	assert_true(rig_until(&g, &g.seen, 10, 1000));
+	tlsc_add_bad_record(&t);
+	tlsc_flush(&t);
+	if (g.held != NULL)
+		hreq_respond(g.held, 200, NULL, 0, SLICE_STR("late"));
+	rig_turn(&g, 20);
+	read_on(&t);
+	alive_alone(&g);
+	rig_close(&g);
+}
+
+/* TLS has to answer a request for new keys, and does so with the next write. */
+static void new_keys_while_a_write_is_under_way(void **state)
+{
+	struct rig g = { 0 };
+	struct tlsc t;
+
+	(void)state;
+	up(&g);
+	stuck(&t, &g);
+	assert_int_equal(SSL_key_update(t.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+	assert_int_equal(SSL_do_handshake(t.ssl), 1);
+	tlsc_flush(&t);
+	rig_turn(&g, 20);
+	for (int i = 0; i < 3; i++) {
+		buf_reset(&t.got);
+		assert_true(tlsc_expect(&t, "xxxx", 1000));
+	}
+	tlsc_close(&t);
+	alive_alone(&g);
+	rig_close(&g);
+}
+
+/* A fatal alert is no error to libh2o, but TLS does not write after it. */
+static void a_fatal_alert_in_a_stream(void **state)
+{
+	struct rig g = { 0 };
+	struct tlsc t;
+
+	(void)state;
+	up(&g);
+	tlsc_open(&t, &g, "h2");
+	greet(&t);
+	ask(&t, 1, "/stream");
+	tlsc_flush(&t);
+	assert_true(rig_until(&g, &g.seen, 1, 1000));
+	rig_turn(&g, 20);
+	tlsc_add_fatal(&t);
+	tlsc_flush(&t);
+	rig_turn(&g, 20);
+	if (g.held != NULL)
+		hreq_write(g.held, SLICE_STR("more"));
+	assert_true(rig_until(&g, &g.gone, 1, 1000));
+	read_on(&t);
+	alive_alone(&g);
+	rig_close(&g);
+}
+
+/* The request before it, in the same segment, is answered when TLS is broken already. */
+static void a_fatal_alert_behind_a_request(void **state)
+{
+	struct rig g = { 0 };
+	struct tlsc t;
+
+	(void)state;
+	up(&g);
+	tlsc_open(&t, &g, "http/1.1");
+	tlsc_add(&t, GET("/hi"), strlen(GET("/hi")));
+	tlsc_add_fatal(&t);
+	tlsc_flush(&t);
+	read_on(&t);
+	tlsc_open(&t, &g, "h2");
+	greet(&t);
+	ask(&t, 1, "/hi");
+	tlsc_add_fatal(&t);
+	tlsc_flush(&t);
+	read_on(&t);
+	alive_alone(&g);
+	rig_close(&g);
+}
+
+/* What comes with the end of the handshake is decoded by libh2o without a look at errors. */
+static void a_bad_record_behind_the_handshake(void **state)
+{
+	struct rig g = { 0 };
+	struct tlsc t;
+
+	(void)state;
+	up(&g);
+	tlsc_begin(&t, &g, "http/1.1");
+	tlsc_add(&t, GET("/hi"), strlen(GET("/hi")));
+	tlsc_add_bad_record(&t);
+	tlsc_flush(&t);
+	read_on(&t);
+	tlsc_begin(&t, &g, "h2");
+	greet(&t);
+	ask(&t, 1, "/hi");
+	tlsc_add_bad_record(&t);
+	tlsc_flush(&t);
+	read_on(&t);
+	alive_alone(&g);
+	rig_close(&g);
 }
 
 /* One record that fills libh2o's buffer exactly, all of a request or a part. */
@@ -118,6 +314,12 @@ static void full_reads_are_fine_on_http2(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_bad_record_while_a_write_is_under_way),
+		cmocka_unit_test(an_answer_after_a_bad_record),
+		cmocka_unit_test(new_keys_while_a_write_is_under_way),
+		cmocka_unit_test(a_fatal_alert_in_a_stream),
+		cmocka_unit_test(a_fatal_alert_behind_a_request),
+		cmocka_unit_test(a_bad_record_behind_the_handshake),
 		cmocka_unit_test(full_reads_are_fine_on_http1),
 		cmocka_unit_test(full_reads_are_fine_on_http2),
 	};
