@@ -17,8 +17,12 @@ bool h2_closing(const h2o_http2_conn_t *h2)
 
 h2o_http2_conn_t *h2_conn(const struct conn *c)
 {
+	h2o_http2_conn_t *h2 = c->sock->data;
+
 	/* h2o stops reading (and so takes our hook away) before it frees its connection */
-	return c->state == CONN_HTTP2 && c->sock->_cb.read == h2guard_read ? c->sock->data : NULL;
+	if (c->state != CONN_HTTP2 || c->sock->_cb.read != h2guard_read)
+		return NULL;
+	return h2_closing(h2) ? NULL : h2;
 }
 
 h2o_http2_stream_t *h2_stream(const h2o_http2_conn_t *h2, uint32_t id)
@@ -112,11 +116,12 @@ size_t h2_backlog(const h2o_http2_conn_t *h2)
 	return h2->_write.buf->size + (h2->_write.buf_in_flight != NULL ? h2->_write.buf_in_flight->size : 0);
 }
 
-void h2_reset(h2o_http2_conn_t *h2, h2o_http2_stream_t *s, int error)
+bool h2_reset(h2o_http2_conn_t *h2, h2o_http2_stream_t *s, int error)
 {
-	if (h2->state >= H2O_HTTP2_CONN_STATE_IS_CLOSING || s->state == H2O_HTTP2_STREAM_STATE_END_STREAM)
-		return;
+	if (h2_closing(h2) || s->state == H2O_HTTP2_STREAM_STATE_END_STREAM)
+		return false;
 	h2o_http2__encode_rst_stream_frame(&h2->_write.buf, s->stream_id, error);
 	h2o_http2_conn_request_write(h2);
 	h2o_http2_stream_reset(h2, s);
+	return true;
 }

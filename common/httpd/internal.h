@@ -190,8 +190,9 @@ h2o_http2_stream_t *h2_oldest_upload(const h2o_http2_conn_t *h2, uint64_t *age_m
 size_t h2_backlog(const h2o_http2_conn_t *h2);
 
 /* RST_STREAM with that error, now; whatever the windows say.  The request may
- * be disposed of before this returns. */
-void h2_reset(h2o_http2_conn_t *h2, h2o_http2_stream_t *s, int error);
+ * be disposed of before this returns.  False, and nothing done, when the stream
+ * or its connection is at its end and waits for a write. */
+bool h2_reset(h2o_http2_conn_t *h2, h2o_http2_stream_t *s, int error);
 
 /* --- h2guard.c: frames before h2o sees them --- */
 

@@ -143,7 +143,7 @@ static void reset_stream(struct hreq *r)
 	h2o_http2_stream_t *s = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, r->req);
 
 	r->finished = true;
-	h2_reset(h2_of(r), s, -H2O_HTTP2_ERROR_INTERNAL);
+	(void)h2_reset(h2_of(r), s, -H2O_HTTP2_ERROR_INTERNAL); /* else a write ends it */
 }
 
 /* HTTP/1.0 without a length: only a reset connection tells the cut from the

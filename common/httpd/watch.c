@@ -138,7 +138,8 @@ static bool http2_overdue(struct conn *c, uint64_t now)
 		if (!body_overdue(c->h, age, s->_req_body->size))
 			return false;
 		c->told_stop = s->stream_id;
-		h2_reset(h2, s, -H2O_HTTP2_ERROR_CANCEL);
+		if (!h2_reset(h2, s, -H2O_HTTP2_ERROR_CANCEL))
+			return true;
 	}
 	return false;
 }
