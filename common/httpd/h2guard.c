@@ -7,7 +7,8 @@
  *   way trips an assert when its window opens from nothing; so WINDOW_UPDATE
  *   for streams in such writes is applied here, and SETTINGS that would do the
  *   same to one ends the connection.
- * - CONTINUATION may name another stream than the HEADERS before it.
+ * - CONTINUATION may name another stream than the HEADERS before it, and is
+ *   looked at for ever once GOAWAY was sent.
  * - A body over the limit gets REFUSED_STREAM, which asks for a retry; here the
  *   request is completed early so that the handler can answer 413.
  * - Resets, pings, settings and the like have no limit.
@@ -123,12 +124,14 @@ static enum verdict judge_data(struct conn *c, h2o_http2_conn_t *h2, const struc
 	return add_noise(c, KEEP_ALONE); /* h2o resets that stream */
 }
 
-static enum verdict judge_block(struct conn *c, const struct frame *f)
+static enum verdict judge_block(struct conn *c, const h2o_http2_conn_t *h2, const struct frame *f)
 {
 	bool more = !(f->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS);
 
 	if (f->type == H2O_HTTP2_FRAME_TYPE_HEADERS)
 		c->block_size = 0;
+	else if (h2->state >= H2O_HTTP2_CONN_STATE_HALF_CLOSED)
+		return CUT;
 	c->block_size += f->len;
 	c->block = more ? f->id : 0;
 	if (c->block_size > BLOCK_MAX)
@@ -194,9 +197,9 @@ static enum verdict judge(struct conn *c, h2o_http2_conn_t *h2, const struct fra
 	case H2O_HTTP2_FRAME_TYPE_DATA:
 		return judge_data(c, h2, f);
 	case H2O_HTTP2_FRAME_TYPE_HEADERS:
-		return judge_block(c, f);
+		return judge_block(c, h2, f);
 	case H2O_HTTP2_FRAME_TYPE_CONTINUATION:
-		return c->block != 0 ? judge_block(c, f)
+		return c->block != 0 ? judge_block(c, h2, f)
 				     : KEEP; /* h2o ends the connection over a stray one */
 	case H2O_HTTP2_FRAME_TYPE_WINDOW_UPDATE:
 		return judge_window(c, h2, f);

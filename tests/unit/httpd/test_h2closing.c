@@ -65,10 +65,46 @@ static void an_overdue_upload_on_a_closing_connection(void **state)
 	rig_close(&g);
 }
 
+/* Once GOAWAY is sent, libh2o consumes nothing of a CONTINUATION and looks again, for ever. */
+static void half_a_head_at_goaway(uint8_t first_flags, bool trailer)
+{
+	static const uint8_t block[] = { 0x82, 0x86, 0x84, 0x01, 0x01, 'a' };
+	struct rig g = { 0 };
+	struct h2 c;
+
+	rig_open(&g);
+	h2_open(&c, &g, 65535);
+	h2_request(&c, 1, "/hold", END_STREAM);
+	assert_true(rig_until(&g, &g.seen, 1, 1000));
+	if (trailer) {
+		h2_request(&c, 3, "/echo", 0);
+		h2_send(&c, DATA, 0, 3, "x", 1);
+	}
+	h2_send(&c, HEADERS, first_flags, 3, block, trailer ? 0 : 3);
+	rig_turn(&g, 10);
+	httpd_drain(g.h, NULL, NULL);
+	assert_true(h2_wait(&c, GOAWAY, 0, 0, 1000));
+	rig_turn(&g, 1200); /* the second GOAWAY, which closes one half */
+	alarm(TOO_LONG_S);
+	h2_send(&c, CONTINUATION, END_HEADERS, 3, block + 3, trailer ? 0 : 3);
+	assert_true(rig_closed(&g, c.fd, &c.in, 2000));
+	alarm(0);
+	h2_close(&c);
+	rig_close(&g);
+}
+
+static void continuation_after_goaway(void **state)
+{
+	(void)state;
+	half_a_head_at_goaway(END_STREAM, false);
+	half_a_head_at_goaway(END_STREAM, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_overdue_upload_on_a_closing_connection),
+		cmocka_unit_test(continuation_after_goaway),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
