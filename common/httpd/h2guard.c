@@ -357,8 +357,10 @@ void h2guard_read(h2o_socket_t *sock, const char *err)
 	while (v == KEEP_ALONE) {
 		h2o_http2_conn_t *h2 = h2_conn(c);
 
-		if (h2 == NULL)
+		if (h2 == NULL) { /* closing: h2o would keep what comes without looking at it */
+			h2o_buffer_consume(&sock->input, sock->input->size);
 			return;
+		}
 		v = h2_backlog(h2) > BACKLOG_MAX ? CUT : sift(c, h2, &kept, &next);
 		if (v == KEEP_ALONE && !hand_over(c, kept, next))
 			return;

@@ -126,11 +126,10 @@ static bool http2_overdue(struct conn *c, uint64_t now)
 	h2o_http2_stream_t *s;
 	uint64_t age;
 
-	if (h2 == NULL || !h2_uploads(h2)) {
-		if (c->sock->_cb.read != NULL && h2 == NULL)
-			return true; /* h2o has paused reading and dropped our hook */
+	if (h2 == NULL) /* closing when a write ends, or h2o has paused reading and dropped our hook */
+		return c->open > 0 || c->sock->_cb.read != NULL || wait_overdue(c, now);
+	if (!h2_uploads(h2))
 		return c->open == 0 && wait_overdue(c, now);
-	}
 	while ((s = h2_oldest_upload(h2, &age)) != NULL) {
 		age = age < now - c->accepted ? age : now - c->accepted;
 		if (s->state == H2O_HTTP2_STREAM_STATE_RECV_HEADERS || s->_req_body == NULL)
@@ -173,6 +172,15 @@ static uint64_t progress(struct hreq *r)
 	return r->req->bytes_sent + (h2o_linklist_is_linked(&s->_refs.link) ? acknowledged(r->conn) : 0);
 }
 
+/* What is there still at the next look is a stream whose bytes are in a write that does not end: it can go
+ * only with its connection. */
+static void give_up(struct hreq *r)
+{
+	if (r->killed)
+		conn_cut(r->conn);
+	request_kill(r);
+}
+
 /* Whole answers have less time while there are too many. */
 static void check_stalls(struct httpd *h, uint64_t now)
 {
@@ -190,7 +198,7 @@ static void check_stalls(struct httpd *h, uint64_t now)
 			r->mark = progress(r);
 			r->at = now;
 		} else if (now - r->at > (r->ended ? hurried : h->o.stall_ms)) {
-			request_kill(r);
+			give_up(r);
 		}
 	}
 }

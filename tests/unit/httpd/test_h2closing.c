@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <malloc.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -100,11 +101,106 @@ static void continuation_after_goaway(void **state)
 	half_a_head_at_goaway(END_STREAM, true);
 }
 
+/* Finished answers in a write that does not end: no stream of them can be reset. */
+static void finished_answers_nobody_reads(void **state)
+{
+	struct rig g = { .o = { .stall_ms = 300 } };
+	struct buf b = { 0 };
+	struct h2 c;
+	unsigned seen;
+
+	(void)state;
+	rig_open(&g);
+	h2_open(&c, &g, 65535);
+	rig_narrow(&g);
+	for (uint32_t id = 1, n = 0; n < 1000; n++) {
+		seen = g.seen;
+		buf_reset(&b);
+		for (int i = 0; i < 80; i++, id += 2)
+			h2_add_request(&b, id, "/hi", END_STREAM);
+		rig_send(&g, c.fd, b.p, b.n);
+		if (g.seen == seen)
+			break;
+	}
+	assert_true(g.seen > 0);
+	nobody_left(&g, 3000);
+	buf_free(&b);
+	h2_close(&c);
+	rig_close(&g);
+}
+
+/* Whose connection is closing gets until the next look at it. */
+static void broken_with_answers_nobody_reads(void **state)
+{
+	struct rig g = { .o = { .stall_ms = 1u << 30, .idle_ms = 1u << 30 } };
+	struct h2 c;
+
+	(void)state;
+	rig_open(&g);
+	stuck(&c, &g);
+	h2_request(&c, 101, "/stream", END_STREAM);
+	rig_turn(&g, 10);
+	break_it(&c);
+	assert_int_equal(httpd_conns(g.h), 1);
+	nobody_left(&g, 3000);
+	assert_int_equal(g.gone, 1);
+	h2_close(&c);
+	rig_close(&g);
+}
+
+/* The client says that it will say no more, and does not read either. */
+static void half_closed_with_answers_nobody_reads(void **state)
+{
+	struct rig g = { .o = { .stall_ms = 1u << 30, .idle_ms = 1u << 30 } };
+	struct h2 c;
+
+	(void)state;
+	rig_open(&g);
+	stuck(&c, &g);
+	shutdown(c.fd, SHUT_WR);
+	nobody_left(&g, 3000);
+	h2_close(&c);
+	rig_close(&g);
+}
+
+static size_t memory(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return m.uordblks + m.hblkhd;
+}
+
+/* What comes on a closing connection is not kept. */
+static void talking_on_a_closing_connection(void **state)
+{
+	static const char junk[65536];
+	struct rig g = { 0 };
+	size_t before;
+	struct h2 c;
+
+	(void)state;
+	rig_open(&g);
+	stuck(&c, &g);
+	break_it(&c);
+	before = memory();
+	for (int i = 0; i < 400; i++) {
+		(void)!send(c.fd, junk, sizeof(junk), MSG_NOSIGNAL);
+		uv_run(&g.loop, UV_RUN_NOWAIT);
+		assert_true(memory() < before + (4u << 20));
+	}
+	h2_close(&c);
+	rig_close(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_overdue_upload_on_a_closing_connection),
 		cmocka_unit_test(continuation_after_goaway),
+		cmocka_unit_test(finished_answers_nobody_reads),
+		cmocka_unit_test(broken_with_answers_nobody_reads),
+		cmocka_unit_test(half_closed_with_answers_nobody_reads),
+		cmocka_unit_test(talking_on_a_closing_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
