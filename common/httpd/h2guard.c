@@ -331,7 +331,7 @@ static void fail(struct conn *c, const char *err)
 {
 	h2o_http2_conn_t *h2 = c->sock->data;
 
-	if (c->sock->ssl != NULL && err != h2o_socket_error_io) {
+	if (c->left || (c->sock->ssl != NULL && err != h2o_socket_error_io)) {
 		conn_cut(c);
 		h2o_buffer_consume(&h2->_write.buf, h2->_write.buf->size);
 	}
@@ -344,8 +344,8 @@ void h2guard_read(h2o_socket_t *sock, const char *err)
 	size_t kept, next;
 	enum verdict v = KEEP_ALONE;
 
-	if (err != NULL) {
-		fail(c, err);
+	if (err != NULL || c->left) {
+		fail(c, err != NULL ? err : h2o_socket_error_closed);
 		return;
 	}
 	if (c->cut) {

@@ -63,6 +63,7 @@ struct conn {
 	bool greeted;        /* HTTP/2: the preface was seen */
 	bool served;         /* had a request */
 	bool cut;            /* shut down by us; what it still sends is thrown away */
+	bool left;           /* TLS: an alert came */
 	bool watched;        /* in the epoll set of the disconnect watch */
 	bool headed;         /* recv_since: the head is there, the body is missing */
 	bool unwritable;     /* a write looked lost at the last look */

@@ -11,6 +11,20 @@
 #include "common/httpd/internal.h"
 #include "common/log.h"
 
+/* An alert is a goodbye or a broken connection: after either, h2o would keep what comes without looking at
+ * it, and after a fatal one TLS does not write any more. */
+static void on_info(const SSL *ssl, int where, int ret)
+{
+	const h2o_socket_t *sock = BIO_get_data(SSL_get_rbio(ssl)); /* as h2o sets it */
+	struct conn *c = sock->on_close.data;
+
+	(void)ret;
+	if (where != SSL_CB_READ_ALERT)
+		return;
+	c->left = true;
+	conn_cut(c);
+}
+
 static enum err refuse(SSL_CTX *ctx, const char *what, const char *file)
 {
 	char why[256] = "";
@@ -33,6 +47,7 @@ enum err tls_open(SSL_CTX **out, const char *cert, const char *key)
 					 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_info_callback(ctx, on_info);
 	if (SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
 		return refuse(ctx, "ciphers", cert);
 	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)

@@ -9,7 +9,7 @@
  *   away.  Here such a write fails like any other.
  * - libuv says "nothing more" with a read of no bytes whenever the read before
  *   filled its buffer, and libh2o's TLS reader takes that for an error.  Here it
- *   does not hear of it.
+ *   does not hear of it, nor of what a connection sends that is already cut.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -33,7 +33,10 @@ static void find_read_start(void)
 
 static void read_tls(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
-	if (n != 0)
+	const h2o_socket_t *sock = s->data;
+	const struct conn *c = sock->on_close.data;
+
+	if (n < 0 || (n > 0 && !c->cut))
 		h2o_read_tls(s, n, buf);
 }
 

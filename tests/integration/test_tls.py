@@ -204,9 +204,9 @@ REQUESTS = {"http/1.1": b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
 
 
 @pytest.mark.parametrize("offered", ["http/1.1", "h2"])
-@pytest.mark.parametrize("how", ["alert", "record"])
+@pytest.mark.parametrize("how", ["alert", "record", "goodbye"])
 def test_tls_that_breaks_behind_a_request(secure, offered, how):
-    """The answer cannot be written any more: that connection ends, and nothing else does."""
+    """The answer cannot be written any more, or nobody wants it: that connection ends, and nothing else does."""
     s, o, incoming, outgoing = by_hand(secure, offered)
     bad = b"\x17\3\3\0\x20" + bytes(32)
     with s:
@@ -216,6 +216,9 @@ def test_tls_that_breaks_behind_a_request(secure, offered, how):
             with pytest.raises(ssl.SSLError):
                 while True:
                     o.read(1)
+        elif how == "goodbye":
+            with pytest.raises(ssl.SSLWantReadError):
+                o.unwrap()
         s.sendall(outgoing.read() + (bad if how == "record" else b""))
         try:
             while s.recv(65536):

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What TLS adds to the ways of breaking libh2o 2.2.5: after some errors it
- * does not write any more, and a read of no bytes is no error.
+ * does not write any more, after its goodbye it does not read, and a read of
+ * no bytes is no error.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -252,6 +253,35 @@ static void a_bad_record_behind_the_handshake(void **state)
 	rig_close(&g);
 }
 
+/* Who has said goodbye and talks on is not listened to: nothing would ever take it out of memory. */
+static void talking_after_goodbye(const char *protocol)
+{
+	static const char junk[65536];
+	struct rig g = { 0 };
+	struct tlsc t;
+
+	up(&g);
+	tlsc_open(&t, &g, protocol);
+	SSL_shutdown(t.ssl);
+	tlsc_flush(&t);
+	rig_turn(&g, 20);
+	for (int i = 0; i < 16; i++)
+		(void)!send(t.fd, junk, sizeof(junk), MSG_NOSIGNAL);
+	for (int i = 0; i < 100 && httpd_conns(g.h) > 0; i++)
+		rig_turn(&g, 10);
+	assert_int_equal(httpd_conns(g.h), 0);
+	tlsc_close(&t);
+	alive(&g);
+	rig_close(&g);
+}
+
+static void goodbye_is_the_end(void **state)
+{
+	(void)state;
+	talking_after_goodbye("http/1.1");
+	talking_after_goodbye("h2");
+}
+
 /* One record that fills libh2o's buffer exactly, all of a request or a part. */
 static void full_reads_are_fine_on_http1(void **state)
 {
@@ -320,6 +350,7 @@ int main(void)
 		cmocka_unit_test(a_fatal_alert_in_a_stream),
 		cmocka_unit_test(a_fatal_alert_behind_a_request),
 		cmocka_unit_test(a_bad_record_behind_the_handshake),
+		cmocka_unit_test(goodbye_is_the_end),
 		cmocka_unit_test(full_reads_are_fine_on_http1),
 		cmocka_unit_test(full_reads_are_fine_on_http2),
 	};
