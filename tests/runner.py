@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds sealway three ways and runs every test; tests/run installs the packages first.
 
-Steps, all by default: build, lint, unit, integration, client, fuzz, mutants.  A step that cannot run
-counts as failed.  --long adds what takes longer than CI should (more fuzzing, soak rounds).
+Steps, all by default: build, lint, unit, integration, client, tools, fuzz, mutants; client, tools and fuzz run
+beside integration, which mostly waits.  A step that cannot run counts as failed.  --long adds what takes longer than CI should (more fuzzing, soak rounds).
 """
 import argparse
 import os
@@ -10,12 +10,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OUT = os.path.join(ROOT, "build-test")
-STEPS = ["build", "lint", "unit", "integration", "client", "fuzz", "mutants"]
+STEPS = ["build", "lint", "unit", "integration", "client", "tools", "fuzz", "mutants"]
+BESIDE = ["client", "tools", "fuzz"]  # beside integration, with what it leaves of the processors
 BUILDS = {
     # name: (compiler, meson options)
     "plain": ("gcc", ["-Dbuildtype=debugoptimized"]),
@@ -37,6 +39,7 @@ FUZZERS = 6  # at a time: starting and reading a corpus leave a processor idle
 
 passed = failed = 0
 report = []
+counting = threading.Lock()
 
 
 def say(text):
@@ -46,10 +49,11 @@ def say(text):
 def tally(good, bad, what):
     global passed, failed
     good, bad = int(good), int(bad)
-    passed += good
-    failed += bad
-    report.append((what, good, bad))
-    say(f"  {what}: {good} passed, {bad} failed")
+    with counting:
+        passed += good
+        failed += bad
+        report.append((what, good, bad))
+        say(f"  {what}: {good} passed, {bad} failed")
 
 
 def kill_session(leader):
@@ -164,12 +168,15 @@ def integration(args):
     for name in ("plain", "asan"):
         pytest(args, f"integration {name}", ["tests/integration"], 1200, SEALWAY_BUILD=os.path.join(OUT, name),
                SEALWAY_SANITIZED="1" if name == "asan" else "")
-    pytest(args, "tools of the benchmark", ["tests/bench"], 300, SEALWAY_BUILD=os.path.join(OUT, "plain"))
 
 
 def client(args):
     """The published npm client, unmodified, against the running system."""
     pytest(args, "npm client", ["tests/npm"], 600, SEALWAY_BUILD=os.path.join(OUT, "plain"))
+
+
+def tools(args):
+    pytest(args, "tools of the benchmark", ["tests/bench"], 300, SEALWAY_BUILD=os.path.join(OUT, "plain"))
 
 
 def mutants(args):
@@ -184,6 +191,8 @@ def mutants(args):
 
 
 def fuzz(args):
+    if threading.current_thread() is not threading.main_thread():
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # of this thread, and what it starts
     seconds = args.fuzz_seconds or (600 if args.long else 30)
     where = os.path.join(OUT, "clang", "tests", "fuzz")
     targets = sorted(f for f in os.listdir(where) if f.startswith("fuzz_") and "." not in f) if os.path.isdir(where) else []
@@ -223,6 +232,38 @@ def write_report(seconds):
         f.write("\n".join(lines) + "\n")
 
 
+def take(step, args):
+    began = time.time()
+    say(f"== {step}")
+    try:
+        globals()[step](args)
+    except OSError as e:
+        tally(0, 1, f"{step}: {e}")
+    say(f"   ({step}: {time.time() - began:.0f} s)")
+
+
+class Beside:
+    """Takes steps on a thread of their own, less urgent than what goes on meanwhile, and waits for them at the end."""
+
+    def __init__(self, steps, args):
+        self.steps, self.args = steps, args
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        os.nice(10)  # on Linux of this thread alone, and of what it starts
+        for step in self.steps:
+            try:
+                take(step, self.args)
+            except Exception as e:  # nobody else hears of it
+                tally(0, 1, f"{step}: {e!r}")
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, *_):
+        self.thread.join()
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--long", action="store_true", help="more rounds, more fuzzing; writes docs/LONG-RUN.md")
@@ -233,14 +274,12 @@ def main():
     if args.long:
         os.environ["SEALWAY_LONG"] = "1"  # unit tests read it
     start = time.time()
-    for step in args.steps or STEPS:
-        began = time.time()
-        say(f"== {step}")
-        try:
-            globals()[step](args)
-        except OSError as e:
-            tally(0, 1, f"{step}: {e}")
-        say(f"   ({time.time() - began:.0f} s)")
+    steps = args.steps or STEPS
+    beside = [s for s in BESIDE if s in steps and "integration" in steps]
+    for step in steps:
+        if step not in beside:
+            with Beside(beside if step == "integration" else [], args):
+                take(step, args)
     if args.long and not args.steps:
         write_report(time.time() - start)
     say(f"{passed} passed, {failed} failed")
