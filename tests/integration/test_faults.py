@@ -317,7 +317,7 @@ def test_random_kills_under_load(cluster):
     print(f"  SEALWAY_SEED={seed}")
     rng, c = random.Random(seed), cluster
     streams, rounds = (50, 40) if LONG else (16, 4)
-    names, answers = [n for n in c.flags], []
+    names, answers, killed = [n for n in c.flags], [], []
     for _ in range(rounds):
         while sum(a.outcome is None for a in answers) < streams:
             try:
@@ -326,6 +326,7 @@ def test_random_kills_under_load(cluster):
                 time.sleep(0.05)
         time.sleep(rng.random())
         name = rng.choice(names)
+        killed.append((round(time.time(), 2), name))
         getattr(c, name).kill()
         time.sleep(rng.random() / 2)
         c.begin(name).ready()
@@ -334,11 +335,11 @@ def test_random_kills_under_load(cluster):
     print(f"  {dict(outcomes)}")
     assert outcomes["complete"] > 0
     wait_for("everything to be settled", lambda: not c.requests(), 60)
-    billed = collections.defaultdict(list)
+    rows = collections.defaultdict(list)
     for r in c.rows():
-        billed[r["units"]].append(r["billed"])
+        rows[r["units"]].append(r)
     for a in answers:
-        assert len(billed[a.units]) <= 1
+        assert len(rows[a.units]) <= 1
         if a.outcome == "complete":
-            assert billed[a.units] == [a.detail["total_tokens"]], (seed, a.units)
+            assert [r["billed"] for r in rows[a.units]] == [a.detail["total_tokens"]], (seed, rows[a.units], killed)
     c.sound()
