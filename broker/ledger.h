@@ -201,7 +201,8 @@ struct reserve_ask {
 enum err ledger_reserve(struct ledger *l, struct stack *st, const struct reserve_ask *ask,
 			struct reservation **out, struct store_op **op) MUST_USE;
 
-/* Notes that a reservation's request is given to a worker once more, as attempt (over 1). */
+/* Notes that attempt is the first of a reservation's that counts: it was given to a worker once more, or an
+ * earlier one lives. */
 struct store_op *ledger_attempt(struct reservation *r, uint32_t attempt) MUST_USE;
 
 /* Moves a reservation, whole, to units of another stack (of the same user and

@@ -83,6 +83,7 @@ void task_disown(struct broker *b, struct task *t)
 	task_unattach(t);
 	t->attempt = ANY_ATTEMPT;
 	t->least = 1;
+	broker_keep(b, ledger_attempt(t->res, 1)); /* after a restart it must count as well */
 	t->posted = false; /* as far as is known: the client may have sent it twice, too */
 	t->answered = true;
 	if (t->state != TASK_ORPHANED) /* else its receipt is being fetched already */

@@ -157,6 +157,21 @@ static void the_first_was_answered(void **state)
 	billed(r, 700);
 }
 
+/* The same, said before the restart. */
+static void the_first_was_answered_as_was_known(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+
+	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, answered_before);
+	rig_settled(r, t.second);
+	rig_run(r, 30);
+	restarted(r, &t);
+	rig_settle(r, t.first, &t.w1, SETTLE_COMPLETE, 300, 400, NULL);
+	rig_settled(r, t.first);
+	billed(r, 700);
+}
+
 /* The same, and the second one's worker was gone before it could say so. */
 static void the_first_was_answered_and_the_second_is_gone(void **state)
 {
@@ -264,6 +279,7 @@ int main(void)
 		T(a_failure_of_the_first_comes_first),
 		T(a_claim_of_the_first_comes_first),
 		T(the_first_was_answered),
+		T(the_first_was_answered_as_was_known),
 		T(the_first_was_answered_and_the_second_is_gone),
 		T(a_worker_and_its_gateway),
 		T(a_worker_that_is_gone_twice),
