@@ -95,6 +95,15 @@ void actor_send(struct actor *a, struct buf *msg, const char *body)
 	assert_int_equal(zsock_send(a->z, parts, body ? 2 : 1), ERR_OK);
 }
 
+void actor_ping(struct actor *a)
+{
+	struct ping p = { .instance = a->instance };
+	struct buf msg = { 0 };
+
+	ping_encode(&p, &msg);
+	actor_send(a, &msg, NULL);
+}
+
 void actor_hello(struct rig *r, struct actor *a)
 {
 	struct hello h = { .role = a->role,
@@ -421,6 +430,20 @@ void rig_posted(struct actor *wk, const struct work *w)
 	struct buf msg = { 0 };
 
 	posted_encode(&ref, &msg);
+	actor_send(wk, &msg, NULL);
+}
+
+void rig_inflight(struct actor *wk, const struct work *w, bool posted)
+{
+	struct inflight in = {
+		.node = 1, .stack = w->stack, .units = w->units, .topic = 100, .posted = posted
+	};
+	struct buf msg = { 0 };
+
+	memcpy(in.ref.rid, w->rid, RID_BYTES);
+	in.ref.epoch = w->epoch;
+	in.ref.attempt = w->attempt;
+	inflight_encode(&in, &msg);
 	actor_send(wk, &msg, NULL);
 }
 

@@ -81,6 +81,9 @@ void actor_close(struct actor *a);
 /* The same, and frees its inbox. */
 void actor_free(struct actor *a);
 
+/* Says that it lives. */
+void actor_ping(struct actor *a);
+
 /* Sends a message (emptied), with a body when body is not NULL. */
 void actor_send(struct actor *a, struct buf *msg, const char *body);
 
@@ -111,6 +114,9 @@ struct work rig_work(struct rig *r, struct actor *wk);
 
 /* POSTED for w. */
 void rig_posted(struct actor *wk, const struct work *w);
+
+/* INFLIGHT for w, of gateway thread 100 and node 1. */
+void rig_inflight(struct actor *wk, const struct work *w, bool posted);
 
 /* SETTLE for w with a receipt of the node over those units; change may spoil the
  * receipt before it is signed, or the message after. */

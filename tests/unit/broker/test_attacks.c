@@ -43,21 +43,12 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void ping(struct actor *a)
-{
-	struct ping p = { .instance = a->instance };
-	struct buf msg = { 0 };
-
-	ping_encode(&p, &msg);
-	actor_send(a, &msg, NULL);
-}
-
 /* Runs for ms with the gateway and that worker alive. */
 static void alive(struct rig *r, unsigned ms, struct actor *wk)
 {
 	for (unsigned i = 0; i < ms; i += 40) {
-		ping(&r->gw);
-		ping(wk);
+		actor_ping(&r->gw);
+		actor_ping(wk);
 		rig_run(r, 40);
 	}
 }
@@ -91,26 +82,12 @@ static void a_stack_is_promised_when_the_disk_has_it(void **state)
 	atomic_store(&disk_hangs, true);
 	ask_lock(r);
 	for (int i = 0; i < 3; i++) {
-		ping(&r->gw);
+		actor_ping(&r->gw);
 		actor_none(r, &r->gw, MSG_LOCKED, 30);
 	}
 	atomic_store(&disk_hangs, false);
 	assert_int_equal(locked_decode(actor_get(r, &r->gw, MSG_LOCKED), &l), ERR_OK);
 	assert_int_equal(l.digest.n, 64);
-}
-
-static void say_inflight(struct actor *wk, const struct work *w)
-{
-	struct inflight in = {
-		.node = 1, .stack = w->stack, .units = w->units, .topic = 100, .posted = true
-	};
-	struct buf msg = { 0 };
-
-	memcpy(in.ref.rid, w->rid, RID_BYTES);
-	in.ref.epoch = w->epoch;
-	in.ref.attempt = w->attempt;
-	inflight_encode(&in, &msg);
-	actor_send(wk, &msg, NULL);
 }
 
 /* A worker that finds the restarted broker late still has the request: another
@@ -133,8 +110,8 @@ static void a_late_claim_after_a_restart(void **state)
 	(void)actor_get(r, &r->wk2, MSG_RECEIPT_WANTED);
 	actor_hello(r, &r->wk);
 	(void)actor_get(r, &r->wk, MSG_WELCOME);
-	say_inflight(&r->wk, &w);
-	ping(&r->wk);
+	rig_inflight(&r->wk, &w, true);
+	actor_ping(&r->wk);
 	alive(r, 40, &r->wk2);
 	rig_settle(r, &r->wk2, &w, SETTLE_LOST, 0, 0, NULL);
 	rig_settled(r, &r->wk2);

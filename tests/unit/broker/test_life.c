@@ -30,23 +30,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void ping(struct rig *r, struct actor *a)
-{
-	struct ping p = { .instance = a->instance };
-	struct buf msg = { 0 };
-
-	(void)r;
-	ping_encode(&p, &msg);
-	actor_send(a, &msg, NULL);
-}
-
 /* Runs for ms with the gateway and those workers alive. */
 static void alive(struct rig *r, unsigned ms, struct actor *wk)
 {
 	for (unsigned i = 0; i < ms; i += 40) {
-		ping(r, &r->gw);
+		actor_ping(&r->gw);
 		if (wk)
-			ping(r, wk);
+			actor_ping(wk);
 		rig_run(r, 40);
 	}
 }
@@ -709,7 +699,7 @@ static void a_worker_without_a_network(void **state)
 		rig_posted(&r->wk, &w);
 		rig_run(r, 5);
 		for (int silent = 0; silent < 8; silent++) { /* only the gateway pings */
-			ping(r, &r->gw);
+			actor_ping(&r->gw);
 			rig_run(r, 40);
 		}
 		assert_int_equal(rig_refusal(r).error, ERR_INTERNAL);
@@ -753,7 +743,7 @@ static void a_gateway_that_dies(void **state)
 	rig_job(r, st, 0);
 	w = rig_work(r, &r->wk);
 	for (int i = 0; i < 8; i++) { /* only the worker pings */
-		ping(r, &r->wk);
+		actor_ping(&r->wk);
 		rig_run(r, 40);
 	}
 	assert_int_equal(peer_decode(actor_get(r, &r->wk, MSG_PEER), &p), ERR_OK);
@@ -769,8 +759,6 @@ static void restart_with_work_in_flight(void **state)
 {
 	struct rig *r = *state;
 	uint64_t st = locked(r, 1000);
-	struct inflight in = { .node = 1, .stack = st, .units = 1000, .topic = 100, .posted = true };
-	struct buf msg = { 0 };
 	struct work w;
 
 	rig_job(r, st, 0);
@@ -782,11 +770,7 @@ static void restart_with_work_in_flight(void **state)
 	assert_true(r->b.epoch > w.epoch);
 	assert_true(rig_stack(r)->reserved == 1500); /* still held */
 	back(r);
-	memcpy(in.ref.rid, w.rid, RID_BYTES);
-	in.ref.epoch = w.epoch;
-	in.ref.attempt = 1;
-	inflight_encode(&in, &msg);
-	actor_send(&r->wk, &msg, NULL);
+	rig_inflight(&r->wk, &w, true);
 	alive(r, 400, &r->wk); /* beyond the time for claims */
 	actor_none(r, &r->wk, MSG_RECEIPT_WANTED, 1);
 	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);

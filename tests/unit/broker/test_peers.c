@@ -31,29 +31,20 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void send_ping(struct actor *a)
-{
-	struct ping p = { .instance = a->instance };
-	struct buf msg = { 0 };
-
-	ping_encode(&p, &msg);
-	actor_send(a, &msg, NULL);
-}
-
 static void pings_are_answered(void **state)
 {
 	struct rig *r = *state;
 	struct ping pong;
 
-	send_ping(&r->wk);
+	actor_ping(&r->wk);
 	assert_int_equal(pong_decode(actor_get(r, &r->wk, MSG_PONG), &pong), ERR_OK);
 	assert_true(pong.epoch == r->b.epoch && pong.instance == r->b.instance && !pong.draining);
 	r->b.draining = true;
-	send_ping(&r->wk);
+	actor_ping(&r->wk);
 	assert_int_equal(pong_decode(actor_get(r, &r->wk, MSG_PONG), &pong), ERR_OK);
 	assert_true(pong.draining);
 	r->wk.instance++;
-	send_ping(&r->wk); /* not who said HELLO here: it has to say it again */
+	actor_ping(&r->wk); /* not who said HELLO here: it has to say it again */
 	r->wk.instance--;
 	actor_none(r, &r->wk, MSG_PONG, 50);
 }
@@ -64,7 +55,7 @@ static void strangers_hear_nothing(void **state)
 
 	actor_open(r, &r->wk2, ROLE_GATEWAY, 0); /* no instance: no WELCOME */
 	actor_none(r, &r->wk2, MSG_WELCOME, 50);
-	send_ping(&r->wk2);
+	actor_ping(&r->wk2);
 	actor_none(r, &r->wk2, MSG_PONG, 50);
 	assert_int_equal(r->b.peers->n, 2);
 }
@@ -184,7 +175,7 @@ static void garbage_is_dropped(void **state)
 		buf_str(&msg, junk[i]);
 		actor_send(&r->gw, &msg, i % 2 ? "body" : NULL);
 	}
-	send_ping(&r->gw);
+	actor_ping(&r->gw);
 	(void)actor_get(r, &r->gw, MSG_PONG);
 }
 
@@ -226,7 +217,7 @@ static void a_key_taken_off_the_list(void **state)
 	strcpy(path, r->dir);
 	strcat(path, "/peers");
 	assert_int_equal(zauth_load(r->b.zauth, path), ERR_OK);
-	send_ping(&r->wk); /* still connected, no longer listened to */
+	actor_ping(&r->wk); /* still connected, no longer listened to */
 	actor_none(r, &r->wk, MSG_PONG, 60);
 	peers_recheck(&r->b);
 	assert_null(peers_by_instance(&r->b, 200, ROLE_WORKER));

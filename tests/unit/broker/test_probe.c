@@ -32,23 +32,14 @@ static struct node *node(struct rig *r)
 	return registry_node(r->b.registry, 1);
 }
 
-static void ping(struct actor *a)
-{
-	struct ping p = { .instance = a->instance };
-	struct buf msg = { 0 };
-
-	ping_encode(&p, &msg);
-	actor_send(a, &msg, NULL);
-}
-
 /* Turns the loop for ms, everybody saying that they live. */
 static void alive(struct rig *r, unsigned ms)
 {
 	for (unsigned i = 0; i < ms; i += 20) {
-		ping(&r->gw);
-		ping(&r->wk);
+		actor_ping(&r->gw);
+		actor_ping(&r->wk);
 		if (r->wk2.z)
-			ping(&r->wk2);
+			actor_ping(&r->wk2);
 		rig_run(r, 20);
 	}
 }

@@ -245,15 +245,6 @@ static void listen_to(struct actor *a, enum holder who)
 	}
 }
 
-static void ping(struct actor *a)
-{
-	struct ping p = { .instance = a->instance };
-	struct buf msg = { 0 };
-
-	ping_encode(&p, &msg);
-	actor_send(a, &msg, NULL);
-}
-
 static void hello(struct actor *a)
 {
 	actor_hello(w.r, a);
@@ -264,7 +255,7 @@ static void turn(unsigned ms)
 	uint64_t now = uv_hrtime();
 
 	if (now - w.pinged > PING_NS) {
-		void (*say)(struct actor * a) = now - w.pinged > DEAD_NS ? hello : ping;
+		void (*say)(struct actor * a) = now - w.pinged > DEAD_NS ? hello : actor_ping;
 
 		w.pinged = now;
 		say(&w.r->gw);
@@ -635,8 +626,8 @@ static void do_worker_dies(void)
 	listen_to(&w.r->wk2, SECOND);
 	actor_close(&w.r->wk2);
 	for (int i = 0; i < 15; i++) {
-		ping(&w.r->gw);
-		ping(&w.r->wk);
+		actor_ping(&w.r->gw);
+		actor_ping(&w.r->wk);
 		rig_run(w.r, 20);
 		listen_to(&w.r->wk, FIRST);
 		listen_to(&w.r->gw, NOBODY);
@@ -851,8 +842,8 @@ static void no_job_before_its_commit(void **state)
 	power_fail(ENOSPC, 0);
 	rig_job(r, l.stack, 10);
 	for (int i = 0; i < 4; i++) {
-		ping(&r->gw);
-		ping(&r->wk);
+		actor_ping(&r->gw);
+		actor_ping(&r->wk);
 		actor_none(r, &r->wk, MSG_WORK, 20);
 	}
 	power_fail(0, 0);

@@ -30,27 +30,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void ping(struct actor *a)
-{
-	struct ping p = { .instance = a->instance };
-	struct buf msg = { 0 };
-
-	ping_encode(&p, &msg);
-	actor_send(a, &msg, NULL);
-}
-
-static void say_inflight(struct actor *a, const struct work *w, bool posted)
-{
-	struct inflight in = { .node = 1, .stack = w->stack, .units = 1000, .topic = 100, .posted = posted };
-	struct buf msg = { 0 };
-
-	memcpy(in.ref.rid, w->rid, RID_BYTES);
-	in.ref.epoch = w->epoch;
-	in.ref.attempt = w->attempt;
-	inflight_encode(&in, &msg);
-	actor_send(a, &msg, NULL);
-}
-
 static void not_reached(struct receipt *rc, struct settle *m)
 {
 	(void)rc;
@@ -129,9 +108,9 @@ static void a_claim_of_the_first_comes_first(void **state)
 	struct twice t = given_twice(r, true);
 
 	restarted(r, &t);
-	say_inflight(t.first, &t.w1, false);
+	rig_inflight(t.first, &t.w1, false);
 	rig_run(r, 10);
-	say_inflight(t.second, &t.w2, true);
+	rig_inflight(t.second, &t.w2, true);
 	rig_run(r, 10);
 	rig_settle(r, t.first, &t.w1, SETTLE_FAILED, 0, 0, answered_before);
 	rig_settled(r, t.first);
@@ -150,7 +129,7 @@ static void the_first_was_answered(void **state)
 	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, answered_before);
 	rig_settled(r, t.second);
 	assert_true(rig_stack(r)->reserved == 1000);
-	say_inflight(t.first, &t.w1, true);
+	rig_inflight(t.first, &t.w1, true);
 	rig_run(r, 10);
 	rig_settle(r, t.first, &t.w1, SETTLE_COMPLETE, 300, 400, NULL);
 	rig_settled(r, t.first);
@@ -230,7 +209,7 @@ static void a_worker_that_is_gone_twice(void **state)
 	task_find(&r->b, w.rid)->asks = 3; /* as after three minutes */
 	actor_hello(r, &r->wk);
 	rig_run(r, 20);
-	say_inflight(&r->wk, &w, true);
+	rig_inflight(&r->wk, &w, true);
 	rig_run(r, 20);
 	peers_drop(&r->b, peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER), "test");
 	rig_run(r, 20);
@@ -249,15 +228,15 @@ static void a_broker_that_stood_still(void **state)
 	struct locked l;
 	struct work w;
 
-	ping(&r->gw);
-	ping(&r->wk);
+	actor_ping(&r->gw);
+	actor_ping(&r->wk);
 	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
 	rig_job(r, l.stack, 0);
 	w = rig_work(r, &r->wk);
 	rig_posted(&r->wk, &w);
 	for (int i = 0; i < 10; i++) {
-		ping(&r->gw);
-		ping(&r->wk);
+		actor_ping(&r->gw);
+		actor_ping(&r->wk);
 		usleep(40000);
 	}
 	rig_run(r, 20);
