@@ -8,6 +8,7 @@
  * h2o may free its connection at any time; conn_closed, called by h2o when it
  * disposes of the socket, is the only place where a conn ends.
  */
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -15,6 +16,9 @@
 #include "common/log.h"
 
 #define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+/* Bytes that the kernel takes beyond what it has sent; what is under way comes on top.  A
+ * client that stops reading pays for what was made meanwhile, so that it is not to be much. */
+#define UNSENT (128 << 10)
 
 static void conn_closed(void *arg)
 {
@@ -143,6 +147,17 @@ static bool make_room(struct httpd *h)
 	return true;
 }
 
+/* Without UNSENT the kernel takes what the host's tcp_wmem allows, 4 MB by default. */
+static void set_socket(uv_tcp_t *tcp)
+{
+	int unsent = UNSENT;
+	uv_os_fd_t fd;
+
+	uv_tcp_nodelay(tcp, 1);
+	if (uv_fileno((uv_handle_t *)tcp, &fd) == 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+}
+
 void conn_new(struct httpd *h, uv_tcp_t *tcp)
 {
 	struct conn *c;
@@ -151,7 +166,7 @@ void conn_new(struct httpd *h, uv_tcp_t *tcp)
 		uv_close((uv_handle_t *)tcp, (uv_close_cb)free);
 		return;
 	}
-	uv_tcp_nodelay(tcp, 1);
+	set_socket(tcp);
 	c = mem_new(sizeof(*c));
 	c->h = h;
 	c->since = c->accepted = uv_now(h->uv);

@@ -20,6 +20,10 @@
 #include "common/net/upstream_impl.h"
 
 #define TLS_JOINED 8192 /* bodies up to this go into one record with the head */
+/* Bytes of an answer that the kernel keeps unread.  Left to itself it lets a paused
+ * peer run ahead as far as the host's tcp_rmem goes, 33 MB here, all of it billed.
+ * Linux takes twice this and offers half: 256 KiB per round trip, 2.5 MB/s over 100 ms. */
+#define UNREAD (256 << 10)
 
 static void on_poll(uv_poll_t *p, int status, int events);
 
@@ -386,10 +390,13 @@ static int open_socket(const union address *to)
 {
 	socklen_t n = to->sa.sa_family == AF_INET ? sizeof(to->in) : sizeof(to->in6);
 	int fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP), on = 1;
+	int unread = UNREAD;
 
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &unread,
+		   sizeof(unread)); /* before connect: it sizes the window */
 	if (connect(fd, &to->sa, n) == 0 || errno == EINPROGRESS)
 		return fd;
 	close(fd);

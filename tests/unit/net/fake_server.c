@@ -204,6 +204,11 @@ void fake_chunk(struct fake_conn *c, struct slice bytes)
 	buf_free(&b);
 }
 
+void fake_send_buffer(struct fake_conn *c, int bytes)
+{
+	uv_send_buffer_size((uv_handle_t *)&c->tcp, &bytes);
+}
+
 size_t fake_unsent(const struct fake_conn *c)
 {
 	return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);

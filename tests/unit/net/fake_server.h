@@ -33,6 +33,8 @@ void fake_say(struct fake_conn *c, const char *text);
 void fake_say_bytes(struct fake_conn *c, struct slice bytes);
 /* One chunk of a chunked body. */
 void fake_chunk(struct fake_conn *c, struct slice bytes);
+/* What the socket holds at most; without it as much as the host allows. */
+void fake_send_buffer(struct fake_conn *c, int bytes);
 /* Bytes that were given to fake_say and did not fit into the socket yet. */
 size_t fake_unsent(const struct fake_conn *c);
 /* Closes after what was said. */

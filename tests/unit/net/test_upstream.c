@@ -511,6 +511,40 @@ static void test_pause_from_outside(void **state)
 	assert_body(s, "abcdef");
 }
 
+/* A peer that has been read quickly, for which the kernel lets the socket grow, and is paused then,
+ * runs ahead by less than a megabyte whatever the host lets sockets grow to. */
+static void test_paused_peer_does_not_run_ahead(void **state)
+{
+	struct side *s = *state;
+	struct upstream_call c = call_of(s);
+	struct buf data = { 0 };
+	size_t said = 0, before;
+
+	buf_reserve(&data, 1 << 20);
+	memset(data.p, 'x', 1 << 20);
+	data.n = 1 << 20;
+	s->answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+	start(s, &c);
+	while (!s->body.n)
+		fake_run(&s->uv, NULL, 2);
+	fake_send_buffer(s->conn, 128 << 10);
+	for (; said < 64 << 20; said += data.n) {
+		fake_chunk(s->conn, buf_slice(&data));
+		while (fake_unsent(s->conn) > 0)
+			fake_run(&s->uv, NULL, 1);
+	}
+	while (s->body.n < said)
+		fake_run(&s->uv, NULL, 1);
+	upstream_pause(s->req);
+	before = s->body.n;
+	for (said = 0; said < 64 << 20; said += data.n)
+		fake_chunk(s->conn, buf_slice(&data));
+	fake_run(&s->uv, NULL, 200);
+	assert_int_equal(s->body.n, before);
+	assert_true(said - fake_unsent(s->conn) < 1 << 20);
+	buf_free(&data);
+}
+
 /* A header that could become two. */
 static void test_headers_stay_in_their_line(void **state)
 {
@@ -835,6 +869,7 @@ int main(void)
 		T(test_two_answers_to_one),
 		T(test_idle_ones_are_limited),
 		T(test_pause_from_outside),
+		T(test_paused_peer_does_not_run_ahead),
 		T(test_headers_stay_in_their_line),
 		T(test_refused_address),
 		T(test_address_is_judged_each_time),
