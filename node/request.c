@@ -59,7 +59,7 @@ static enum err check_plain(struct node *n, struct request *q, const struct auth
 {
 	struct agreement agreed = { q->task.endpoint, buf_slice(&q->envelope.model), q->envelope.stream };
 
-	if (json_object_of(buf_slice(&q->plain), &q->task.body) != ERR_OK)
+	if (json_request_of(buf_slice(&q->plain), &q->task.body) != ERR_OK)
 		return ERR_BODY;
 	if (q->envelope.stack != a->stack) {
 		*param = "stack_small_id";
@@ -106,7 +106,7 @@ static enum err take_plain(struct node *n, struct request *q, struct hreq *r, co
 	struct agreement own = { .endpoint = (enum endpoint)endpoint_kind(q->task.endpoint) };
 	enum err e;
 
-	if (json_object_of(hreq_body(r), &q->task.body) != ERR_OK || !stack_agrees(r, a))
+	if (json_request_of(hreq_body(r), &q->task.body) != ERR_OK || !stack_agrees(r, a))
 		return ERR_BODY;
 	own.model = json_text(json_object_get(q->task.body, "model"));
 	if (!own.model.p || json_member_bool(q->task.body, "stream", &own.stream) != ERR_OK)

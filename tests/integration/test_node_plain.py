@@ -11,7 +11,7 @@ import time
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cluster import SEALWAY, run_quiet, wait_for
+from cluster import SEALWAY, SLOW, rss_kb, run_quiet, wait_for
 from test_engine import Engine, usage
 from parts import Part
 from sealclient import H, RAW, b64, check_signature, unb64
@@ -191,9 +191,17 @@ def test_a_request_id_is_answered_once(node):
     b'{"model":"demo","prompt":"x","stream":true,"stream_options":3}', b'{"model":"demo","prompt":"x","n":2}',
     b'{"model":"demo","prompt":"x","max_tokens":-1}', b'{"model":"demo","prompt":"x","max_tokens":1e99}',
     b'{"model":"demo","model":"demo","prompt":"x"}', b'{"model":"demo","prompt":{"a":1}}', b'\xff',
+    b'{"model":"demo","prompt":["x","y"]}',
 ])
 def test_bad_bodies(node, request_):
     refused(node, 400, request=request_)
+
+
+def test_bodies_that_would_fill_the_memory(node):
+    """Empty objects take a hundred times their text once they are parsed, and the node has one thread for all."""
+    before = rss_kb(node.part.p.pid)
+    refused(node, 400, request=b'{"model":"demo","prompt":"x","y":[{}' + b",{}" * 1_000_000 + b"]}")
+    assert rss_kb(node.part.p.pid) - before < 60000 * SLOW
 
 
 def test_endpoints_that_do_not_stream(node):

@@ -39,6 +39,42 @@ static void test_objects_only(void **state)
 	assert_int_equal(parse("{\"a\":\"\\u0000\"}"), ERR_OK);
 }
 
+/* n times piece, between a head and a tail. */
+static enum err request(const char *head, const char *piece, size_t n, const char *tail)
+{
+	struct buf b = { 0 };
+	json_t *v = NULL;
+	enum err e;
+
+	buf_str(&b, head);
+	for (size_t i = 0; i < n; i++)
+		buf_str(&b, piece);
+	buf_str(&b, tail);
+	e = json_request_of(buf_slice(&b), &v);
+	assert_true((e == ERR_OK) == (v != NULL));
+	json_decref(v);
+	buf_free(&b);
+	return e;
+}
+
+/* A few bytes of text may not become hundreds of bytes of memory without end. */
+static void test_requests_that_weigh_too_much(void **state)
+{
+	const size_t parts = JSON_PARTS_MAX - 3; /* besides {"a":[ */
+
+	(void)state;
+	assert_int_equal(request("{\"a\":[{}", ",{}", parts - 1, "]}"), ERR_OK);
+	assert_int_equal(request("{\"a\":[{}", ",{}", parts, "]}"), ERR_FORMAT);
+	assert_int_equal(request("{\"a\":[[]", ",[]", parts, "]}"), ERR_FORMAT);
+	assert_int_equal(request("{\"a\":[0", ",0", JSON_VALUES_MAX, "]}"), ERR_OK);
+	assert_int_equal(request("{\"a\":[0", ",0", JSON_VALUES_MAX + 1, "]}"), ERR_FORMAT);
+	assert_int_equal(request("{\"a\":[\"\"", ",\"\"", JSON_VALUES_MAX + 1, "]}"), ERR_FORMAT);
+	/* inside a text they weigh nothing, whatever stands around them */
+	assert_int_equal(request("{\"a\":\"", "{[:,\\\"\\\\", parts, "\"}"), ERR_OK);
+	assert_int_equal(request("{\"a\":\"", "\\", 5, ""), ERR_FORMAT); /* ends in the middle of an escape */
+	assert_int_equal(request("", "", 0, ""), ERR_FORMAT);
+}
+
 static void test_members(void **state)
 {
 	json_t *o = json_of("{'n':5,'zero':0,'neg':-1,'real':1.0,'null':null,'yes':true,'text':'x'}");
@@ -101,6 +137,7 @@ static void test_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_objects_only),
+					    cmocka_unit_test(test_requests_that_weigh_too_much),
 					    cmocka_unit_test(test_members), cmocka_unit_test(test_write),
 					    cmocka_unit_test(test_text) };
 
