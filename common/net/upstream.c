@@ -5,9 +5,9 @@
  * that upstream_impl.h names.
  *
  * Invariants:
- * - A request with a body is never posted twice: a kept connection that turns out
- *   dead once a byte went out is a cut.  A sealed request is answered once
- *   (PROTOCOL 4.5).
+ * - A POST is never sent twice, unless its caller says that it may be: a kept
+ *   connection that turns out dead once a byte went out is a cut.  A sealed request
+ *   is answered once (PROTOCOL 4.5).
  * - A body counts as whole only if its end was marked (Content-Length or
  *   chunked): a close-delimited one cannot be told from a cut one.
  * - One timer per request looks at all its deadlines.  It is set anew only if it

@@ -50,6 +50,9 @@ struct upstream_call {
 	struct slice body; /* borrowed until done, or until upstream_sent */
 	uint64_t connect_ms, first_byte_ms, gap_ms, total_ms; /* 0 = none */
 	uint64_t max_body;                                    /* response bytes; 0 = none */
+	/* It changes nothing at the peer: like a GET it is sent anew, once, when a kept connection
+	 * turns out to be dead. */
+	bool repeatable;
 	/* Status line and headers have come; content_type without parameters, lower case. */
 	void (*on_head)(void *arg, int status, const char *content_type);
 	/* Body bytes, as they come. */

@@ -126,7 +126,15 @@ static void join_body(struct upstream_req *r)
 	if (!r->c.body.n || r->c.body.n > TLS_JOINED)
 		return;
 	buf_add(&r->head, r->c.body.p, r->c.body.n);
-	r->sent = r->c.body.n;
+	r->sent = r->joined = r->c.body.n;
+}
+
+/* As if nothing of r had been sent yet. */
+static void unsend(struct upstream_req *r)
+{
+	r->begun = false;
+	r->head.n -= r->joined;
+	r->head_sent = r->sent = r->joined = 0;
 }
 
 static void begin(struct conn *c)
@@ -154,18 +162,21 @@ void conn_use(struct conn *c, struct upstream_req *r)
 
 /* --- reading --- */
 
+static bool may_be_repeated(const struct upstream_req *r)
+{
+	return r->c.repeatable || strcmp(r->c.method, "GET") == 0 || strcmp(r->c.method, "HEAD") == 0;
+}
+
 /* Nothing of an answer came on a connection that was kept: it was dead already.
  * What changes nothing at the peer is asked again, once. */
 static bool ask_again(struct upstream_req *r)
 {
 	struct conn *c = r->conn;
 
-	if (!c->used || r->again || r->answer.lines ||
-	    (strcmp(r->c.method, "GET") != 0 && strcmp(r->c.method, "HEAD") != 0))
+	if (!c->used || r->again || r->answer.lines || !may_be_repeated(r))
 		return false;
 	r->again = true;
-	r->begun = false;
-	r->head_sent = 0;
+	unsend(r);
 	r->conn = NULL;
 	conn_close(c);
 	pool_connect(r);
@@ -279,6 +290,18 @@ static long read_some(struct conn *c)
 	return n;
 }
 
+/* What was read is gone when it has been used: it may be a plaintext, and the next
+ * answer may be long in coming.  c, and with it its pool, lasts until its handle is
+ * closed, which is never in this loop turn. */
+static bool take_buffer(struct conn *c, struct upstream_req *r, size_t n)
+{
+	struct upstream *u = c->up;
+	bool on = take(r, slice_of(u->buffer, n));
+
+	mem_wipe(u->buffer, n);
+	return on;
+}
+
 /* One read, and what OpenSSL took from the socket with it. */
 static void read_more(struct conn *c)
 {
@@ -293,7 +316,7 @@ static void read_more(struct conn *c)
 			ended_early(r);
 			return;
 		}
-		if (!take(r, slice_of(c->up->buffer, (size_t)n)))
+		if (!take_buffer(c, r, (size_t)n))
 			break;
 	} while (c->tls && tls_pending(c->tls));
 	if (!r->dead)

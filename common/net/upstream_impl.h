@@ -97,6 +97,7 @@ struct upstream_req {
 	struct addresses to; /* what is tried, in this order */
 	unsigned tried;
 	size_t head_sent, sent;                 /* bytes of head and body that are on their way */
+	size_t joined;                          /* bytes of the body that stand behind head */
 	uint64_t started, began, progress, got; /* ms; ms; ms; body bytes */
 	uint64_t look_at;                       /* when the timer fires */
 	uint64_t attempt_until;                 /* of the connect in progress */

@@ -15,7 +15,7 @@
 #include "common/net/upstream_impl.h"
 
 #define IDLE_DEFAULT 64
-#define IDLE_MS 5000 /* below the keep-alive time of common servers, so that a kept one is rarely dead */
+#define IDLE_MS 4000 /* below the 5 s of common servers, so that a kept one is rarely dead */
 #define ADDRESS_MS 60000
 #define SWEEP_MS 1000
 
@@ -127,7 +127,7 @@ void pool_connect(struct upstream_req *r)
 	struct origin *o = r->origin;
 	struct conn *c = r->again ? NULL : TAILQ_LAST(&o->idle, conn_list);
 
-	if (c) {
+	if (c && uv_now(r->up->uv) - c->idle_since < IDLE_MS) {
 		pool_take(c);
 		conn_use(c, r);
 	} else if (o->found.n && uv_now(r->up->uv) - o->found_at < ADDRESS_MS) {

@@ -9,11 +9,12 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/net/upstream.h"
+#include "common/net/upstream_impl.h"
 #include "tests/unit/net/fake_server.h"
 
 #define PATIENCE_MS 5000
@@ -428,6 +429,52 @@ static void test_get_is_asked_again(void **state)
 	start(s, &c);
 	assert_int_equal(finish(s), UPSTREAM_CUT);
 	assert_int_equal(s->requests, 3);
+}
+
+/* So is a POST whose caller says that it may be, with its body. */
+static void test_repeatable_post_is_asked_again(void **state)
+{
+	struct side *s = *state;
+	struct upstream_call c = call_of(s);
+
+	c.repeatable = true;
+	assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	s->hang_up_next = true;
+	start(s, &c);
+	assert_int_equal(finish(s), UPSTREAM_OK);
+	assert_int_equal(s->requests, 3);
+	assert_true(slice_eq(fake_body(buf_slice(&s->request)), c.body));
+	s->answer = "HTTP/1.1 200"; /* something came: no more */
+	s->hang_up = true;
+	s->hang_up_next = false;
+	start(s, &c);
+	assert_int_equal(finish(s), UPSTREAM_CUT);
+	assert_int_equal(s->requests, 4);
+}
+
+/* Servers close theirs after 5 s; the sweep may be late. */
+static void test_old_connection_is_not_used(void **state)
+{
+	struct side *s = *state;
+
+	assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	TAILQ_FIRST(&s->up->idle)->idle_since -= 4000;
+	assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	assert_int_equal(fake_accepted(s->server), 2);
+}
+
+/* A node's engine answers in plaintext. */
+static void test_nothing_read_stays(void **state)
+{
+	static const char *const answers[] = { "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret",
+					       "HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\nsecret",
+					       "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxsecret" };
+	struct side *s = *state;
+
+	for (unsigned i = 0; i < 3; i++) {
+		get(s, answers[i], true);
+		assert_true(sodium_is_zero(s->up->buffer, sizeof(s->up->buffer)));
+	}
 }
 
 /* Whatever an idle connection says, its end included, it carries no request any more. */
@@ -865,6 +912,9 @@ int main(void)
 		T(test_no_redirects),
 		T(test_never_posted_twice),
 		T(test_get_is_asked_again),
+		T(test_repeatable_post_is_asked_again),
+		T(test_old_connection_is_not_used),
+		T(test_nothing_read_stays),
 		T(test_idle_connection_that_speaks),
 		T(test_two_answers_to_one),
 		T(test_idle_ones_are_limited),

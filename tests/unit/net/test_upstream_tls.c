@@ -68,7 +68,8 @@ struct server {
 	pthread_t thread;
 	_Atomic unsigned requests;
 	int max_version;
-	bool large;
+	bool large, once;
+	char in[4096]; /* the last request that serve_once read, as text */
 };
 
 /* Reads a request of body bytes, answers with as many, over and over on one connection. */
@@ -92,6 +93,20 @@ static void serve_large(struct server *s, SSL *ssl)
 	free(page);
 }
 
+/* Answers one request, takes a second one and closes without a word. */
+static void serve_once(struct server *s, SSL *ssl)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+	int n;
+
+	while ((n = SSL_read(ssl, s->in, sizeof(s->in) - 1)) > 0) {
+		s->in[n] = '\0';
+		if (s->requests++ == 1)
+			break;
+		SSL_write(ssl, answer, sizeof(answer) - 1);
+	}
+}
+
 static void serve_one(struct server *s, int fd)
 {
 	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
@@ -101,7 +116,9 @@ static void serve_one(struct server *s, int fd)
 	SSL_set_fd(ssl, fd);
 	if (s->large && SSL_accept(ssl) == 1)
 		serve_large(s, ssl);
-	else if (!s->large && SSL_accept(ssl) == 1 && SSL_read(ssl, in, sizeof(in)) > 0) {
+	else if (s->once && SSL_accept(ssl) == 1)
+		serve_once(s, ssl);
+	else if (!s->large && !s->once && SSL_accept(ssl) == 1 && SSL_read(ssl, in, sizeof(in)) > 0) {
 		s->requests++;
 		SSL_write(ssl, answer, sizeof(answer) - 1);
 		SSL_shutdown(ssl);
@@ -376,6 +393,44 @@ static void test_large(void **state)
 	free(body);
 }
 
+/* A kept connection that dies under a request that may be repeated: on the new one it says the same. */
+static void test_asked_again(void **state)
+{
+	struct side *s = *state;
+	struct upstream_opts o = { .ca_file = s->ca_file };
+	struct upstream_call c = { .method = "POST",
+				   .body = SLICE_STR("{\"a\":1}"),
+				   .connect_ms = 3000,
+				   .total_ms = 4000,
+				   .repeatable = true,
+				   .on_done = on_done,
+				   .arg = s };
+	struct server server;
+	struct upstream *u;
+	uv_loop_t uv;
+	char url[64];
+
+	server_open(&server, s->good, s->key, TLS1_3_VERSION);
+	server.once = true;
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", server.port);
+	c.url = url;
+	uv_loop_init(&uv);
+	u = upstream_new(&uv, &o);
+	for (int i = 0; i < 2; i++) {
+		s->done = false;
+		upstream_start(u, &c);
+		assert_true(fake_run(&uv, &s->done, PATIENCE_MS));
+		assert_int_equal(s->result, UPSTREAM_OK);
+	}
+	assert_int_equal(server.requests, 3);
+	assert_string_equal(strstr(server.in, "\r\n\r\n") + 4, "{\"a\":1}");
+	assert_non_null(strstr(server.in, "Content-Length: 7\r\n"));
+	upstream_free(u);
+	uv_run(&uv, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&uv), 0);
+	server_close(&server);
+}
+
 /* A server that speaks no TLS at all. */
 static void on_plain(void *arg, struct fake_conn *c, struct slice request)
 {
@@ -416,7 +471,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_good),    T(test_large),   T(test_wrong_name), T(test_wrong_authority),
-		T(test_expired), T(test_old_tls), T(test_no_tls),
+		T(test_expired), T(test_old_tls), T(test_no_tls),     T(test_asked_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
