@@ -26,19 +26,15 @@ static enum err openai_measure(struct engine *e, enum endpoint ep, const json_t 
 			       struct prompt_size *out)
 {
 	struct prompt p = { 0 };
-	struct buf tools = { .secret = true };
-	const json_t *t = json_object_get(body, "tools");
 	enum err r = prompt_read(ep, body, &p);
+	uint64_t bytes = p.text.n + p.beside;
 
 	(void)e;
-	if (t)
-		json_append(&tools, t, 17);
 	if (r == ERR_OK) {
-		out->low = (p.text.n + BYTES_LOW - 1) / BYTES_LOW + p.tokens; /* a short text is not free */
-		out->high = (p.text.n + tools.n) / BYTES_HIGH + 1 + p.tokens + p.messages * MESSAGE_HIGH +
-			    p.others * OTHER_HIGH;
+		out->low = (bytes + BYTES_LOW - 1) / BYTES_LOW + p.tokens + p.others; /* none is free */
+		out->high =
+			bytes / BYTES_HIGH + 1 + p.tokens + p.messages * MESSAGE_HIGH + p.others * OTHER_HIGH;
 	}
-	buf_free(&tools);
 	prompt_free(&p);
 	return r;
 }

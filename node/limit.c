@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Nothing beyond the reservation is ever paid, so an answer is kept within it
- * before it begins.  One answer holds one choice: n or best_of over 1 would
- * multiply the completion behind the reservation's back, and is refused.
+ * before it begins.  One answer holds one choice: n or best_of over 1, or more
+ * prompts than one, would multiply the completion behind the reservation's back,
+ * and are refused.
  */
 #include "node/limit.h"
 
@@ -43,29 +44,55 @@ static enum err one_choice(const json_t *plain, const char *name)
 	return ERR_OK;
 }
 
-/* The limit that the caller named, under either name; *name: the one to lower. */
-static enum err asked_tokens(const json_t *plain, const char **name, uint64_t *tokens, bool *present)
+/* A text, or the numbers of its tokens, or a list of one such. */
+static enum err one_prompt(const json_t *plain)
+{
+	const json_t *prompt = json_object_get(plain, "prompt"), *item;
+	size_t i;
+
+	if (!json_is_array(prompt) || json_array_size(prompt) == 1)
+		return ERR_OK;
+	json_array_foreach(prompt, i, item)
+	{
+		if (!json_is_integer(item))
+			return ERR_BODY;
+	}
+	return ERR_OK;
+}
+
+/* The limit that the caller named, under either name; *newer: under the newer one, too. */
+static enum err asked_tokens(const json_t *plain, bool *newer, uint64_t *tokens, bool *present)
 {
 	uint64_t old = UINT64_MAX, new = UINT64_MAX;
-	bool has_old, has_new;
+	bool has_old;
 
 	if (json_member_u64(plain, "max_tokens", ID_MAX, &has_old, &old) != ERR_OK ||
-	    json_member_u64(plain, "max_completion_tokens", ID_MAX, &has_new, &new) != ERR_OK)
+	    json_member_u64(plain, "max_completion_tokens", ID_MAX, newer, &new) != ERR_OK)
 		return ERR_BODY;
-	*present = has_old || has_new;
-	*name = has_new ? "max_completion_tokens" : "max_tokens";
+	*present = has_old || *newer;
 	*tokens = old < new ? old : new;
 	return ERR_OK;
+}
+
+/* The older name always: a server that does not know the newer one would take the
+ * request for one without a limit. */
+static void put_limit(json_t *plain, bool newer, uint64_t tokens)
+{
+	json_object_del(plain, "max_completion_tokens");
+	json_put(plain, "max_tokens", json_integer((json_int_t)tokens));
+	if (newer)
+		json_put(plain, "max_completion_tokens", json_integer((json_int_t)tokens));
 }
 
 static enum err limit_text(json_t *plain, enum endpoint ep, struct engine *engine, uint64_t cap,
 			   struct bounds *b)
 {
 	uint64_t room, want;
-	const char *name;
+	bool newer;
 
 	if (one_choice(plain, "n") != ERR_OK || one_choice(plain, "best_of") != ERR_OK ||
-	    asked_tokens(plain, &name, &want, &b->limited) != ERR_OK)
+	    (ep == EP_COMPLETIONS && one_prompt(plain) != ERR_OK) ||
+	    asked_tokens(plain, &newer, &want, &b->limited) != ERR_OK)
 		return ERR_BODY;
 	if (!b->limited)
 		want = engine_default_tokens(engine, ep);
@@ -76,9 +103,7 @@ static enum err limit_text(json_t *plain, enum endpoint ep, struct engine *engin
 		return ERR_BODY;
 	b->limited = b->limited || want > room;
 	b->max_tokens = want < room ? want : room;
-	json_object_del(plain, "max_tokens");
-	json_object_del(plain, "max_completion_tokens");
-	json_put(plain, name, json_integer((json_int_t)b->max_tokens));
+	put_limit(plain, newer, b->max_tokens);
 	return ERR_OK;
 }
 

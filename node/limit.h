@@ -24,9 +24,10 @@ struct agreement {
 enum err limit_agree(json_t *plain, const struct agreement *a, bool *include_usage) MUST_USE;
 
 /* Works out the bounds within units (the reservation) and max_units (of the
- * model), and lowers max_tokens or max_completion_tokens in plain to them.
+ * model), and puts max_tokens within them into plain, with the same number as
+ * max_completion_tokens if the caller used that.
  * ERR_BODY for malformed members, a prompt that alone exceeds the bounds, more
- * than one choice per answer, or images over the reservation. */
+ * than one prompt or choice per answer, or images over the reservation. */
 enum err limit_apply(json_t *plain, enum endpoint ep, struct engine *engine, uint64_t units,
 		     uint64_t max_units, struct bounds *out) MUST_USE;
 

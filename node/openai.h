@@ -9,6 +9,7 @@
 #include "common/net/sse.h"
 #include "common/net/upstream.h"
 #include "node/engine_ops.h"
+#include "node/usage.h"
 
 struct openai {
 	struct engine base;
@@ -30,14 +31,14 @@ struct openai_run {
 	bool stream, keep_b64;
 	bool feeding; /* inside sse_feed */
 	bool over;    /* no more calls to the sink */
+	bool full;    /* the server has sent more than it may */
 	bool begun;   /* a piece with a role went out */
 	bool done;    /* [DONE] */
 	int status;
 	struct sse *sse;
 	struct buf body, answer; /* secret */
 	const char *finish;      /* static */
-	struct usage usage;
-	bool has_usage;
+	struct usage_said said;
 	uint64_t pieces, prompt_words;
 };
 

@@ -27,6 +27,8 @@ void openai_shape(enum endpoint ep, json_t *body, bool stream)
 		json_put(body, "response_format", json_string("b64_json"));
 	json_object_del(body, "stream_options");
 	json_object_del(body, "stream");
+	json_object_del(body, "n_predict"); /* llama.cpp's own: above max_tokens there */
+	json_object_del(body, "n_cmpl");    /* its own n */
 	if (!stream)
 		return;
 	options = json_object();
@@ -69,6 +71,8 @@ static bool holds_something(enum endpoint ep, json_t *choice)
 	json_t *delta = json_object_get(choice, "delta"), *v;
 	const char *name;
 
+	if (!is_empty(json_object_get(choice, "logprobs"))) /* of half a character: its text comes later */
+		return true;
 	if (ep == EP_COMPLETIONS)
 		return !is_empty(json_object_get(choice, "text"));
 	json_object_foreach(delta, name, v)
@@ -111,7 +115,7 @@ enum err openai_event_read(enum endpoint ep, json_t *event, struct openai_event 
 
 	if (is_error(event))
 		return ERR_NODE;
-	ev.has_usage = usage_read(json_object_get(event, "usage"), &ev.usage);
+	ev.usage = json_object_get(event, "usage");
 	if (choices && !json_is_null(choices) && !json_is_array(choices))
 		return ERR_NODE;
 	if (json_array_size(choices) > 0)

@@ -12,13 +12,13 @@
 
 /* One event of a stream. */
 struct openai_event {
-	json_t *choice;     /* with text or delta to pass on, finish_reason null; borrowed; or NULL */
-	const char *finish; /* static, or NULL */
-	bool has_usage;
-	struct usage usage;
+	json_t *choice;      /* with text or delta to pass on, finish_reason null; borrowed; or NULL */
+	const char *finish;  /* static, or NULL */
+	const json_t *usage; /* for usage_read; borrowed; or NULL */
 };
 
-/* Makes the request one for the server: stream with usage, floats, base64 images. */
+/* Makes the request one for the server: stream with usage, floats, base64 images,
+ * and no other word for max_tokens or n than those that limit_apply has checked. */
 void openai_shape(enum endpoint ep, json_t *body, bool stream);
 
 /* Reads an event's object, which it may change.  ERR_NODE for an error in the

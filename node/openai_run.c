@@ -3,9 +3,10 @@
  * One answer of an OpenAI-compatible server.  Streams are asked for with usage;
  * an answer counts as complete when the server gave a finish_reason or [DONE],
  * whatever became of the connection afterwards.  An error inside the stream, or
- * an end without either, cuts the answer.  A server without usage is counted by
- * the words of the prompt and the pieces of the stream, and never beyond the
- * reservation.
+ * an end without either, cuts the answer.  What of its usage a server does not
+ * name is counted by the words of the prompt and the pieces of the stream, and
+ * never beyond the reservation.  A server that goes on behind max_tokens is
+ * stopped there: what comes after that nobody pays for.
  *
  * A run may be given up from inside its own callbacks: it is then marked over
  * and freed once the feeding of the parser has returned.
@@ -18,9 +19,16 @@
 #include "node/openai.h"
 #include "node/openai_fix.h"
 #include "node/prompt.h"
-#include "node/usage.h"
 
 #define EVENT_MAX (4u << 20)
+
+/* Pieces of a stream in which max_tokens tokens come.  A piece has a token or more, but for
+ * the few that a server makes of one (the name of a tool apart from its arguments, the end of
+ * the reasoning and the first word of the answer). */
+static uint64_t pieces_max(const struct bounds *b)
+{
+	return b->max_tokens + b->max_tokens / 4 + 16;
+}
 
 void openai_run_free(struct openai_run *r)
 {
@@ -43,13 +51,15 @@ static uint64_t least(uint64_t a, uint64_t b)
 /* What was used so far: the server's word, else our count. */
 static struct usage used_by(const struct openai_run *r)
 {
-	struct usage u = r->usage;
+	const struct bounds *b = &r->bounds;
+	struct usage u = r->said.n;
 
-	if (r->endpoint == EP_IMAGES || r->has_usage)
+	if (r->endpoint == EP_IMAGES)
 		return u;
-	u.prompt = least(r->prompt_words, r->bounds.units);
-	if (endpoint_streams(r->endpoint))
-		u.completion = least(r->pieces, least(r->bounds.max_tokens, r->bounds.units - u.prompt));
+	if (!r->said.prompt)
+		u.prompt = least(r->prompt_words, b->units);
+	if (!r->said.completion && endpoint_streams(r->endpoint))
+		u.completion = least(r->pieces, least(b->max_tokens, b->units - least(u.prompt, b->units)));
 	return u;
 }
 
@@ -89,15 +99,14 @@ static enum err take_event(struct openai_run *r, json_t *event)
 
 	if (e != ERR_OK)
 		return e;
-	if (ev.has_usage) {
-		r->usage = ev.usage;
-		r->has_usage = true;
-	}
+	usage_read(ev.usage, &r->said);
 	if (ev.finish)
 		r->finish = ev.finish;
-	if (ev.choice)
+	if (ev.choice && r->pieces == pieces_max(&r->bounds))
+		r->full = true;
+	else if (ev.choice)
 		pass_on(r, ev.choice);
-	return r->over ? ERR_CLOSED : ERR_OK;
+	return r->over || r->full ? ERR_CLOSED : ERR_OK;
 }
 
 static enum err on_event(void *arg, struct slice type, struct slice data)
@@ -119,6 +128,13 @@ static enum err on_event(void *arg, struct slice type, struct slice data)
 	return e;
 }
 
+static void end_full(struct openai_run *r)
+{
+	log_warn("engine_over_limit", L_U("max_tokens", r->bounds.max_tokens), L_U("pieces", r->pieces),
+		 L_S("do", "use an engine that keeps to max_tokens: what is over it is not paid for"));
+	run_end(r, ERR_OK, "length", false);
+}
+
 static void feed(struct openai_run *r, struct slice data)
 {
 	enum err e;
@@ -128,6 +144,8 @@ static void feed(struct openai_run *r, struct slice data)
 	r->feeding = false;
 	if (r->over) /* given up meanwhile */
 		openai_run_free(r);
+	else if (r->full)
+		end_full(r);
 	else if (e != ERR_OK)
 		run_end(r, ERR_NODE, NULL, false);
 	else if (r->done)
@@ -143,10 +161,10 @@ static void count_whole(struct openai_run *r, const json_t *object)
 	if (r->endpoint == EP_IMAGES) {
 		uint64_t n = least(json_array_size(json_object_get(object, "data")), b->n);
 
-		r->usage = (struct usage){ .completion = n * b->width * b->height };
+		r->said.n = (struct usage){ .completion = n * b->width * b->height };
 		return;
 	}
-	r->has_usage = usage_read(json_object_get(object, "usage"), &r->usage);
+	usage_read(json_object_get(object, "usage"), &r->said);
 	r->pieces = openai_words(object);
 }
 
@@ -263,6 +281,7 @@ static void send_request(struct openai_run *r)
 	c.gap_ms = e->o.gap_ms;
 	c.total_ms = e->o.total_ms;
 	c.max_body = r->stream ? 0 : e->o.max_answer;
+	c.repeatable = true; /* an engine keeps nothing of a request, and bills nobody */
 	c.on_head = on_head;
 	c.on_data = on_data;
 	c.on_done = on_done;

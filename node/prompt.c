@@ -7,6 +7,12 @@
 
 #include "node/json.h"
 
+/* v as JSON, in bytes. */
+static uint64_t bytes_of(const json_t *v)
+{
+	return v && !json_is_null(v) ? json_dumpb(v, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) : 0;
+}
+
 static void add_text(struct buf *out, const json_t *v)
 {
 	struct slice s = json_text(v);
@@ -74,11 +80,15 @@ static enum err read_parts(const json_t *parts, struct prompt *p)
 
 static enum err read_message(const json_t *m, struct prompt *p)
 {
+	static const char *const beside[] = { "tool_calls", "function_call", "reasoning_content",
+					      "reasoning" };
 	const json_t *content = json_object_get(m, "content");
 
 	if (!json_is_object(m) || !json_is_string(json_object_get(m, "role")))
 		return ERR_BODY;
 	p->messages++;
+	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++)
+		p->beside += bytes_of(json_object_get(m, beside[i]));
 	if (!content || json_is_null(content))
 		return ERR_OK; /* an assistant's tool calls */
 	if (json_is_array(content))
@@ -106,9 +116,12 @@ static enum err read_messages(const json_t *list, struct prompt *p)
 
 enum err prompt_read(enum endpoint ep, const json_t *body, struct prompt *out)
 {
+	static const char *const beside[] = { "tools", "functions", "documents", "suffix" };
 	const json_t *prompt = json_object_get(body, "prompt");
 
 	out->text.secret = true;
+	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++)
+		out->beside += bytes_of(json_object_get(body, beside[i]));
 	switch (ep) {
 	case EP_COMPLETIONS:
 		return read_input(prompt, out);

@@ -18,6 +18,7 @@ struct prompt {
 	uint64_t tokens;   /* token numbers given in place of text */
 	uint64_t messages; /* of a chat */
 	uint64_t others;   /* parts that are no text (images, sound) */
+	uint64_t beside;   /* bytes of JSON beside the texts that templates put in: tools, their calls */
 };
 
 /* Reads prompt, messages or input of body into *out (all zero before).  ERR_BODY

@@ -34,29 +34,22 @@ static bool read_one(const json_t *o, const char *name, uint64_t *out)
 {
 	bool present;
 
-	*out = 0;
 	return json_member_u64(o, name, USAGE_MAX, &present, out) == ERR_OK && present;
 }
 
-bool usage_read(const json_t *v, struct usage *out)
+void usage_read(const json_t *v, struct usage_said *said)
 {
 	const json_t *c = json_object_get(v, "completion_tokens_details");
 	const json_t *p = json_object_get(v, "prompt_tokens_details");
-	struct usage u;
-	bool any;
 
-	any = read_one(v, "prompt_tokens", &u.prompt);
-	any = read_one(v, "completion_tokens", &u.completion) || any;
-	if (!any)
-		return false;
-	read_one(c, "accepted_prediction_tokens", &u.accepted);
-	read_one(c, "audio_tokens", &u.audio_out);
-	read_one(c, "reasoning_tokens", &u.reasoning);
-	read_one(c, "rejected_prediction_tokens", &u.rejected);
-	read_one(p, "audio_tokens", &u.audio_in);
-	read_one(p, "cached_tokens", &u.cached);
-	*out = u;
-	return true;
+	said->prompt |= read_one(v, "prompt_tokens", &said->n.prompt);
+	said->completion |= read_one(v, "completion_tokens", &said->n.completion);
+	read_one(c, "accepted_prediction_tokens", &said->n.accepted);
+	read_one(c, "audio_tokens", &said->n.audio_out);
+	read_one(c, "reasoning_tokens", &said->n.reasoning);
+	read_one(c, "rejected_prediction_tokens", &said->n.rejected);
+	read_one(p, "audio_tokens", &said->n.audio_in);
+	read_one(p, "cached_tokens", &said->n.cached);
 }
 
 static void clamp(uint64_t *v, uint64_t max)

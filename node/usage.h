@@ -10,9 +10,15 @@
 /* A usage object with both details objects.  The caller's to decref. */
 json_t *usage_json(const struct usage *u);
 
-/* Reads an engine's usage object; members that are missing or odd count as 0.
- * False when it is no object or names neither prompt nor completion tokens. */
-bool usage_read(const json_t *v, struct usage *out);
+/* What an engine has said of its usage so far. */
+struct usage_said {
+	struct usage n;
+	bool prompt, completion; /* these two it has named */
+};
+
+/* Reads an engine's usage object into *said.  What is missing there or odd (negative,
+ * broken, over 2^31 - 1, no number) stays as it was. */
+void usage_read(const json_t *v, struct usage_said *said);
 
 /* Holds every number within what a usage object may say (2^31 - 1). */
 void usage_clamp(struct usage *u);

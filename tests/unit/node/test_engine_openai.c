@@ -301,7 +301,7 @@ static void test_whole(void **state)
 	assert_int_equal(t.sink.e, ERR_OK);
 	assert_json(json_object_get(t.sink.whole, "choices"),
 		    "[{'index':0,'message':{'role':'assistant','content':'a b c'},'finish_reason':'stop'}]");
-	assert_true(t.sink.used.prompt == 8 && t.sink.used.completion == 0);
+	assert_true(t.sink.used.prompt == 8 && t.sink.used.completion == 3); /* its word, and our count */
 	assert_int_equal(json_object_of(script_body(&t.script), &asked), ERR_OK);
 	assert_null(json_object_get(asked, "stream"));
 	json_decref(asked);
@@ -321,6 +321,47 @@ static void test_whole_without_usage_or_length(void **state)
 	sink_wait(&t.sink);
 	assert_int_equal(t.sink.e, ERR_OK);
 	assert_true(t.sink.used.prompt == 3 && t.sink.used.completion == 3);
+	end(&t);
+}
+
+/* 20 pieces more than max_tokens lets tokens come in, on and on. */
+static void test_server_that_does_not_stop(void **state)
+{
+	static const char *pieces[40];
+	struct test t;
+
+	(void)state;
+	pieces[0] = SSE "data: {\"choices\":[{\"text\":\"x\"}]}\n\n";
+	for (unsigned i = 1; i < 39; i++)
+		pieces[i] = "data: {\"choices\":[{\"text\":\"x\"}]}\n\n";
+	begin(&t);
+	t.script.hold = true;
+	ask(&t, EP_COMPLETIONS, "{'prompt':'one two three','max_tokens':2}", true, pieces);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_OK);
+	assert_string_equal(t.sink.finish, "length");
+	assert_int_equal(json_array_size(t.sink.chunks), 18);
+	assert_true(t.sink.used.prompt == 3 && t.sink.used.completion == 2);
+	sink_run_ms(&t.sink, 20);
+	assert_true(t.script.gone); /* and it is told */
+	end(&t);
+}
+
+/* A tool's definition is a part of the prompt, and so is an earlier call. */
+static void test_prompts_beside_the_messages(void **state)
+{
+	struct prompt_size size;
+	struct test t;
+	json_t *o = json_of(
+		"{'messages':[{'role':'user','content':'12345678'},{'role':'assistant','content':null,"
+		"'tool_calls':['123456']},{'role':'user','content':[{'type':'image_url'}]}],"
+		"'tools':[1234567890,1234567890,1]}");
+
+	(void)state;
+	begin(&t);
+	assert_int_equal(engine_measure(t.sink.engine, EP_CHAT, o, &size), ERR_OK);
+	assert_int_equal(size.low, (8 + 10 + 25 + 7) / 8 + 1);
+	json_decref(o);
 	end(&t);
 }
 
@@ -426,6 +467,8 @@ int main(void)
 					    cmocka_unit_test(test_nobody_listens),
 					    cmocka_unit_test(test_whole),
 					    cmocka_unit_test(test_whole_without_usage_or_length),
+					    cmocka_unit_test(test_server_that_does_not_stop),
+					    cmocka_unit_test(test_prompts_beside_the_messages),
 					    cmocka_unit_test(test_images_and_embeddings),
 					    cmocka_unit_test(test_stop_and_cancel),
 					    cmocka_unit_test(test_prompt_bounds) };

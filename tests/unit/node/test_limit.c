@@ -93,7 +93,7 @@ static void test_tokens(void **state)
 			 ERR_OK);
 	assert_int_equal(b.max_tokens, 17);
 	assert_int_equal(apply("{'prompt':'a','max_tokens':9,'max_completion_tokens':4}", EP_COMPLETIONS, 100,
-			       100, &b, "{'prompt':'a','max_completion_tokens':4}"),
+			       100, &b, "{'prompt':'a','max_tokens':4,'max_completion_tokens':4}"),
 			 ERR_OK);
 	assert_int_equal(apply("{'prompt':'a b c'}", EP_COMPLETIONS, 3, 100, &b, NULL), ERR_OK);
 	assert_int_equal(b.max_tokens, 0);
@@ -114,6 +114,8 @@ static void test_tokens_refused(void **state)
 					   "{'prompt':'a','n':0}",
 					   "{'prompt':'a','best_of':3}",
 					   "{'prompt':[1,2]}",
+					   "{'prompt':['a','b']}",
+					   "{'prompt':['',['']]}",
 					   "{}" };
 	struct bounds b = { .units = 99 };
 

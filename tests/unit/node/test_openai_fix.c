@@ -22,6 +22,7 @@ static void test_shape(void **state)
 	shape(EP_CHAT, "{'a':1,'stream':true}", true,
 	      "{'a':1,'stream':true,'stream_options':{'include_usage':true}}");
 	shape(EP_CHAT, "{'stream':false,'stream_options':{'include_usage':false}}", false, "{}");
+	shape(EP_COMPLETIONS, "{'max_tokens':5,'n_predict':100000,'n_cmpl':9}", false, "{'max_tokens':5}");
 	shape(EP_EMBEDDINGS, "{'encoding_format':'base64'}", false, "{'encoding_format':'float'}");
 	shape(EP_IMAGES, "{'response_format':'url'}", false, "{'response_format':'b64_json'}");
 }
@@ -69,6 +70,8 @@ static void test_events(void **state)
 	      "stop");
 	event(EP_COMPLETIONS, "{'choices':[],'usage':{'prompt_tokens':1}}", ERR_OK, NULL, NULL);
 	event(EP_COMPLETIONS, "{}", ERR_OK, NULL, NULL);
+	event(EP_CHAT, "{'choices':[{'index':0,'delta':{'content':''},'logprobs':{'content':[1]}}]}", ERR_OK,
+	      "{'index':0,'delta':{'content':''},'logprobs':{'content':[1]},'finish_reason':null}", NULL);
 	event(EP_COMPLETIONS, "{'error':null,'choices':null}", ERR_OK, NULL, NULL);
 }
 
@@ -91,7 +94,7 @@ static void test_event_usage(void **state)
 
 	(void)state;
 	assert_int_equal(openai_event_read(EP_CHAT, o, &ev), ERR_OK);
-	assert_true(ev.has_usage && ev.usage.prompt == 4 && ev.usage.completion == 5);
+	assert_json(ev.usage, "{'prompt_tokens':4,'completion_tokens':5}");
 	json_decref(o);
 }
 

@@ -35,6 +35,36 @@ static void test_texts(void **state)
 			 ERR_OK);
 }
 
+/* What templates put into a prompt beside the texts. */
+static void test_beside(void **state)
+{
+	static const struct {
+		enum endpoint ep;
+		const char *text;
+		unsigned beside;
+	} t[] = {
+		{ EP_CHAT, "{'messages':[{'role':'user','content':'a','name':'b'}]}", 0 },
+		{ EP_CHAT, "{'messages':[{'role':'user','content':'a'}],'tools':null}", 0 },
+		{ EP_CHAT, "{'messages':[{'role':'user','content':'a'}],'tools':[{'a':1}]}", 9 },
+		{ EP_CHAT, "{'messages':[{'role':'user','content':'a'}],'functions':[12],'documents':['b']}",
+		  9 },
+		{ EP_CHAT, "{'messages':[{'role':'assistant','tool_calls':[{}],'reasoning_content':'ab'}]}",
+		  8 },
+		{ EP_COMPLETIONS, "{'prompt':'a','suffix':'b c'}", 5 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		json_t *o = json_of(t[i].text);
+		struct prompt p = { 0 };
+
+		assert_int_equal(prompt_read(t[i].ep, o, &p), ERR_OK);
+		assert_int_equal(p.beside, t[i].beside);
+		prompt_free(&p);
+		json_decref(o);
+	}
+}
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -100,8 +130,9 @@ static void test_last_user(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_texts), cmocka_unit_test(test_refused),
-					    cmocka_unit_test(test_counts), cmocka_unit_test(test_last_user) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_texts), cmocka_unit_test(test_beside),
+					    cmocka_unit_test(test_refused), cmocka_unit_test(test_counts),
+					    cmocka_unit_test(test_last_user) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

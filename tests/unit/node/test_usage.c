@@ -19,34 +19,48 @@ static void test_complete(void **state)
 	json_decref(o);
 }
 
-static bool read(const char *text, struct usage *u)
+static void read(const char *text, struct usage_said *said)
 {
 	json_t *o = json_of(text);
-	bool ok = usage_read(o, u);
 
+	usage_read(o, said);
 	json_decref(o);
-	return ok;
 }
 
 static void test_read(void **state)
 {
-	struct usage u = { .prompt = 77 };
+	struct usage_said u = { .prompt = false };
 
 	(void)state;
-	assert_true(
-		read("{'prompt_tokens':3,'completion_tokens':4,'prompt_tokens_details':{'cached_tokens':2},"
-		     "'completion_tokens_details':null}",
-		     &u));
-	assert_true(u.prompt == 3 && u.completion == 4 && u.cached == 2 && u.reasoning == 0);
-	assert_true(read("{'prompt_tokens':9}", &u));
-	assert_true(u.prompt == 9 && u.completion == 0);
-	assert_false(read("null", &u));
-	assert_false(read("{}", &u));
-	assert_false(read("{'prompt_tokens':-1}", &u));
-	assert_false(read("{'prompt_tokens':2147483648}", &u));
-	assert_false(read("'x'", &u));
-	assert_false(usage_read(NULL, &u));
-	assert_int_equal(u.prompt, 9);
+	read("{'prompt_tokens':3,'completion_tokens':4,'prompt_tokens_details':{'cached_tokens':2},"
+	     "'completion_tokens_details':null}",
+	     &u);
+	assert_true(u.prompt && u.completion);
+	assert_true(u.n.prompt == 3 && u.n.completion == 4 && u.n.cached == 2 && u.n.reasoning == 0);
+	read("{'prompt_tokens':9}", &u);
+	assert_true(u.n.prompt == 9 && u.n.completion == 4 && u.n.cached == 2);
+}
+
+static void test_odd(void **state)
+{
+	static const char *const odd[] = { "null",
+					   "{}",
+					   "'x'",
+					   "[1]",
+					   "{'prompt_tokens':-1}",
+					   "{'prompt_tokens':1.0}",
+					   "{'completion_tokens':2147483648}",
+					   "{'completion_tokens':'4'}",
+					   "{'prompt_tokens':null,'completion_tokens':4.5}" };
+	struct usage_said u = { .n.prompt = 7 };
+
+	(void)state;
+	usage_read(NULL, &u);
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+		read(odd[i], &u);
+	assert_true(!u.prompt && !u.completion && u.n.prompt == 7 && u.n.completion == 0);
+	read("{'prompt_tokens':-1,'completion_tokens':2147483647}", &u);
+	assert_true(!u.prompt && u.completion && u.n.completion == USAGE_MAX);
 }
 
 static void test_clamp(void **state)
@@ -63,7 +77,7 @@ static void test_clamp(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_complete), cmocka_unit_test(test_read),
-					    cmocka_unit_test(test_clamp) };
+					    cmocka_unit_test(test_odd), cmocka_unit_test(test_clamp) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
