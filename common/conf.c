@@ -345,7 +345,7 @@ static void help(const struct conf_spec *spec, FILE *to)
 	fprintf(to, "%s: %s\n\nUsage: %s [--config FILE] [--NAME VALUE ...]\n\n", spec->program,
 		spec->summary, spec->program);
 	fprintf(to, "  --config FILE            read settings from an INI file first\n"
-		    "  --check-config           check everything and exit\n"
+		    "  --check-config           check everything, and the files named, and exit\n"
 		    "  --example-config         print a commented file with every setting\n"
 		    "  --man                    print the manual page\n"
 		    "  --version, --help\n\nSettings (in the file as name = value, in the environment as "
@@ -394,7 +394,7 @@ static void man(const struct conf_spec *spec, FILE *to)
 	roff_text(to, usage);
 	roff_section(to, "OPTIONS");
 	roff_item(to, "--config", "file", "Read settings from an INI file first.");
-	roff_item(to, "--check-config", NULL, "Check everything and exit.");
+	roff_item(to, "--check-config", NULL, "Check everything, and the files named, and exit.");
 	roff_item(to, "--example-config", NULL, "Print a commented file with every setting.");
 	roff_item(to, "--man", NULL, "Print this page.");
 	roff_item(to, "--version, --help", NULL, "Say what they say.");
@@ -481,6 +481,8 @@ enum conf_action conf_load(const struct conf_spec *spec, void *out, int argc, ch
 	if (load(spec, out, argc, argv) != ERR_OK)
 		return CONF_ERROR;
 	if (has_flag(argc, argv, "--check-config")) {
+		if (spec->look && spec->look(out) != ERR_OK)
+			return CONF_ERROR;
 		printf("%s: the configuration is good\n", spec->program);
 		return CONF_EXIT;
 	}

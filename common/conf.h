@@ -47,6 +47,10 @@ struct conf_spec {
 	/* What no single setting shows, asked when each is in order: ERR_CONFIG after a log line that names
 	 * the setting.  May complete the struct.  NULL: nothing. */
 	enum err (*check)(void *conf);
+	/* For --check-config, after check: what a start would find out by opening its parts, such as files
+	 * that are not there or hold no key; serves, connects and writes nothing.  ERR_CONFIG after log
+	 * lines. NULL: nothing. */
+	enum err (*look)(const void *conf);
 };
 
 enum conf_action {

@@ -274,6 +274,18 @@ static enum err become(const struct passwd *pw)
 	return pw->pw_uid != 0 && setuid(0) == 0 ? ERR_IO : ERR_OK; /* for good? */
 }
 
+/* NULL, said in the log: there is none. */
+static const struct passwd *look_up(const char *user)
+{
+	const struct passwd *pw;
+
+	errno = 0;
+	pw = getpwnam(user);
+	if (!pw)
+		log_error("user", L_S("user", user), L_S("why", errno ? strerror(errno) : "no such user"));
+	return pw;
+}
+
 enum err sandbox_user(const char *user)
 {
 	const struct passwd *pw;
@@ -283,12 +295,9 @@ enum err sandbox_user(const char *user)
 			log_warn("running_as_root", L_S("do", "start it as a user of its own, or set user"));
 		return ERR_OK;
 	}
-	errno = 0;
-	pw = getpwnam(user);
-	if (!pw) {
-		log_error("user", L_S("user", user), L_S("why", errno ? strerror(errno) : "no such user"));
+	pw = look_up(user);
+	if (!pw)
 		return ERR_CONFIG;
-	}
 	if (geteuid() == pw->pw_uid)
 		return ERR_OK;
 	if (become(pw) != ERR_OK) {
@@ -297,6 +306,15 @@ enum err sandbox_user(const char *user)
 		return ERR_CONFIG;
 	}
 	return ERR_OK;
+}
+
+enum err sandbox_user_look(const char *user)
+{
+	if (!*user)
+		return ERR_OK;
+	if (geteuid() == 0)
+		return sandbox_user(user);
+	return look_up(user) ? ERR_OK : ERR_CONFIG;
 }
 
 void sandbox_lock(const void *p, unsigned long n)

@@ -10,6 +10,10 @@
 
 #include "common/err.h"
 
+/* For a look at the settings: started as root it becomes the user, so that files are found as a start would
+ * find them; else it only looks whether there is one.  "" changes nothing.  ERR_CONFIG, said in the log. */
+enum err sandbox_user_look(const char *user) MUST_USE;
+
 /* Becomes the user of that name, with its groups, for good; "" changes nothing (and
  * says so in the log when it is root that stays).  ERR_CONFIG, said in the log: no such user, or not
  * started as root. */

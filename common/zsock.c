@@ -342,7 +342,17 @@ struct zsock *zsock_open(struct zctx *c, uv_loop_t *uv, const struct zsock_opts 
 	return z;
 }
 
-static enum err check_endpoint(struct zsock *z, const char *endpoint, bool insecure)
+/* host:port, or * for any port */
+static bool has_port(const char *address)
+{
+	const char *colon = strrchr(address, ':');
+	uint64_t port;
+
+	return colon && colon > address &&
+	       (strcmp(colon, ":*") == 0 || slice_u64(slice_str(colon + 1), UINT16_MAX, &port) == ERR_OK);
+}
+
+enum err zsock_check(const char *endpoint, bool curve, bool insecure)
 {
 	if (strlen(endpoint) >= ZSOCK_ENDPOINT_ROOM)
 		return ERR_CONFIG;
@@ -350,11 +360,18 @@ static enum err check_endpoint(struct zsock *z, const char *endpoint, bool insec
 		return endpoint[6] && strlen(endpoint + 6) <= IPC_PATH_MAX ? ERR_OK : ERR_CONFIG;
 	if (strncmp(endpoint, "inproc://", 9) == 0)
 		return ERR_OK;
-	if (strncmp(endpoint, "tcp://", 6) != 0)
+	if (strncmp(endpoint, "tcp://", 6) != 0 || !has_port(endpoint + 6))
 		return ERR_CONFIG;
-	if (endpoint[6] == '[')
+	return curve || insecure ? ERR_OK : ERR_CONFIG;
+}
+
+static enum err check_endpoint(struct zsock *z, const char *endpoint, bool insecure)
+{
+	enum err e = zsock_check(endpoint, z->o.curve.on, insecure);
+
+	if (e == ERR_OK && strncmp(endpoint, "tcp://[", 7) == 0)
 		set_int(z, ZMQ_IPV6, 1);
-	return z->o.curve.on || insecure ? ERR_OK : ERR_CONFIG;
+	return e;
 }
 
 static bool somebody_listens(const char *path)

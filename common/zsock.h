@@ -77,6 +77,9 @@ struct zsock *zsock_open(struct zctx *c, uv_loop_t *uv, const struct zsock_opts 
  * or socket left, for which zsock_open ends it. */
 struct zsock *zsock_try_open(struct zctx *c, uv_loop_t *uv, const struct zsock_opts *o);
 
+/* Whether endpoint is one that zsock_bind or zsock_connect could take, with CURVE or without.  ERR_CONFIG. */
+enum err zsock_check(const char *endpoint, bool curve, bool insecure) MUST_USE;
+
 /* Binds; "tcp://host:*" or port 0 takes a free port, see zsock_endpoint.  An ipc
  * path over 107 bytes, or tcp:// without CURVE unless insecure, is ERR_CONFIG;
  * an address that cannot be bound, also an ipc path at which another process listens, ERR_IO (zsock_why

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "node/look.h"
 #include "proto/limits.h"
 
 #define AT(member) offsetof(struct node_conf, member)
@@ -87,10 +88,16 @@ static enum err check(void *conf)
 	return ERR_CONFIG;
 }
 
+static enum err look(const void *conf)
+{
+	return node_look(conf);
+}
+
 const struct conf_spec node_conf_spec = {
 	.program = "sealway-node",
 	.summary = "Opens sealed requests beside an inference engine and seals the answers.",
 	.opts = opts,
 	.n = sizeof(opts) / sizeof(opts[0]),
 	.check = check,
+	.look = look,
 };

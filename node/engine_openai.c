@@ -106,6 +106,12 @@ enum err engine_openai_new(struct engine **out, const struct engine_opts *o)
 	e->o = *o;
 	e->url = mem_strndup(o->engine, n);
 	e->up = upstream_new(o->uv, &uo);
+	if (!upstream_url(e->url)) {
+		log_error("configuration", L_S("setting", "engine"),
+			  L_S("what", "not a URL that can be asked"));
+		openai_close(&e->base);
+		return ERR_CONFIG;
+	}
 	if (*o->key_file && load_key(e, o->key_file) != ERR_OK) {
 		openai_close(&e->base);
 		return ERR_CONFIG;

@@ -12,12 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/keys.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/sandbox.h"
 #include "node/counts.h"
 #include "node/json.h"
+#include "node/look.h"
 #include "node/node.h"
 #include "node/routes.h"
 
@@ -106,27 +106,9 @@ static void on_drain(void *arg)
 	registrar_withdraw(n->registrar, on_withdrawn, n);
 }
 
-static enum err load_sign_key(struct node *n)
-{
-	uint8_t seed[32];
-	enum err e = key_load(n->conf.sign_key, seed);
-
-	if (e == ERR_OK)
-		n->sign = sign_key_new(seed);
-	mem_wipe(seed, sizeof(seed));
-	return e;
-}
-
 static enum err open_engine(struct node *n)
 {
-	struct engine_opts o = { .uv = n->uv,
-				 .engine = n->conf.engine,
-				 .key_file = n->conf.engine_key_file,
-				 .connect_ms = n->conf.engine_connect_s * 1000,
-				 .first_byte_ms = n->conf.engine_first_byte_s * 1000,
-				 .gap_ms = n->conf.engine_gap_s * 1000,
-				 .total_ms = n->conf.engine_total_s * 1000,
-				 .max_answer = n->conf.max_answer };
+	struct engine_opts o = look_engine_opts(&n->conf, n->uv);
 
 	return engine_open(&n->engine, &o);
 }
@@ -200,7 +182,7 @@ static enum err open_parts(struct node *n)
 	enum err e = models_parse(n->conf.models, &n->models);
 
 	if (e == ERR_OK)
-		e = load_sign_key(n);
+		e = look_sign_key(&n->conf, &n->sign);
 	if (e == ERR_OK)
 		e = proxies_open(&n->proxies, n->conf.proxy_auth_keys);
 	if (e == ERR_OK)

@@ -17,10 +17,10 @@
 #include "node/counts.h"
 #include "node/json.h"
 #include "node/register_body.h"
+#include "node/register_conf.h"
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 10000
-#define TARGETS_MAX 16
 #define WITHDRAW_MS 2000       /* a node that ends waits for its gateways no longer */
 #define REFUSAL_BYTES_MAX 4096 /* of an answer's body that are looked at */
 
@@ -53,7 +53,7 @@ struct registrar {
 	uint64_t counter;
 	uint64_t acknowledged; /* key counter */
 	unsigned n;
-	struct target targets[TARGETS_MAX];
+	struct target targets[GATEWAYS_MAX];
 	unsigned handles;
 	bool withdrawn;
 	unsigned left; /* of targets that have not answered to that */
@@ -287,83 +287,37 @@ static void on_late_closed(uv_handle_t *h)
 	release(h->data);
 }
 
-static enum err bad(const char *setting, const char *what)
+static void add_target(struct registrar *r, char *url)
 {
-	log_error("configuration", L_S("setting", setting), L_S("what", what));
-	return ERR_CONFIG;
-}
+	struct target *t = &r->targets[r->n++];
 
-static enum err load_evidence(struct registrar *r, const char *path)
-{
-	uint8_t piece[4096];
-	FILE *f;
-	size_t n;
-
-	if (!*path)
-		return ERR_OK;
-	f = fopen(path, "rbe");
-	if (!f)
-		return bad("evidence_file", "cannot be read");
-	while (r->evidence.n <= EVIDENCE_BYTES_MAX && (n = fread(piece, 1, sizeof(piece), f)) > 0)
-		buf_add(&r->evidence, piece, n);
-	n = (size_t)ferror(f);
-	fclose(f);
-	if (n || r->evidence.n > EVIDENCE_BYTES_MAX)
-		return bad("evidence_file", "cannot be read, or over 1 MiB");
-	return ERR_OK;
-}
-
-static enum err add_target(struct registrar *r, struct slice url)
-{
-	struct target *t = &r->targets[r->n];
-	struct buf b = { 0 };
-
-	if (r->n == TARGETS_MAX || url.n > URL_BYTES_MAX)
-		return bad("gateway", "too many URLs, or one is too long");
-	while (url.n && url.p[url.n - 1] == '/')
-		url.n--;
-	if (url.n < 8 || (memcmp(url.p, "http://", 7) != 0 && memcmp(url.p, "https://", 8) != 0))
-		return bad("gateway", "not an http:// or https:// URL");
-	buf_add(&b, url.p, url.n);
-	buf_add(&b, "/v1/nodes", sizeof("/v1/nodes"));
 	t->r = r;
-	t->url = (char *)b.p;
+	t->url = url;
 	t->timer.data = t;
 	uv_timer_init(r->o.uv, &t->timer);
 	r->handles++;
-	r->n++;
-	return ERR_OK;
-}
-
-static enum err add_targets(struct registrar *r, const char *list)
-{
-	enum err e = ERR_OK;
-
-	for (const char *s = list; *s && e == ERR_OK;) {
-		size_t len = strcspn(s, " \t,");
-
-		if (len)
-			e = add_target(r, slice_of(s, len));
-		s += len ? len : 1;
-	}
-	return e;
 }
 
 enum err registrar_open(struct registrar **out, const struct registrar_opts *o)
 {
 	struct registrar *r = mem_new(sizeof(*r));
 	struct upstream_opts uo = { .ca_file = o->ca_file, .max_idle = 4 };
+	struct register_conf c = { .n = 0 };
+	enum err e = register_conf_read(o->gateways, o->evidence_file, &c);
 
+	if (e != ERR_OK) {
+		free(r);
+		return e;
+	}
 	r->o = *o;
 	r->address = mem_strndup(o->address, strlen(o->address));
 	r->up = upstream_new(o->uv, &uo);
 	uv_timer_init(o->uv, &r->late);
 	r->late.data = r;
 	r->handles = 1;
-	if (load_evidence(r, o->evidence_file) != ERR_OK || add_targets(r, o->gateways) != ERR_OK) {
-		registrar_close(r);
-		return ERR_CONFIG;
-	}
+	r->evidence = c.evidence;
+	for (unsigned i = 0; i < c.n; i++)
+		add_target(r, c.urls[i]);
 	registrar_now(r);
 	*out = r;
 	return ERR_OK;

@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#include "worker/worker.h"
+
 #define AT(member) offsetof(struct worker_conf, member)
 #define STR(name, def, help)                                                                                 \
 	{                                                                                                    \
@@ -63,9 +65,15 @@ static const struct conf_opt opts[] = {
 	    "Memory for what one gateway thread does not take; beyond it its streams are cut."),
 };
 
+static enum err look(const void *conf)
+{
+	return worker_look(conf);
+}
+
 const struct conf_spec worker_conf_spec = {
 	.program = "sealway-worker",
 	.summary = "posts sealed requests to nodes and publishes their answers to the gateways",
 	.opts = opts,
 	.n = sizeof(opts) / sizeof(opts[0]),
+	.look = look,
 };

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/keys.h"
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "common/zprobe.h"
@@ -21,75 +20,6 @@
 static bool allow_address(void *arg, const struct sockaddr *sa, bool tls)
 {
 	return networks_allow(((struct worker *)arg)->networks, sa, tls);
-}
-
-static enum err load_sign_key(const char *path, const char *setting, struct sign_key **out)
-{
-	uint8_t seed[KEY_BYTES];
-	enum err e;
-
-	if (!*path) {
-		log_error("config", L_S("setting", setting),
-			  L_S("do", "name a key file; sealway keys new makes it"));
-		return ERR_CONFIG;
-	}
-	e = key_load(path, seed);
-	if (!e)
-		*out = sign_key_new(seed);
-	mem_wipe(seed, sizeof(seed));
-	return e;
-}
-
-static enum err load_curve(struct worker *w)
-{
-	struct zcurve *s = &w->server, *c = &w->client;
-	enum err e;
-
-	if (!*w->conf.curve_key)
-		return ERR_OK;
-	sandbox_lock(w, sizeof(*w));
-	e = key_load(w->conf.curve_key, s->secret_key);
-	if (e)
-		return e;
-	zcurve_public(s->public_key, s->secret_key);
-	s->on = s->server = true;
-	if (!*w->conf.broker_key)
-		return ERR_OK;
-	*c = *s;
-	c->server = false;
-	return key_load_public(w->conf.broker_key, c->server_key);
-}
-
-/* The request key signs bodies that clients choose: as the other one's it could be made to sign an
- * authorisation. */
-static enum err load_sign_keys(struct worker *w)
-{
-	enum err e = load_sign_key(w->conf.request_key, "request_key", &w->keys.request);
-
-	if (!e)
-		e = load_sign_key(w->conf.auth_key, "auth_key", &w->keys.auth);
-	if (e || memcmp(sign_key_public(w->keys.request), sign_key_public(w->keys.auth), KEY_BYTES) != 0)
-		return e;
-	log_error("config", L_S("setting", "auth_key"), L_S("why", "is the same key as request_key"),
-		  L_S("do",
-		      "give each a key of its own, such as proxy-auth.key and proxy-request.key of sealway "
-		      "keys new: the request key signs what clients choose"));
-	return ERR_CONFIG;
-}
-
-static enum err load_secrets(struct worker *w)
-{
-	enum err e = load_sign_keys(w);
-
-	if (!e)
-		e = load_curve(w);
-	if (e)
-		return e;
-	e = networks_parse(w->conf.node_networks, &w->networks);
-	if (e)
-		log_error("config", L_S("setting", "node_networks"),
-			  L_S("do", "write networks as 10.0.0.0/8 fd00::/8"));
-	return e;
 }
 
 /* The XPUB endpoint speaks CURVE on tcp only: on ipc the directory's mode guards. */
@@ -236,7 +166,7 @@ enum err worker_start(struct worker *w)
 	w->drain.data = w;
 	w->zctx = zctx_new();
 	randombytes_buf(&w->instance, sizeof(w->instance));
-	e = load_secrets(w);
+	e = worker_load(w);
 	if (!e)
 		e = open_publish(w);
 	if (e)
@@ -271,9 +201,5 @@ void worker_stop(struct worker *w)
 		uv_close((uv_handle_t *)&w->drain, NULL);
 	loop_free(w->loop);
 	zctx_free(w->zctx);
-	networks_free(w->networks);
-	sign_key_free(w->keys.request);
-	sign_key_free(w->keys.auth);
-	mem_wipe(&w->server, sizeof(w->server));
-	mem_wipe(&w->client, sizeof(w->client));
+	worker_unload(w);
 }

@@ -39,6 +39,16 @@ struct worker {
 	bool said_bye;
 };
 
+/* Loads the keys and reads the networks, from w->conf alone. */
+enum err worker_load(struct worker *w) MUST_USE;
+
+/* Takes what worker_load has made, and wipes it. */
+void worker_unload(struct worker *w);
+
+/* What a start would find wrong with the settings, said in the log; serves, connects and
+ * writes nothing.  For --check-config: ERR_CONFIG if anything is. */
+enum err worker_look(const struct worker_conf *c) MUST_USE;
+
 /* Makes all parts, in order, and starts them.  On an error (logged) what was made
  * stays for worker_stop. */
 enum err worker_start(struct worker *w) MUST_USE;

@@ -61,6 +61,11 @@ static void on_request(void *arg, struct hreq *r)
 		answer_text(r, 404, "try /health, /ready or /metrics\n");
 }
 
+enum err admin_http_check(const char *listen)
+{
+	return *listen ? httpd_check(listen) : ERR_OK;
+}
+
 enum err admin_http_open(struct admin_http **out, uv_loop_t *uv, const char *listen, bool (*ready)(void *arg),
 			 void *arg)
 {

@@ -24,6 +24,9 @@ enum err admin_http_open(struct admin_http **out, uv_loop_t *uv, const char *lis
 /* The port really bound, 0 for none. */
 uint16_t admin_http_port(const struct admin_http *a);
 
+/* Whether listen is an address that admin_http_open could take.  ERR_CONFIG, said in the log. */
+enum err admin_http_check(const char *listen) MUST_USE;
+
 /* Closes the listener and its connections; NULL is fine. */
 void admin_http_close(struct admin_http *a);
 

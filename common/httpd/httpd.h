@@ -31,7 +31,8 @@ struct httpd_opts {
 	uint64_t idle_ms;     /* keep-alive connection without a request */
 	uint64_t stall_ms;    /* no progress writing to a client */
 	unsigned max_conns;   /* beyond: the oldest idle one goes first, else refused */
-	/* Both 0 without a limit.  Once one is reached, whoever takes nothing of a whole answer for 3 s is cut. */
+	/* Both 0 without a limit.  Once one is reached, whoever takes nothing of a whole answer for 3 s is
+	 * cut. */
 	unsigned max_requests;  /* open at a time; beyond: reset */
 	uint64_t answer_budget; /* bytes of whole answers that wait for clients (httpd_room) */
 	void (*on_request)(void *arg, struct hreq *r); /* every request, all paths; answer now or later */
@@ -42,6 +43,9 @@ struct hheader {
 	const char *name; /* lower case, static or kept alive by the caller until the call returns */
 	struct slice value;
 };
+
+/* Whether listen is an address that httpd_open could take.  ERR_CONFIG, with the same log line. */
+enum err httpd_check(const char *listen) MUST_USE;
 
 /* Opens and listens.  ERR_CONFIG (bad address, unreadable or mismatched
  * certificate) or ERR_IO (bind; errno), with a log line that says which. */

@@ -112,15 +112,30 @@ static void on_connection(uv_stream_t *s, int status)
 	conn_new(h, tcp);
 }
 
+static enum err read_address(const char *listen, struct sockaddr_storage *sa)
+{
+	enum err e = parse_address(listen, sa);
+
+	if (e != ERR_OK)
+		log_error("listen_address", L_S("listen", listen != NULL ? listen : ""),
+			  L_S("do", "give a numeric address and a port: 127.0.0.1:8090, [::1]:8090"));
+	return e;
+}
+
+enum err httpd_check(const char *listen)
+{
+	struct sockaddr_storage sa = { 0 };
+
+	return read_address(listen, &sa);
+}
+
 enum err listen_open(struct httpd *h, const struct httpd_opts *o)
 {
 	struct sockaddr_storage sa = { 0 };
 	int fd, r;
 
-	if (parse_address(o->listen, &sa) != ERR_OK) {
-		log_error("listen_address", L_S("listen", o->listen != NULL ? o->listen : ""));
+	if (read_address(o->listen, &sa) != ERR_OK)
 		return ERR_CONFIG;
-	}
 	fd = bound_socket(&sa, o->reuseport);
 	if (fd < 0) {
 		log_error("listen_failed", L_S("listen", o->listen), L_I("errno", errno));

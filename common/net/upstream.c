@@ -195,6 +195,13 @@ static void write_request(struct upstream_req *r)
 	r->c.headers = NULL;
 }
 
+bool upstream_url(const char *url)
+{
+	struct target t;
+
+	return target_parse(slice_str(url), &t);
+}
+
 struct upstream_req *upstream_start(struct upstream *u, const struct upstream_call *c)
 {
 	struct upstream_req *r = mem_new(sizeof(*r));

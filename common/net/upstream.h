@@ -68,6 +68,9 @@ struct upstream *upstream_new(uv_loop_t *uv, const struct upstream_opts *o);
 /* Cancels what runs (without on_done) and frees once handles are closed. */
 void upstream_free(struct upstream *u);
 
+/* Whether url is one that can be asked: http or https, a host, no user's name. */
+bool upstream_url(const char *url);
+
 /* Starts a call.  Never NULL; a bad URL is reported through on_done. */
 struct upstream_req *upstream_start(struct upstream *u, const struct upstream_call *c);
 

@@ -492,9 +492,21 @@ def test_help_check_and_example(keys, role, tmp_path):
     ("gateway", ["--body-budget", "2M"], "body_budget"), ("broker", ["--node-networks", "everything"], "node_networks"),
     ("broker", ["--admin", "tcp://127.0.0.1:1"], "admin"), ("worker", ["--log-level", "loud"], "log_level"),
     ("node", ["--validity-s", "10"], "validity_s"), ("node", ["--log-level", "loud"], "log_level"),
+    ("node", ["--models", "name=a;name=a"], "same name twice"), ("node", ["--sign-key", "none.key"], "none.key"),
+    ("node", ["--proxy-auth-keys", "none.pub"], "none.pub"), ("node", ["--engine", "http://a:b/"], "engine"),
+    ("node", ["--engine", "http://x", "--engine-key-file", "none"], "engine_key_file"),
+    ("node", ["--listen", "localhost:1"], "localhost:1"), ("node", ["--admin-listen", "x"], "listen_address"),
+    ("node", ["--gateway", "http://"], "gateway"), ("node", ["--evidence-file", "none"], "evidence_file"),
+    ("node", ["--user", "nosuch"], "nosuch"), ("worker", ["--request-key", ""], "request_key"),
+    ("worker", ["--auth-key", "keys/proxy-request.key"], "same key"), ("worker", ["--curve-key", "none"], "none"),
+    ("worker", ["--broker-key", "none"], "none"), ("worker", ["--node-networks", "all"], "node_networks"),
+    ("worker", ["--publish", "tcp://*"], "publish"), ("worker", ["--publish", "udp://x:1"], "publish"),
+    ("worker", ["--curve-key", ""], "tcp needs"), ("worker", ["--brokers", ""], "brokers"),
+    ("worker", ["--brokers", "tcp://x"], "brokers"), ("worker", ["--admin-listen", "x"], "listen_address"),
+    ("worker", ["--user", "nosuch"], "nosuch"),
 ])
 def test_check_config_finds_what_a_start_would_refuse(keys, role, flags, word):
-    """Settings that are each in order but do not go together."""
+    """Settings that are each in order but do not go together, or name what is not there."""
     code, said = start_badly(keys, role, *flags)
     assert code in (1, 2) and word in said, said
     code, said = start_badly(keys, role, *flags, "--check-config")

@@ -507,6 +507,26 @@ static void test_an_ipc_path_in_use(void **state)
 	zsock_close(second);
 }
 
+/* Said without opening anything. */
+static void test_check(void **state)
+{
+	static const char *const good[] = { "tcp://127.0.0.1:1",        "tcp://*:*", "tcp://[::1]:7700",
+					    "tcp://name.example:65535", "ipc://x",   "inproc://y" };
+	static const char *const bad[] = {
+		"",       "x",         "tcp://",      "tcp://x",       "tcp://:1",   "tcp://*",
+		"ipc://", "udp://x:1", "tcp://[::1]", "tcp://x:65536", "tcp://x:1,2"
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_int_equal(zsock_check(good[i], true, false), ERR_OK);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(zsock_check(bad[i], true, true), ERR_CONFIG);
+	assert_int_equal(zsock_check(good[0], false, false), ERR_CONFIG);
+	assert_int_equal(zsock_check(good[0], false, true), ERR_OK);
+	assert_int_equal(zsock_check(good[4], false, false), ERR_OK);
+}
+
 static void test_endpoints(void **state)
 {
 	struct zfix *f = *state;
@@ -588,13 +608,21 @@ static void test_frames(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_edge),           T(test_edge_small_budget),
-		T(test_edge_bursts),    T(test_edge_swallowed),
-		T(test_all_or_nothing), T(test_router_peer_gone),
-		T(test_long_messages),  T(test_restart),
-		T(test_disconnect),     T(test_close_inside),
-		T(test_close_in_batch), T(test_an_ipc_path_in_use),
-		T(test_endpoints),      cmocka_unit_test(test_frames),
+		T(test_edge),
+		T(test_edge_small_budget),
+		T(test_edge_bursts),
+		T(test_edge_swallowed),
+		T(test_all_or_nothing),
+		T(test_router_peer_gone),
+		T(test_long_messages),
+		T(test_restart),
+		T(test_disconnect),
+		T(test_close_inside),
+		T(test_close_in_batch),
+		T(test_an_ipc_path_in_use),
+		T(test_endpoints),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_frames),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
