@@ -10,7 +10,6 @@
 
 #include "broker/probe.h"
 #include "common/hash.h"
-#include "common/jscan.h"
 #include "common/log.h"
 
 #define SKEW_S 300
@@ -46,27 +45,10 @@ static bool statement_ok(const struct registration *r, const struct node *n, int
 	return true;
 }
 
-/* Valid UTF-8 without control characters: it ends up in JSON and on terminals. */
-static bool text_ok(struct slice s)
-{
-	struct buf quoted = { 0 };
-	struct jval v;
-	bool ok = true;
-
-	for (size_t i = 0; i < s.n && ok; i++)
-		ok = s.p[i] >= 0x20 && s.p[i] != 0x7f;
-	buf_str(&quoted, "\"");
-	buf_json(&quoted, s);
-	buf_str(&quoted, "\"");
-	ok = ok && jscan_value(buf_slice(&quoted), &v, NULL) == ERR_OK;
-	buf_free(&quoted);
-	return ok;
-}
-
 static bool models_ok(const struct registration *r)
 {
 	for (unsigned i = 0; i < r->n_models; i++) {
-		if (!text_ok(r->models[i].name))
+		if (!registration_text_ok(r->models[i].name))
 			return false;
 		for (unsigned k = 0; k < i; k++) {
 			if (slice_eq(r->models[i].name, r->models[k].name))
@@ -100,12 +82,13 @@ enum err enrol_check(const struct broker *b, const struct registration_msg *m, s
 	*param = "registration";
 	if (registration_decode(m->registration, r) != ERR_OK || r->node == 0 || r->node != m->node ||
 	    !slice_eq(r->address, m->address) || r->validity_s == 0 || r->validity_s > VALIDITY_MAX_S ||
-	    !text_ok(r->version) || !models_ok(r) || !offers_ok(b, n, r) || !statement_ok(r, n, broker_now()))
+	    !registration_text_ok(r->version) || !models_ok(r) || !offers_ok(b, n, r) ||
+	    !statement_ok(r, n, broker_now()))
 		return ERR_BODY;
 	if (n && r->counter <= n->row.counter)
 		return ERR_BODY; /* a replay */
 	*param = "country";
-	if (!text_ok(m->country))
+	if (!registration_text_ok(m->country))
 		return ERR_BODY;
 	*param = "public_address";
 	if (url_check(m->address, b->networks, &bare) != ERR_OK)

@@ -43,7 +43,7 @@ static const struct conf_opt opts[] = {
 	STR(public_address, "",
 	    "URL at which workers reach this node; empty: http:// and the listen address."),
 	STR(country, "ZZ", "ISO country code told at registration."),
-	NUM(node_id, "1", 0, ID_MAX, "", "This node's node_small_id, as the operator admitted it."),
+	NUM(node_id, "1", 1, ID_MAX, "", "This node's node_small_id, as the operator admitted it."),
 	STR(sign_key, "node.key", "File of the Ed25519 key that signs answers, receipts and statements."),
 	STR(proxy_auth_keys, "", "Keys of the proxies served: base64 or paths of .pub files, by spaces."),
 	STR(gateway, "", "URLs of gateways to register at, separated by spaces; empty: do not register."),

@@ -6,6 +6,7 @@
  */
 #include "proto/registration.h"
 
+#include "common/jscan.h"
 #include "proto/wire.h"
 
 #define VERSION_BYTES_MAX 32
@@ -109,4 +110,20 @@ enum err registration_decode(struct slice bytes, struct registration *out)
 		m.models[i] = (struct registration_model){ 0 };
 	*out = m;
 	return ERR_OK;
+}
+
+bool registration_text_ok(struct slice s)
+{
+	struct buf quoted = { 0 };
+	struct jval v;
+	bool ok = true;
+
+	for (size_t i = 0; i < s.n && ok; i++)
+		ok = s.p[i] >= 0x20 && s.p[i] != 0x7f;
+	buf_str(&quoted, "\"");
+	buf_json(&quoted, s);
+	buf_str(&quoted, "\"");
+	ok = ok && jscan_value(buf_slice(&quoted), &v, NULL) == ERR_OK;
+	buf_free(&quoted);
+	return ok;
 }

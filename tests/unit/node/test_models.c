@@ -17,10 +17,11 @@ static void test_full(void **state)
 	struct models m;
 
 	(void)state;
-	assert_int_equal(
-		parse("name=demo price=1000 max_concurrent=2 max_units=300 lock_units=40; name=b/c-1", &m),
-		ERR_OK);
-	assert_int_equal(m.n, 2);
+	assert_int_equal(parse("name=demo price=1000 max_concurrent=2 max_units=300 lock_units=40; "
+			       "name=b/c-1; name=\xc3\xbc\"\\",
+			       &m),
+			 ERR_OK);
+	assert_int_equal(m.n, 3);
 	assert_string_equal(m.of[0].name, "demo");
 	assert_int_equal(m.of[0].price, 1000);
 	assert_int_equal(m.of[0].max_concurrent, 2);
@@ -49,7 +50,11 @@ static void test_refused(void **state)
 					   "name=a price=9007199254740992",
 					   "name=a colour=1",
 					   "name=a max_concurrent=0",
-					   "name=a max_units=0" };
+					   "name=a max_units=0",
+					   "name=a\x01",
+					   "name=\x7f",
+					   "name=\xff",
+					   "name=\xc3" };
 	struct models m;
 
 	(void)state;
