@@ -74,6 +74,9 @@ static struct stat_value unregistered = ONE("sealway_node_registrations_total", 
 					    "Registrations sent to gateways.", STAT_COUNTER);
 static struct stat_value kept =
 	ONE("sealway_node_receipts_kept", "", "Receipts kept for workers.", STAT_GAUGE);
+static struct stat_value engine =
+	ONE("sealway_node_engine_reachable", "",
+	    "0 from a connection to the engine that failed until one stands.", STAT_GAUGE);
 static struct stat_hist seconds = { .name = "sealway_node_answer_seconds",
 				    .labels = "",
 				    .help = "From the request to the end of its answer." };
@@ -93,6 +96,8 @@ void counts_init(void)
 	stat_add(&registered);
 	stat_add(&unregistered);
 	stat_add(&kept);
+	stat_add(&engine);
+	count_engine(true);
 	stat_hist_add(&seconds);
 }
 
@@ -126,6 +131,11 @@ void count_refusal(enum err e)
 void count_registration(bool acknowledged)
 {
 	stat_inc(acknowledged ? &registered : &unregistered, 1);
+}
+
+void count_engine(bool reachable)
+{
+	stat_set(&engine, reachable);
 }
 
 void count_receipts(uint64_t n)

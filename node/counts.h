@@ -41,6 +41,9 @@ void count_refusal(enum err e);
 /* Registrations at gateways. */
 void count_registration(bool acknowledged);
 
+/* Whether the engine can be reached. */
+void count_engine(bool reachable);
+
 /* Receipts kept now. */
 void count_receipts(uint64_t kept);
 

@@ -49,6 +49,11 @@ bool engine_takes_zero(const struct engine *e)
 	return e->ops->takes_zero;
 }
 
+bool engine_reachable(const struct engine *e)
+{
+	return !e->ops->reachable || e->ops->reachable(e);
+}
+
 struct engine_run *engine_start(struct engine *e, const struct engine_job *job,
 				const struct engine_sink *sink)
 {

@@ -83,6 +83,9 @@ uint64_t engine_default_tokens(const struct engine *e, enum endpoint ep);
 /* Whether a limit of zero tokens can be asked of it. */
 bool engine_takes_zero(const struct engine *e);
 
+/* Whether it can be reached, as far as is known: not once a connection to it has failed, until one stands. */
+bool engine_reachable(const struct engine *e);
+
 /* Starts an answer.  Never NULL; failures are reported through end. */
 struct engine_run *engine_start(struct engine *e, const struct engine_job *job,
 				const struct engine_sink *sink);

@@ -45,16 +45,27 @@ static uint64_t openai_default_tokens(const struct engine *e, enum endpoint ep)
 	return ep == EP_COMPLETIONS ? COMPLETION_DEFAULT : UINT64_MAX;
 }
 
+static bool openai_reachable(const struct engine *e)
+{
+	return !((const struct openai *)e)->away;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	free(h->data);
+}
+
 static void openai_close(struct engine *base)
 {
 	struct openai *e = (struct openai *)base;
 
 	while (e->runs)
 		openai_run_free(e->runs);
+	openai_watch_stop(e);
 	upstream_free(e->up);
 	buf_free(&e->auth);
 	free(e->url);
-	free(e);
+	uv_close((uv_handle_t *)&e->look, on_closed);
 }
 
 static const struct engine_ops openai_ops = {
@@ -62,6 +73,7 @@ static const struct engine_ops openai_ops = {
 	.close = openai_close,
 	.measure = openai_measure,
 	.default_tokens = openai_default_tokens,
+	.reachable = openai_reachable,
 	.start = openai_start,
 	.pause = openai_pause,
 	.resume = openai_resume,
@@ -106,6 +118,7 @@ enum err engine_openai_new(struct engine **out, const struct engine_opts *o)
 	e->o = *o;
 	e->url = mem_strndup(o->engine, n);
 	e->up = upstream_new(o->uv, &uo);
+	openai_watch_open(e);
 	if (!upstream_url(e->url)) {
 		log_error("configuration", L_S("setting", "engine"),
 			  L_S("what", "not a URL that can be asked"));

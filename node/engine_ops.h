@@ -12,6 +12,7 @@ struct engine_ops {
 	void (*close)(struct engine *e);
 	enum err (*measure)(struct engine *e, enum endpoint ep, const json_t *body, struct prompt_size *out);
 	uint64_t (*default_tokens)(const struct engine *e, enum endpoint ep);
+	bool (*reachable)(const struct engine *e); /* NULL: always */
 	struct engine_run *(*start)(struct engine *e, const struct engine_job *job,
 				    const struct engine_sink *sink);
 	void (*pause)(struct engine_run *r);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The inside of the engine that speaks to an OpenAI-compatible server: the engine
- * is in engine_openai.c, one answer under way in openai_run.c.
+ * is in engine_openai.c, one answer under way in openai_run.c, whether the server
+ * is there at all in openai_watch.c.
  */
 #ifndef SEALWAY_NODE_OPENAI_H
 #define SEALWAY_NODE_OPENAI_H
@@ -18,6 +19,9 @@ struct openai {
 	struct buf auth; /* "Bearer ..."; secret; empty: none */
 	struct upstream *up;
 	struct openai_run *runs;
+	bool away; /* a connection failed, and none stood since */
+	uv_timer_t look;
+	struct upstream_req *looking;
 };
 
 struct openai_run {
@@ -58,6 +62,15 @@ void openai_stop(struct engine_run *run);
 
 /* engine_cancel: closes the connection, which tells the server. */
 void openai_cancel(struct engine_run *run, struct usage *used);
+
+/* How an exchange ended, or UPSTREAM_OK when its answer begins: whether the server is there. */
+void openai_heard(struct openai *e, enum upstream_result result);
+
+/* Ready to ask the server for its models every second while it is away. */
+void openai_watch_open(struct openai *e);
+
+/* Asks no more. */
+void openai_watch_stop(struct openai *e);
 
 /* Ends the exchange and frees r, without a call to its sink. */
 void openai_run_free(struct openai_run *r);

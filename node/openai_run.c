@@ -195,6 +195,7 @@ static void on_head(void *arg, int status, const char *content_type)
 
 	(void)content_type;
 	r->status = status;
+	openai_heard(r->e, UPSTREAM_OK);
 }
 
 static void on_data(void *arg, struct slice data)
@@ -244,6 +245,7 @@ static void on_done(void *arg, enum upstream_result result)
 	bool whole = result == UPSTREAM_OK || result == UPSTREAM_CUT; /* a cut one will not parse */
 
 	r->call = NULL;
+	openai_heard(r->e, result);
 	if (r->over) {
 		openai_run_free(r);
 		return;

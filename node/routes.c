@@ -70,6 +70,15 @@ static enum err authorise(const struct node *n, enum route route, const struct h
 	return e == ERR_OK ? check_rid(route, r, a) : e;
 }
 
+/* By this the node is picked or let be: without its engine it is of no use. */
+static void serve_health(struct node *n, struct hreq *r)
+{
+	if (engine_reachable(n->engine))
+		answer_json(r, SLICE_STR("{\"message\":\"ok\"}"));
+	else
+		answer_error(r, ERR_UNAVAILABLE, NULL, NULL);
+}
+
 static void serve_stop(struct node *n, struct hreq *r, const struct authz *a)
 {
 	struct task *t = tasks_find(n->tasks, a->rid);
@@ -110,7 +119,7 @@ void routes_request(void *arg, struct hreq *r)
 	else if (!method_fits(route, hreq_method(r)))
 		answer_error(r, ERR_METHOD, NULL, NULL);
 	else if (route == ROUTE_HEALTH)
-		answer_json(r, SLICE_STR("{\"message\":\"ok\"}"));
+		serve_health(n, r);
 	else if (hreq_over_limit(r))
 		answer_error(r, ERR_TOO_LARGE, NULL, NULL);
 	else if (authorise(n, route, r, &a) != ERR_OK)

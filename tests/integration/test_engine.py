@@ -20,8 +20,8 @@ class Engine(ThreadingHTTPServer):
     """An OpenAI-compatible server that does what engine.script says."""
     daemon_threads = True
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, port=0):
+        super().__init__(("127.0.0.1", port), Handler)
         self.script, self.seen, self.gone = None, [], threading.Event()
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cluster import SEALWAY, SLOW, rss_kb, run_quiet, wait_for
 from test_engine import Engine, usage
-from parts import Part
+from parts import Part, free_port
 from sealclient import H, RAW, b64, check_signature, unb64
 
 STACK = 77
@@ -267,6 +267,28 @@ def test_an_engine_cannot_send_what_the_node_signs_with(name):
             n.part.end()
             engine.shutdown()
             engine.server_close()
+
+
+def test_a_node_without_its_engine_is_not_well():
+    """From the first connection that fails until one stands; nobody has to ask for an answer meanwhile."""
+    def health():
+        r = n.call("GET", "/health")
+        return r.status, json.loads(r.read())
+
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="sw") as dir:
+        n = Node(dir, "--engine", f"http://127.0.0.1:{port}")
+        assert health() == (200, {"message": "ok"})
+        refused(n, 503)
+        status, body = health()
+        assert status == 503 and body["error"]["code"] == "SERVICE_UNAVAILABLE"
+        assert n.part.metrics()["sealway_node_engine_reachable"] == 0
+        engine = Engine(port)
+        wait_for("the node to be well", lambda: health()[0] == 200)
+        assert n.part.metrics()["sealway_node_engine_reachable"] == 1
+        assert n.part.log().count("engine_away") == n.part.log().count("engine_back") == 1
+        n.part.end()
+        engine.shutdown()
 
 
 def test_receipt_is_kept(node):

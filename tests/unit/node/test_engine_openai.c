@@ -215,6 +215,7 @@ static void test_silent_server(void **state)
 	sink_wait(&t.sink);
 	assert_int_equal(t.sink.e, ERR_TIMEOUT);
 	assert_int_equal(t.sink.used.completion, 1);
+	assert_true(engine_reachable(t.sink.engine)); /* slow, but there */
 	end(&t);
 }
 
@@ -278,9 +279,11 @@ static void test_nobody_listens(void **state)
 	begin(&t);
 	uv_close((uv_handle_t *)&t.script.listener, NULL);
 	sink_run_ms(&t.sink, 5);
+	assert_true(engine_reachable(t.sink.engine));
 	ask(&t, EP_CHAT, CHAT, true, NULL);
 	sink_wait(&t.sink);
 	assert_int_equal(t.sink.e, ERR_UNAVAILABLE);
+	assert_false(engine_reachable(t.sink.engine));
 	uv_close((uv_handle_t *)&t.script.timer, NULL);
 	buf_free(&t.script.asked);
 	sink_close(&t.sink);
