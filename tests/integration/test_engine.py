@@ -203,6 +203,40 @@ def test_usage_over_the_reservation(system, engine, client):
     assert all(s["spent"] <= s["bought"] for s in stacks)
 
 
+def test_limits_under_other_names(system, engine, client):
+    """Servers' own words for max_tokens do not reach them, and those that know one name of it find it."""
+    engine.script = lambda h, body: h.stream([sse(o) for o in FULL])
+    ask(client, max_completion_tokens=7, n_predict=10**6, n_cmpl=5)
+    body = engine.seen[-1][1]
+    assert body["max_tokens"] == body["max_completion_tokens"] == 7 and not {"n_predict", "n_cmpl"} & set(body)
+
+
+def test_an_engine_that_does_not_keep_to_the_limit(system, engine, client):
+    def endless():
+        while True:
+            yield sse(chat({"content": " x"}))
+
+    engine.script = lambda h, body: h.stream(endless())
+    e, chunks = ask(client, max_tokens=5)
+    assert len(text_of(chunks).split()) == 5 + 5 // 4 + 16 and e.completion == 5
+    assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+    assert engine.gone.wait(10)
+
+
+def test_an_engine_that_closes_the_connection_as_it_is_used_again(system, engine, client):
+    def script(h, body):
+        if getattr(h, "used", False):
+            h.close_connection = True
+            return
+        h.used = True
+        h.whole({"choices": [{"message": {"content": "hi"}}], "usage": usage(1, 1)})
+
+    engine.script = script
+    for _ in range(3):
+        assert text_of([ask(client, stream=False)[1]]) == "hi"
+    assert len(engine.seen) == 5  # the second and the third were asked anew
+
+
 def test_very_slow_engine(system, engine, client):
     def script(h, body):
         def pieces():
