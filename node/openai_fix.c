@@ -264,11 +264,11 @@ static enum err fix_image(json_t *item, bool keep_b64)
 	return ERR_OK;
 }
 
-static enum err fix_data(enum endpoint ep, json_t *object, bool keep_b64)
+static enum err fix_data(enum endpoint ep, json_t *object, uint64_t images, bool keep_b64)
 {
 	json_t *data = json_object_get(object, "data"), *item;
-	enum err e = json_array_size(data) > 0 ? ERR_OK : ERR_NODE;
-	size_t i;
+	size_t i, n = json_array_size(data);
+	enum err e = n > 0 && (ep != EP_IMAGES || n <= images) ? ERR_OK : ERR_NODE;
 
 	json_array_foreach(data, i, item)
 	{
@@ -278,11 +278,11 @@ static enum err fix_data(enum endpoint ep, json_t *object, bool keep_b64)
 	return e;
 }
 
-enum err openai_whole(enum endpoint ep, json_t *object, bool keep_b64)
+enum err openai_whole(enum endpoint ep, json_t *object, uint64_t images, bool keep_b64)
 {
 	if (is_error(object))
 		return ERR_NODE;
-	return endpoint_streams(ep) ? fix_choices(ep, object) : fix_data(ep, object, keep_b64);
+	return endpoint_streams(ep) ? fix_choices(ep, object) : fix_data(ep, object, images, keep_b64);
 }
 
 uint64_t openai_words(const json_t *object)

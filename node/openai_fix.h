@@ -27,8 +27,9 @@ enum err openai_event_read(enum endpoint ep, json_t *event, struct openai_event 
 
 /* Makes a whole answer one that official clients accept: indices, roles,
  * embeddings as floats, images with a data: URL (b64_json stays only when
- * keep_b64).  ERR_NODE when that cannot be done. */
-enum err openai_whole(enum endpoint ep, json_t *object, bool keep_b64) MUST_USE;
+ * keep_b64).  ERR_NODE when that cannot be done, or for more images than the
+ * number asked for. */
+enum err openai_whole(enum endpoint ep, json_t *object, uint64_t images, bool keep_b64) MUST_USE;
 
 /* Words in the text of a whole answer, for servers that send no usage. */
 uint64_t openai_words(const json_t *object);

@@ -159,7 +159,7 @@ static void count_whole(struct openai_run *r, const json_t *object)
 	const struct bounds *b = &r->bounds;
 
 	if (r->endpoint == EP_IMAGES) {
-		uint64_t n = least(json_array_size(json_object_get(object, "data")), b->n);
+		uint64_t n = json_array_size(json_object_get(object, "data"));
 
 		r->said.n = (struct usage){ .completion = n * b->width * b->height };
 		return;
@@ -177,7 +177,7 @@ static void take_whole(struct openai_run *r)
 		run_end(r, ERR_NODE, NULL, false);
 		return;
 	}
-	if (openai_whole(r->endpoint, object, r->keep_b64) == ERR_OK) {
+	if (openai_whole(r->endpoint, object, r->bounds.n, r->keep_b64) == ERR_OK) {
 		count_whole(r, object);
 		sink.whole(sink.arg, object);
 		run_end(r, ERR_OK, NULL, false);

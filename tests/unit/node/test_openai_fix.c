@@ -98,14 +98,19 @@ static void test_event_usage(void **state)
 	json_decref(o);
 }
 
-static void whole(enum endpoint ep, const char *text, bool keep, const char *want)
+static void whole_of(enum endpoint ep, const char *text, uint64_t images, bool keep, const char *want)
 {
 	json_t *o = json_of(text);
 
-	assert_int_equal(openai_whole(ep, o, keep), want ? ERR_OK : ERR_NODE);
+	assert_int_equal(openai_whole(ep, o, images, keep), want ? ERR_OK : ERR_NODE);
 	if (want)
 		assert_json(o, want);
 	json_decref(o);
+}
+
+static void whole(enum endpoint ep, const char *text, bool keep, const char *want)
+{
+	whole_of(ep, text, 10, keep, want);
 }
 
 static void test_whole_text(void **state)
@@ -161,6 +166,11 @@ static void test_whole_images(void **state)
 	whole(EP_IMAGES, "{'data':[{'b64_json':'not base64'}]}", false, NULL);
 	whole(EP_IMAGES, "{'data':[{}]}", false, NULL);
 	whole(EP_IMAGES, "{'data':['x']}", false, NULL);
+	whole_of(EP_IMAGES, "{'data':[{'url':'data:,a'},{'url':'data:,b'}]}", 2, false,
+		 "{'data':[{'url':'data:,a'},{'url':'data:,b'}]}");
+	whole_of(EP_IMAGES, "{'data':[{'url':'data:,a'},{'url':'data:,b'}]}", 1, false, NULL);
+	whole_of(EP_EMBEDDINGS, "{'data':[{'embedding':[1]}]}", 0, false,
+		 "{'data':[{'embedding':[1],'object':'embedding','index':0}]}");
 }
 
 static void test_words(void **state)
