@@ -31,7 +31,7 @@ static const struct conf_opt opts[] = {
 	BOOL(log_json, "false", "Write log lines as JSON objects instead of key=value."),
 	STR(admin_listen, "127.0.0.1:0", "Address of /health, /ready and /metrics; empty for none."),
 	STR(ready_file, "", "File written once the broker serves: JSON with pid and addresses."),
-	NUM(drain_s, "30", 0, 86400, "s",
+	NUM(drain_s, "30", 1, 86400, "s",
 	    "Time that requests get to finish after SIGTERM before they are cut."),
 	STR(user, "", "User to become after start when started as root; empty: stay who it is."),
 	BOOL(seccomp, "true", "Refuse system calls that this program never makes; false for debuggers."),

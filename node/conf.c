@@ -37,7 +37,7 @@ static const struct conf_opt opts[] = {
 	STR(listen, "127.0.0.1:8090", "Address for the proxy's workers; port 0 takes a free one."),
 	STR(admin_listen, "127.0.0.1:0", "Address of /health, /ready and /metrics; empty switches it off."),
 	STR(ready_file, "", "File written (by rename, JSON) once the node is registered and ready."),
-	NUM(drain_s, "30", 0, 3600, "s", "How long running answers may take after SIGTERM."),
+	NUM(drain_s, "30", 1, 3600, "s", "How long running answers may take after SIGTERM."),
 	STR(user, "", "User to become after start when started as root; empty: stay who it is."),
 	FLAG(seccomp, "true", "Refuse system calls that this program never makes; false for debuggers."),
 	STR(public_address, "",

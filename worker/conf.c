@@ -34,7 +34,7 @@ static const struct conf_opt opts[] = {
 	FLAG(log_json, "Write log lines as JSON instead of key=value."),
 	STR(admin_listen, "127.0.0.1:0", "Where /health, /ready and /metrics are served; empty for nowhere."),
 	STR(ready_file, "", "Written (by rename, JSON) once the worker serves; supervisors wait for it."),
-	NUM(drain_s, "30", 0, DAY, "s", "After SIGTERM, how long running requests may take to end."),
+	NUM(drain_s, "30", 1, DAY, "s", "After SIGTERM, how long running requests may take to end."),
 	STR(user, "", "User to become after start when started as root; empty: stay who it is."),
 	SWITCH(seccomp, "Refuse system calls that this program never makes; false for debuggers."),
 	STR(brokers, "", "Endpoints of the brokers, separated by spaces: ipc:///path or tcp://host:port."),

@@ -503,7 +503,7 @@ def test_help_check_and_example(keys, role, tmp_path):
     ("worker", ["--publish", "tcp://*"], "publish"), ("worker", ["--publish", "udp://x:1"], "publish"),
     ("worker", ["--curve-key", ""], "tcp needs"), ("worker", ["--brokers", ""], "brokers"),
     ("worker", ["--brokers", "tcp://x"], "brokers"), ("worker", ["--admin-listen", "x"], "listen_address"),
-    ("worker", ["--user", "nosuch"], "nosuch"),
+    ("worker", ["--user", "nosuch"], "nosuch"), *((r, ["--drain-s", "0"], "drain_s") for r in ROLES),
 ])
 def test_check_config_finds_what_a_start_would_refuse(keys, role, flags, word):
     """Settings that are each in order but do not go together, or name what is not there."""
