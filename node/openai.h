@@ -43,7 +43,8 @@ struct openai_run {
 	struct buf body, answer; /* secret */
 	const char *finish;      /* static */
 	struct usage_said said;
-	uint64_t pieces, prompt_words;
+	uint64_t pieces, bytes; /* of what went out */
+	uint64_t prompt_words;
 };
 
 /* The functions of struct engine_ops that are about one answer; contracts as in

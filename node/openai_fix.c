@@ -285,6 +285,22 @@ enum err openai_whole(enum endpoint ep, json_t *object, uint64_t images, bool ke
 	return endpoint_streams(ep) ? fix_choices(ep, object) : fix_data(ep, object, images, keep_b64);
 }
 
+uint64_t openai_bytes(enum endpoint ep, const json_t *choice)
+{
+	const json_t *v = json_object_get(choice, "text");
+	json_t *delta = json_object_get(choice, "delta"), *calls = json_object_get(delta, "tool_calls");
+	uint64_t n = calls ? json_dumpb(calls, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) : 0;
+	const char *name;
+
+	if (ep == EP_COMPLETIONS)
+		return json_string_length(v);
+	json_object_foreach(delta, name, v)
+	{
+		n += json_string_length(v);
+	}
+	return n;
+}
+
 uint64_t openai_words(const json_t *object)
 {
 	const json_t *choice = json_array_get(json_object_get(object, "choices"), 0);

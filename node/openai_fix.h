@@ -31,6 +31,9 @@ enum err openai_event_read(enum endpoint ep, json_t *event, struct openai_event 
  * number asked for. */
 enum err openai_whole(enum endpoint ep, json_t *object, uint64_t images, bool keep_b64) MUST_USE;
 
+/* Bytes of text in a piece of a stream. */
+uint64_t openai_bytes(enum endpoint ep, const json_t *choice);
+
 /* Words in the text of a whole answer, for servers that send no usage. */
 uint64_t openai_words(const json_t *object);
 

@@ -6,7 +6,7 @@
  * an end without either, cuts the answer.  What of its usage a server does not
  * name is counted by the words of the prompt and the pieces of the stream, and
  * never beyond the reservation.  A server that goes on behind max_tokens is
- * stopped there: what comes after that nobody pays for.
+ * stopped once that is certain: nobody pays for what comes after it.
  *
  * A run may be given up from inside its own callbacks: it is then marked over
  * and freed once the feeding of the parser has returned.
@@ -22,12 +22,15 @@
 
 #define EVENT_MAX (4u << 20)
 
-/* Pieces of a stream in which max_tokens tokens come.  A piece has a token or more, but for
- * the few that a server makes of one (the name of a tool apart from its arguments, the end of
- * the reasoning and the first word of the answer). */
-static uint64_t pieces_max(const struct bounds *b)
+/* Whether a stream surely has gone on behind max_tokens.  A piece has a token or more, but for the
+ * few that a server makes of one (the name of a tool apart from its arguments, the end of the
+ * reasoning and the first word of the answer); and where somebody on the way has cut texts into
+ * letters, a token still has no more than 8 bytes on average. */
+static bool is_full(const struct openai_run *r)
 {
-	return b->max_tokens + b->max_tokens / 4 + 16;
+	uint64_t max = r->bounds.max_tokens;
+
+	return r->pieces >= max + max / 4 + 16 && r->bytes >= max * 8;
 }
 
 void openai_run_free(struct openai_run *r)
@@ -89,6 +92,7 @@ static void pass_on(struct openai_run *r, json_t *choice)
 		json_object_del(delta, "role");
 	r->begun = true;
 	r->pieces++;
+	r->bytes += openai_bytes(r->endpoint, choice);
 	r->sink.chunk(r->sink.arg, choice);
 }
 
@@ -102,7 +106,7 @@ static enum err take_event(struct openai_run *r, json_t *event)
 	usage_read(ev.usage, &r->said);
 	if (ev.finish)
 		r->finish = ev.finish;
-	if (ev.choice && r->pieces == pieces_max(&r->bounds))
+	if (ev.choice && is_full(r))
 		r->full = true;
 	else if (ev.choice)
 		pass_on(r, ev.choice);

@@ -214,7 +214,7 @@ def test_limits_under_other_names(system, engine, client):
 def test_an_engine_that_does_not_keep_to_the_limit(system, engine, client):
     def endless():
         while True:
-            yield sse(chat({"content": " x"}))
+            yield sse(chat({"content": " verylong"}))
 
     engine.script = lambda h, body: h.stream(endless())
     e, chunks = ask(client, max_tokens=5)

@@ -327,26 +327,52 @@ static void test_whole_without_usage_or_length(void **state)
 	end(&t);
 }
 
-/* 20 pieces more than max_tokens lets tokens come in, on and on. */
-static void test_server_that_does_not_stop(void **state)
+/* The same piece for ever. */
+static void goes_on(const char *head, const char *piece, size_t want)
 {
-	static const char *pieces[40];
+	const char *pieces[64] = { head };
 	struct test t;
 
-	(void)state;
-	pieces[0] = SSE "data: {\"choices\":[{\"text\":\"x\"}]}\n\n";
-	for (unsigned i = 1; i < 39; i++)
-		pieces[i] = "data: {\"choices\":[{\"text\":\"x\"}]}\n\n";
+	for (unsigned i = 1; i < 63; i++)
+		pieces[i] = piece;
 	begin(&t);
 	t.script.hold = true;
 	ask(&t, EP_COMPLETIONS, "{'prompt':'one two three','max_tokens':2}", true, pieces);
 	sink_wait(&t.sink);
 	assert_int_equal(t.sink.e, ERR_OK);
 	assert_string_equal(t.sink.finish, "length");
-	assert_int_equal(json_array_size(t.sink.chunks), 18);
+	assert_int_equal(json_array_size(t.sink.chunks), want);
 	assert_true(t.sink.used.prompt == 3 && t.sink.used.completion == 2);
 	sink_run_ms(&t.sink, 20);
 	assert_true(t.script.gone); /* and it is told */
+	end(&t);
+}
+
+static void test_server_that_does_not_stop(void **state)
+{
+	(void)state;
+	goes_on(SSE, "data: {\"choices\":[{\"text\":\" word\"}]}\n\n", 2 + 16);
+	goes_on(SSE "data: {\"choices\":[{\"text\":\"more than sixteen letters\"}]}\n\n",
+		"data: {\"choices\":[{\"text\":\"x\"}]}\n\n", 2 + 16);
+}
+
+/* Two long tokens, letter by letter. */
+static void test_server_that_sends_letters(void **state)
+{
+	const char *pieces[40] = { SSE };
+	struct test t;
+
+	(void)state;
+	for (unsigned i = 0; i < 16; i++)
+		pieces[1 + i] = "data: {\"choices\":[{\"text\":\"x\"}]}\n\n";
+	for (unsigned i = 0; i < 5; i++)
+		pieces[17 + i] = "data: {\"choices\":[{\"text\":\"\",\"logprobs\":[1]}]}\n\n";
+	pieces[22] = "data: {\"choices\":[{\"text\":\"\",\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+	begin(&t);
+	ask(&t, EP_COMPLETIONS, "{'prompt':'one two three','max_tokens':3}", true, pieces);
+	sink_wait(&t.sink);
+	assert_string_equal(t.sink.finish, "stop");
+	assert_int_equal(json_array_size(t.sink.chunks), 21);
 	end(&t);
 }
 
@@ -471,6 +497,7 @@ int main(void)
 					    cmocka_unit_test(test_whole),
 					    cmocka_unit_test(test_whole_without_usage_or_length),
 					    cmocka_unit_test(test_server_that_does_not_stop),
+					    cmocka_unit_test(test_server_that_sends_letters),
 					    cmocka_unit_test(test_prompts_beside_the_messages),
 					    cmocka_unit_test(test_images_and_embeddings),
 					    cmocka_unit_test(test_stop_and_cancel),

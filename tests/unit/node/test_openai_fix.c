@@ -87,6 +87,25 @@ static void test_bad_events(void **state)
 	event(EP_COMPLETIONS, "{'choices':[{'text':5}]}", ERR_NODE, NULL, NULL);
 }
 
+static void bytes(enum endpoint ep, const char *choice, uint64_t want)
+{
+	json_t *o = json_of(choice);
+
+	assert_int_equal(openai_bytes(ep, o), want);
+	json_decref(o);
+}
+
+static void test_bytes(void **state)
+{
+	(void)state;
+	bytes(EP_COMPLETIONS, "{'text':'abc','delta':{'content':'x'}}", 3);
+	bytes(EP_COMPLETIONS, "{'text':null}", 0);
+	bytes(EP_CHAT, "{'delta':{'content':'ab','reasoning_content':'\xc3\xa4','other':[1]},'text':'x'}", 4);
+	bytes(EP_CHAT, "{'delta':{'content':null,'tool_calls':[{'a':'b'}]}}", 11);
+	bytes(EP_CHAT, "{'delta':null}", 0);
+	bytes(EP_CHAT, "{}", 0);
+}
+
 static void test_event_usage(void **state)
 {
 	json_t *o = json_of("{'choices':[],'usage':{'prompt_tokens':4,'completion_tokens':5}}");
@@ -187,12 +206,15 @@ static void test_words(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_shape),        cmocka_unit_test(test_events),
-		cmocka_unit_test(test_bad_events),   cmocka_unit_test(test_event_usage),
-		cmocka_unit_test(test_whole_text),   cmocka_unit_test(test_whole_embeddings),
-		cmocka_unit_test(test_whole_images), cmocka_unit_test(test_words)
-	};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_shape),
+					    cmocka_unit_test(test_events),
+					    cmocka_unit_test(test_bad_events),
+					    cmocka_unit_test(test_bytes),
+					    cmocka_unit_test(test_event_usage),
+					    cmocka_unit_test(test_whole_text),
+					    cmocka_unit_test(test_whole_embeddings),
+					    cmocka_unit_test(test_whole_images),
+					    cmocka_unit_test(test_words) };
 
 	json_harden();
 	return cmocka_run_group_tests(tests, NULL, NULL);
