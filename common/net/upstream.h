@@ -51,7 +51,7 @@ struct upstream_call {
 	uint64_t connect_ms, first_byte_ms, gap_ms, total_ms; /* 0 = none */
 	uint64_t max_body;                                    /* response bytes; 0 = none */
 	/* It changes nothing at the peer: like a GET it is sent anew, once, when a kept connection
-	 * turns out to be dead. */
+	 * turns out to be dead, which shows at once. */
 	bool repeatable;
 	/* Status line and headers have come; content_type without parameters, lower case. */
 	void (*on_head)(void *arg, int status, const char *content_type);

@@ -19,7 +19,8 @@
 
 #include "common/net/upstream_impl.h"
 
-#define TLS_JOINED 8192 /* bodies up to this go into one record with the head */
+#define TLS_JOINED 8192  /* bodies up to this go into one record with the head */
+#define DEAD_WITHIN 1000 /* ms in which a dead connection shows; later it is the peer that gave up */
 /* Bytes of an answer that the kernel keeps unread.  Left to itself it lets a paused
  * peer run ahead as far as the host's tcp_rmem goes, 33 MB here, all of it billed.
  * Linux takes twice this and offers half: 256 KiB per round trip, 2.5 MB/s over 100 ms. */
@@ -164,7 +165,9 @@ void conn_use(struct conn *c, struct upstream_req *r)
 
 static bool may_be_repeated(const struct upstream_req *r)
 {
-	return r->c.repeatable || strcmp(r->c.method, "GET") == 0 || strcmp(r->c.method, "HEAD") == 0;
+	if (r->c.repeatable)
+		return uv_now(r->up->uv) - r->began < DEAD_WITHIN;
+	return strcmp(r->c.method, "GET") == 0 || strcmp(r->c.method, "HEAD") == 0;
 }
 
 /* Nothing of an answer came on a connection that was kept: it was dead already.

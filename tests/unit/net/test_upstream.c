@@ -28,6 +28,7 @@ struct side {
 	const char *answer;
 	bool hang_up;           /* after the answer */
 	bool hang_up_next;      /* on the second request, before any answer */
+	unsigned late_ms;       /* so long after it came */
 	struct fake_conn *conn; /* of the last request */
 	struct buf request;
 	unsigned requests;
@@ -54,6 +55,7 @@ static void on_request(void *arg, struct fake_conn *c, struct slice request)
 	buf_reset(&s->request);
 	buf_add(&s->request, request.p, request.n);
 	if (s->hang_up_next && s->requests == 2) {
+		s->req->began -= s->late_ms;
 		fake_hang_up(c);
 		return;
 	}
@@ -450,6 +452,21 @@ static void test_repeatable_post_is_asked_again(void **state)
 	start(s, &c);
 	assert_int_equal(finish(s), UPSTREAM_CUT);
 	assert_int_equal(s->requests, 4);
+}
+
+/* A peer that worked on it and then gave up may be what the request does to it: once is enough. */
+static void test_not_asked_again_later(void **state)
+{
+	struct side *s = *state;
+	struct upstream_call c = call_of(s);
+
+	c.repeatable = true;
+	assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	s->hang_up_next = true;
+	s->late_ms = 1000;
+	start(s, &c);
+	assert_int_equal(finish(s), UPSTREAM_CUT);
+	assert_int_equal(s->requests, 2);
 }
 
 /* Servers close theirs after 5 s; the sweep may be late. */
@@ -913,6 +930,7 @@ int main(void)
 		T(test_never_posted_twice),
 		T(test_get_is_asked_again),
 		T(test_repeatable_post_is_asked_again),
+		T(test_not_asked_again_later),
 		T(test_old_connection_is_not_used),
 		T(test_nothing_read_stays),
 		T(test_idle_connection_that_speaks),
