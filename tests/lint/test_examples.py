@@ -35,6 +35,7 @@ def test_units_start_what_is_installed(name):
         assert line in text
     assert ("ExecReload=" in text) == (name == "broker")  # SIGHUP is nothing to the others
     assert ("TimeoutStartSec=infinity" in text) == (name == "node")  # READY=1 comes with its registration
+    assert ("MemorySwapMax=0" in text) == (name == "node")  # prompts in the clear
 
 
 def test_the_brokers_unit_makes_the_directories_of_its_settings():
