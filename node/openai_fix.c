@@ -58,6 +58,14 @@ static const char *finish_of(const json_t *choice)
 	return s.p ? "stop" : NULL;
 }
 
+/* The server's word for an answer that it did not finish. */
+static bool broke_off(const json_t *choice)
+{
+	struct slice s = json_text(json_object_get(choice, "finish_reason"));
+
+	return slice_is(s, "error") || slice_is(s, "abort");
+}
+
 static bool is_empty(const json_t *v)
 {
 	return !v || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0) ||
@@ -96,7 +104,7 @@ static bool is_shaped(enum endpoint ep, const json_t *choice)
 
 static enum err read_choice(enum endpoint ep, json_t *choice, struct openai_event *out)
 {
-	if (!is_shaped(ep, choice))
+	if (!is_shaped(ep, choice) || broke_off(choice))
 		return ERR_NODE;
 	out->finish = finish_of(choice);
 	if (!holds_something(ep, choice))
@@ -130,7 +138,7 @@ static enum err fix_choice(enum endpoint ep, json_t *choice)
 	json_t *message = json_object_get(choice, "message");
 	const char *finish = finish_of(choice);
 
-	if (!json_is_object(choice))
+	if (!json_is_object(choice) || broke_off(choice))
 		return ERR_NODE;
 	json_put(choice, "index", json_integer(0));
 	json_put(choice, "finish_reason", json_string(finish ? finish : "stop"));

@@ -85,6 +85,8 @@ static void test_bad_events(void **state)
 	event(EP_CHAT, "{'choices':['x']}", ERR_NODE, NULL, NULL);
 	event(EP_CHAT, "{'choices':[{'delta':5}]}", ERR_NODE, NULL, NULL);
 	event(EP_COMPLETIONS, "{'choices':[{'text':5}]}", ERR_NODE, NULL, NULL);
+	event(EP_COMPLETIONS, "{'choices':[{'text':'x','finish_reason':'error'}]}", ERR_NODE, NULL, NULL);
+	event(EP_CHAT, "{'choices':[{'delta':{},'finish_reason':'abort'}]}", ERR_NODE, NULL, NULL);
 }
 
 static void bytes(enum endpoint ep, const char *choice, uint64_t want)
@@ -144,6 +146,7 @@ static void test_whole_text(void **state)
 	whole(EP_COMPLETIONS, "{'choices':[{'text':'x'}],'created':1.5}", false,
 	      "{'choices':[{'index':0,'text':'x','finish_reason':'stop'}],'created':1.5}");
 	whole(EP_COMPLETIONS, "{'choices':[{'text':null}]}", false, NULL);
+	whole(EP_COMPLETIONS, "{'choices':[{'text':'x','finish_reason':'abort'}]}", false, NULL);
 	whole(EP_COMPLETIONS, "{'choices':[]}", false, NULL);
 	whole(EP_COMPLETIONS, "{'choices':[{'text':'a'},{'text':'b'}]}", false, NULL);
 	whole(EP_CHAT, "{'choices':[{'text':'x'}]}", false, NULL);
