@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/net/answer.h"
 #include "node/json.h"
 #include "node/openai.h"
 #include "node/prompt.h"
@@ -86,17 +87,17 @@ static enum err load_key(struct openai *e, const char *path)
 {
 	char line[KEY_BYTES_MAX] = "";
 	FILE *f = fopen(path, "re");
-	size_t n;
+	bool got = f && fgets(line, sizeof(line), f);
+	size_t n = strcspn(line, "\r\n");
 
-	if (!f || !fgets(line, sizeof(line), f)) {
+	if (f)
+		fclose(f);
+	if (!got || n == 0 || !answer_printable(slice_of(line, n))) {
 		log_error("configuration", L_S("setting", "engine_key_file"),
-			  L_S("what", "cannot be read or is empty"));
-		if (f)
-			fclose(f);
+			  L_S("what", "cannot be read, is empty, or has control characters"));
+		mem_wipe(line, sizeof(line));
 		return ERR_CONFIG;
 	}
-	fclose(f);
-	n = strcspn(line, "\r\n");
 	e->auth.secret = true;
 	buf_str(&e->auth, "Bearer ");
 	buf_add(&e->auth, line, n);

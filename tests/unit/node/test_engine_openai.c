@@ -4,6 +4,9 @@
  */
 #include "tests/unit/node/unit.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "node/json.h"
 #include "node/limit.h"
 #include "tests/unit/node/script.h"
@@ -456,6 +459,38 @@ static void test_stop_and_cancel(void **state)
 	end(&t);
 }
 
+static enum err open_with_key(const char *text)
+{
+	char path[] = "/tmp/sealway-token-XXXXXX";
+	struct engine_opts o = { .engine = "http://127.0.0.1:9", .key_file = path };
+	struct engine *e = NULL;
+	int fd = mkstemp(path);
+	enum err got;
+	uv_loop_t uv;
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	uv_loop_init(&uv);
+	o.uv = &uv;
+	got = engine_open(&e, &o);
+	engine_close(e);
+	uv_run(&uv, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&uv), 0);
+	unlink(path);
+	return got;
+}
+
+/* A key that cannot be said is found at the start and not with each request. */
+static void test_key_files(void **state)
+{
+	(void)state;
+	assert_int_equal(open_with_key("sk-1"), ERR_OK);
+	assert_int_equal(open_with_key("sk-1\r\nmore\n"), ERR_OK);
+	assert_int_equal(open_with_key(""), ERR_CONFIG);
+	assert_int_equal(open_with_key("\nsk-1\n"), ERR_CONFIG);
+	assert_int_equal(open_with_key("sk\x01-1\n"), ERR_CONFIG);
+}
+
 static void test_prompt_bounds(void **state)
 {
 	static const char *const pieces[] = { JSON(30) "{\"choices\":[{\"text\":\"a b c\"}]}", NULL };
@@ -501,6 +536,7 @@ int main(void)
 					    cmocka_unit_test(test_prompts_beside_the_messages),
 					    cmocka_unit_test(test_images_and_embeddings),
 					    cmocka_unit_test(test_stop_and_cancel),
+					    cmocka_unit_test(test_key_files),
 					    cmocka_unit_test(test_prompt_bounds) };
 
 	json_harden();
