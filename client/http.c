@@ -15,13 +15,12 @@
 #include <strings.h>
 
 #define CONNECT_MS 10000
-#define STREAM_SILENCE_S 60 /* four missed keep-alives */
+#define HEAD_BYTES_MAX (256u << 10) /* of one exchange, interim heads and trailers too */
 
 struct http {
 	CURL *easy;
 	char *base, *token, *ca, *origin;
 	bool loopback;
-	unsigned timeout_ms;
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -29,6 +28,7 @@ struct run {
 	struct http *h;
 	const struct http_call *call;
 	struct http_head *head;
+	size_t head_bytes;
 	bool stopped, began;
 };
 
@@ -102,7 +102,6 @@ struct http *http_new(const struct http_opts *o, struct fault *f)
 	h->base = mem_strndup(o->url, n);
 	h->token = text_copy(o->token);
 	h->ca = text_copy(o->ca_file);
-	h->timeout_ms = o->timeout_ms;
 	h->easy = curl_easy_init();
 	if (h->easy)
 		return h;
@@ -165,6 +164,9 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 	uint64_t seconds;
 
 	r->began = true;
+	r->head_bytes += n; /* curl keeps each line, and counts no trailers itself */
+	if (r->head_bytes > HEAD_BYTES_MAX)
+		return 0;
 	if (n > 5 && !memcmp(line, "HTTP/", 5)) /* also after a 100: the last head counts */
 		*r->head = (struct http_head){ 0 };
 	else if (named(line, n, "content-type"))
@@ -218,11 +220,12 @@ static void set_limits(struct http *h, const struct http_call *c)
 	curl_easy_setopt(h->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(h->easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(h->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-	curl_easy_setopt(h->easy, CURLOPT_TIMEOUT_MS, (long)h->timeout_ms);
+	curl_easy_setopt(h->easy, CURLOPT_TIMEOUT_MS, (long)c->timeout_ms);
 	curl_easy_setopt(h->easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	if (c->stream) {
+	curl_easy_setopt(h->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's are no answer */
+	if (c->silence_s) {
 		curl_easy_setopt(h->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-		curl_easy_setopt(h->easy, CURLOPT_LOW_SPEED_TIME, (long)STREAM_SILENCE_S);
+		curl_easy_setopt(h->easy, CURLOPT_LOW_SPEED_TIME, (long)c->silence_s);
 	}
 	if (h->ca)
 		curl_easy_setopt(h->easy, CURLOPT_CAINFO, h->ca);
@@ -232,10 +235,13 @@ static void set_limits(struct http *h, const struct http_call *c)
 
 static bool failed(struct run *r, CURLcode e, struct fault *f)
 {
-	const char *why = r->h->error[0] ? r->h->error : curl_easy_strerror(e);
+	char why[CURL_ERROR_SIZE]; /* may quote the peer's certificate */
 
+	fault_safe(why, sizeof(why), slice_str(r->h->error[0] ? r->h->error : curl_easy_strerror(e)));
 	if (r->stopped)
 		return fault(f, SEALWAY_STOPPED, "stopped");
+	if (r->head_bytes > HEAD_BYTES_MAX)
+		return fault(f, SEALWAY_VERIFY, "the headers of the answer are larger than any answer's");
 	if (!r->began)
 		return fault(f, SEALWAY_CONNECT, "cannot talk to %s: %s", r->h->origin, why);
 	return fault(f, SEALWAY_CUT, "the answer was cut off before its end: %s", why);
@@ -244,11 +250,14 @@ static bool failed(struct run *r, CURLcode e, struct fault *f)
 bool http_run(struct http *h, const struct http_call *c, struct http_head *head, struct fault *f)
 {
 	struct run r = { .h = h, .call = c, .head = head };
-	struct curl_slist *list = headers(h, c);
+	struct curl_slist *list;
 	struct buf url = { 0 };
 	long status = 0;
 	CURLcode e;
 
+	if (*c->path != '/' || !visible(c->path)) /* "@host/" behind the base would be another host */
+		return fault(f, SEALWAY_USAGE, "a path begins with / and has no blanks in it");
+	list = headers(h, c);
 	*head = (struct http_head){ 0 };
 	h->error[0] = '\0';
 	buf_str(&url, h->base);

@@ -18,7 +18,6 @@ struct http_opts {
 	const char *url;     /* base, checked and copied */
 	const char *token;   /* bearer, copied; NULL or "": none */
 	const char *ca_file; /* NULL: the system's */
-	unsigned timeout_ms; /* per exchange */
 };
 
 struct http_head {
@@ -29,9 +28,11 @@ struct http_head {
 };
 
 struct http_call {
-	const char *path;  /* appended to the base */
-	struct slice body; /* POST of JSON; p == NULL: GET */
-	bool stream;       /* silence over 60 s is a failure: keep-alives come every 15 s */
+	const char *path;    /* appended to the base; begins with / */
+	struct slice body;   /* POST of JSON; p == NULL: GET */
+	bool stream;         /* an event stream is asked for */
+	unsigned timeout_ms; /* for this exchange; 0: none */
+	unsigned silence_s;  /* so long without a byte is a failure; 0: never */
 	/* Body bytes as they come; head is complete by then.  False ends the exchange. */
 	bool (*on_data)(void *arg, const struct http_head *head, struct slice data);
 	void *arg;
@@ -44,7 +45,8 @@ struct http *http_new(const struct http_opts *o, struct fault *f);
 void http_free(struct http *h);
 
 /* Runs one exchange.  True when the answer came whole, whatever its status;
- * else f says why (CONNECT before any answer, CUT within one). */
+ * else f says why (CONNECT before any answer, CUT within one; USAGE for a path that is none, VERIFY for
+ * headers without end). */
 bool http_run(struct http *h, const struct http_call *c, struct http_head *head, struct fault *f);
 
 /* scheme://host[:port] of the base, lower case, default ports left out. */

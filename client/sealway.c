@@ -24,6 +24,8 @@
 #define RETRIES_LOCK 3 /* 423 and 425 */
 #define RETRIES_BUSY 2 /* 429 and 503 */
 #define WAIT_MAX_S 30  /* longer Retry-After: told, not waited for */
+#define SILENCE_S 60   /* four missed keep-alives; a whole answer may take its time */
+#define TIMEOUT_S 3600
 #define SMALL_BODY_MAX (1u << 20)
 
 struct sealway {
@@ -34,6 +36,7 @@ struct sealway {
 	struct fault f;
 	struct sealway_cost cost;
 	struct buf receipt;
+	uint64_t deadline; /* of the call under way, ms of the monotonic clock */
 };
 
 /* One attempt's exchange with a body that is small or an answer stream. */
@@ -42,6 +45,28 @@ struct exchange {
 	struct stream *stream; /* NULL: collect */
 	struct buf body;
 };
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* What is left of the call's time; never 0, which would be no limit. */
+static unsigned left_ms(const struct sealway *s)
+{
+	uint64_t now = now_ms();
+
+	return now < s->deadline ? (unsigned)(s->deadline - now) : 1;
+}
+
+static void begin(struct sealway *s)
+{
+	s->f = (struct fault){ 0 };
+	s->deadline = now_ms() + (uint64_t)(s->o.timeout_s ? s->o.timeout_s : TIMEOUT_S) * 1000;
+}
 
 static void note(struct sealway *s, const char *text)
 {
@@ -82,7 +107,6 @@ struct sealway *sealway_new(const struct sealway_opts *o, char *why, size_t n)
 		fault(&f, SEALWAY_LOCAL, "the cryptographic library cannot start");
 	s->o = *o;
 	s->o.lock_s = o->lock_s ? o->lock_s : LOCK_SECONDS_DEFAULT;
-	h.timeout_ms = (o->timeout_s ? o->timeout_s : 3600) * 1000;
 	if (f.status == SEALWAY_OK && options(s, o, &f))
 		s->http = http_new(&h, &f);
 	snprintf(why, n, "%s", f.text);
@@ -118,9 +142,13 @@ static bool on_data(void *arg, const struct http_head *head, struct slice data)
 static bool exchange(struct exchange *x, const char *path, struct slice body, bool stream,
 		     struct refusal *refused)
 {
-	struct http_call call = {
-		.path = path, .body = body, .stream = stream, .on_data = on_data, .arg = x
-	};
+	struct http_call call = { .path = path,
+				  .body = body,
+				  .stream = stream,
+				  .timeout_ms = left_ms(x->s),
+				  .silence_s = x->stream && !stream ? 0 : SILENCE_S,
+				  .on_data = on_data,
+				  .arg = x };
 	struct http_head head;
 
 	if (!http_run(x->s->http, &call, &head, &x->s->f))
@@ -271,7 +299,7 @@ static bool again(struct sealway *s, const struct refusal *r, unsigned *locks, u
 		return true;
 	}
 	if ((r->status != 429 && r->status != 503) || !r->retry_after || r->retry_after > WAIT_MAX_S ||
-	    (*busy)++ >= RETRIES_BUSY)
+	    (*busy)++ >= RETRIES_BUSY || r->retry_after * 1000 >= left_ms(s))
 		return false;
 	snprintf(text, sizeof(text), "%d %s: trying again in %u s, as asked", r->status, r->code,
 		 r->retry_after);
@@ -286,6 +314,7 @@ enum sealway_status sealway_run(struct sealway *s, const struct sealway_request 
 	struct refusal refused;
 	bool delivered;
 
+	begin(s);
 	do {
 		s->f = (struct fault){ 0 };
 		s->cost = (struct sealway_cost){ 0 };
@@ -321,11 +350,12 @@ char *sealway_receipt(const struct sealway *s)
 int sealway_get(struct sealway *s, const char *path, char **body)
 {
 	struct exchange x = { .s = s };
-	struct http_call call = { .path = path, .on_data = on_data, .arg = &x };
+	struct http_call call = { .path = path, .silence_s = SILENCE_S, .on_data = on_data, .arg = &x };
 	struct http_head head;
 	int status = 0;
 
-	s->f = (struct fault){ 0 };
+	begin(s);
+	call.timeout_ms = left_ms(s);
 	if (http_run(s->http, &call, &head, &s->f)) {
 		*body = mem_strndup(x.body.p ? x.body.p : (const uint8_t *)"", x.body.n);
 		status = head.status;
@@ -341,6 +371,7 @@ bool sealway_fetch(struct sealway *s, const char *path, char **body)
 	struct refusal refused;
 	bool ok;
 
+	begin(s);
 	do {
 		s->f = (struct fault){ 0 };
 		refused = (struct refusal){ 0 };

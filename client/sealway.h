@@ -61,7 +61,7 @@ struct sealway_opts {
 	const char *known_nodes; /* pin file; NULL: $XDG_CONFIG_HOME/sealway/known_nodes or below ~/.config */
 	const char *node_key; /* base64 of the node's signing key: used instead of the pin file; NULL: pins */
 	bool allow_foreign;   /* take answers of nodes that have no statement, signature or receipt */
-	unsigned timeout_s;   /* for one whole exchange; 0: 3600 */
+	unsigned timeout_s;   /* for one whole call, with all that is tried again; 0: 3600 */
 	unsigned lock_s;      /* how long a lock is asked for, 1..600; 0: 5 */
 	/* Something a person should know: a node was pinned, an attempt is repeated. */
 	void (*on_note)(void *arg, const char *text);
@@ -142,9 +142,9 @@ struct sealway_receipt_info {
 bool sealway_receipt_verify(const char *json, size_t n, const char *node_key,
 			    struct sealway_receipt_info *out, char *why, size_t why_n);
 
-/* GET path ("/health", "/v1/models") with the token; the body goes to *body
+/* GET path ("/health", "/v1/models": it begins with /) with the token; the body goes to *body
  * (NUL-terminated, free with sealway_text_free).  Returns the HTTP status, or
- * 0 with sealway_error saying why. */
+ * 0 with sealway_error saying why; *body is then left alone. */
 int sealway_get(struct sealway *s, const char *path, char **body);
 
 /* As sealway_get, but with the patience of sealway_run: 429 and 503 with Retry-After are tried again.  False

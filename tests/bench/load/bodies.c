@@ -59,9 +59,11 @@ static bool on_lock(void *arg, const struct http_head *head, struct slice data)
 static bool take_lock(const struct opts *o, struct node_lock *l, struct fault *f)
 {
 	struct buf url = { 0 }, ask = { 0 }, got = { 0 };
-	struct http_opts h = { .token = o->token, .timeout_ms = 10000, .ca_file = o->ca };
+	struct http_opts h = { .token = o->token, .ca_file = o->ca };
 	struct http_head head = { 0 };
-	struct http_call c = { .path = "/v1/nodes/lock", .on_data = on_lock, .arg = &got };
+	struct http_call c = {
+		.path = "/v1/nodes/lock", .timeout_ms = 10000, .on_data = on_lock, .arg = &got
+	};
 	struct http *http;
 	bool ok;
 

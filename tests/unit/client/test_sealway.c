@@ -443,6 +443,23 @@ static void busy_then_not(void **state)
 	sealway_free(s);
 }
 
+static void no_longer_than_the_time_given(void **state)
+{
+	struct sealway_opts o = { .url = g.url, .token = "sk-test", .known_nodes = pins, .timeout_s = 1 };
+	char why[256], *body = NULL;
+	struct sealway *s = sealway_new(&o, why, sizeof(why));
+
+	(void)state;
+	assert_non_null(s);
+	assert_int_equal(ASK(s, ACT_503), SEALWAY_REFUSED); /* to come again in 1 s, which it has not */
+	assert_int_equal(g.requests, 1);
+	g.lists = 0;
+	g.busy = 9;
+	assert_false(sealway_fetch(s, "/v1/models", &body));
+	assert_int_equal(g.lists, 1);
+	sealway_free(s);
+}
+
 static void not_tried_again(void **state)
 {
 	static const enum act acts[] = { ACT_402, ACT_429, ACT_503_LATER, ACT_REDIRECT };
@@ -595,10 +612,18 @@ static void usage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(an_answer),      TEST(tried_again_with_all_new), TEST(not_for_ever),
-		TEST(busy_then_not),  TEST(not_tried_again),          TEST(a_lock_that_is_refused),
-		TEST(broken_answers), TEST(another_signing_key),      TEST(nobody_there),
-		TEST(usage),          TEST(fetched_with_patience),
+		TEST(an_answer),
+		TEST(tried_again_with_all_new),
+		TEST(not_for_ever),
+		TEST(busy_then_not),
+		TEST(no_longer_than_the_time_given),
+		TEST(not_tried_again),
+		TEST(a_lock_that_is_refused),
+		TEST(broken_answers),
+		TEST(another_signing_key),
+		TEST(nobody_there),
+		TEST(usage),
+		TEST(fetched_with_patience),
 	};
 	int failed;
 

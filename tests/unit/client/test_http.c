@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Exchanges with a peer that does not keep to HTTP: heads and trailers without
+ * end, proxies that refuse, silence, paths that are none.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "client/http.h"
+
+#define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+#define CHUNKED OK_HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+
+/* Answers each connection with first, then with again for as long as it is taken (NULL: waits). */
+static struct peer {
+	int fd;
+	pthread_t thread;
+	char url[64];
+	const char *first, *again;
+	size_t sent, connections;
+	char asked[512]; /* the beginning of the last request */
+} peer;
+
+static bool say(int fd, const char *text)
+{
+	ssize_t n = send(fd, text, strlen(text), MSG_NOSIGNAL);
+
+	peer.sent += n > 0 ? (size_t)n : 0;
+	return n > 0;
+}
+
+static void *serve(void *arg)
+{
+	char wait;
+
+	for (;;) {
+		int fd = accept(peer.fd, NULL, NULL);
+		ssize_t n;
+
+		if (fd < 0)
+			return arg;
+		peer.connections++;
+		n = recv(fd, peer.asked, sizeof(peer.asked) - 1, 0);
+		peer.asked[n > 0 ? n : 0] = '\0';
+		if (peer.first && say(fd, peer.first) && peer.again)
+			while (say(fd, peer.again))
+				;
+		else if (!peer.again)
+			(void)!recv(fd, &wait, 1, 0);
+		close(fd);
+	}
+}
+
+static int setup(void **state)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(a);
+
+	(void)state;
+	memset(&peer, 0, sizeof(peer));
+	peer.fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(peer.fd, (struct sockaddr *)&a, sizeof(a)) || listen(peer.fd, 8) ||
+	    getsockname(peer.fd, (struct sockaddr *)&a, &n))
+		return -1;
+	snprintf(peer.url, sizeof(peer.url), "http://127.0.0.1:%d", ntohs(a.sin_port));
+	return pthread_create(&peer.thread, NULL, serve, NULL);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	shutdown(peer.fd, SHUT_RDWR);
+	close(peer.fd);
+	return pthread_join(peer.thread, NULL);
+}
+
+static bool on_data(void *arg, const struct http_head *head, struct slice data)
+{
+	(void)head;
+	buf_add(arg, data.p, data.n);
+	return true;
+}
+
+/* One exchange with what the peer is set to. */
+static bool get(const char *url, const char *path, unsigned silence_s, struct fault *f)
+{
+	struct http_opts o = { .url = url, .token = "sk-test" };
+	struct buf body = { 0 };
+	struct http_call c = {
+		.path = path, .timeout_ms = 20000, .silence_s = silence_s, .on_data = on_data, .arg = &body
+	};
+	struct http *h = http_new(&o, f);
+	struct http_head head;
+	bool ok;
+
+	assert_non_null(h);
+	ok = http_run(h, &c, &head, f);
+	http_free(h);
+	buf_free(&body);
+	return ok;
+}
+
+static void headers_without_end(void **state)
+{
+	static const struct {
+		const char *first, *again;
+	} peers[] = {
+		{ CHUNKED, "X-A: 0123456789012345678901234567890123456789\r\n" }, /* trailers */
+		{ OK_HEAD, "X-A: 0123456789012345678901234567890123456789\r\n" },
+		{ "HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nX-A: 0123456789\r\n\r\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
+		struct fault f = { 0 };
+
+		peer.sent = 0;
+		peer.first = peers[i].first;
+		peer.again = peers[i].again;
+		assert_false(get(peer.url, "/", 0, &f));
+		assert_int_equal(f.status, SEALWAY_VERIFY);
+		assert_non_null(strstr(f.text, "the headers of the answer are larger than any answer's"));
+		assert_true(peer.sent < 16u << 20); /* what waits in sockets is taken, too */
+	}
+}
+
+static void a_path_is_no_host(void **state)
+{
+	static const char *const paths[] = {
+		"", "x", "@127.0.0.1:1/", ".example.org/", "/a b", "/a\r\nX: y"
+	};
+	char url[96];
+
+	(void)state;
+	peer.first = OK_HEAD "Content-Length: 2\r\n\r\n{}";
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		struct fault f = { 0 };
+
+		assert_false(get(peer.url, paths[i], 0, &f));
+		assert_int_equal(f.status, SEALWAY_USAGE);
+	}
+	snprintf(url, sizeof(url), "@%.60s/x", peer.url + strlen("http://"));
+	assert_false(get("http://gateway.example", url, 0, &(struct fault){ 0 }));
+	assert_int_equal(peer.connections, 0); /* the token went nowhere */
+}
+
+static void a_proxy_that_refuses(void **state)
+{
+	struct fault f = { 0 };
+
+	(void)state;
+	peer.first = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+	setenv("https_proxy", peer.url, 1);
+	assert_false(get("https://gateway.example", "/", 0, &f));
+	unsetenv("https_proxy");
+	assert_int_equal(f.status, SEALWAY_CONNECT);
+	assert_non_null(strstr(f.text, "cannot talk to https://gateway.example"));
+	assert_memory_equal(peer.asked, "CONNECT gateway.example:443 ", 28);
+	assert_null(strstr(peer.asked, "sk-test")); /* the token is not the proxy's */
+}
+
+static void silence(void **state)
+{
+	struct fault f = { 0 };
+
+	(void)state;
+	peer.first = OK_HEAD;
+	assert_false(get(peer.url, "/", 1, &f));
+	assert_int_equal(f.status, SEALWAY_CUT);
+	assert_non_null(strstr(f.text, "too slow"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(headers_without_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_path_is_no_host, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_proxy_that_refuses, setup, teardown),
+		cmocka_unit_test_setup_teardown(silence, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
