@@ -52,17 +52,39 @@ static void put_blind(struct buf *out)
 	buf_str(out, "\"");
 }
 
+static bool read_members(const struct sealway_request *r, struct jval v[MEMBERS], struct fault *f)
+{
+	struct jscan_fault why = { .what = "not a JSON object" };
+
+	if (jscan_object(slice_of(r->json, r->json_n), members, MEMBERS, v, &why))
+		return fault(f, SEALWAY_USAGE, "the request is not a JSON object: %s at byte %zu", why.what,
+			     why.at);
+	return agrees(r, v, f);
+}
+
+bool seal_request_check(const struct sealway_request *r, struct fault *f)
+{
+	struct buf model = { 0 };
+	struct jval v[MEMBERS];
+	bool text;
+
+	buf_str(&model, "\"");
+	buf_json(&model, slice_str(r->model));
+	buf_str(&model, "\"");
+	text = !jscan_value(buf_slice(&model), v, NULL);
+	buf_free(&model);
+	if (!text)
+		return fault(f, SEALWAY_USAGE, "the model's name is not UTF-8");
+	return read_members(r, v, f);
+}
+
 bool seal_request_plain(const struct sealway_request *r, struct buf *out, struct fault *f)
 {
 	struct slice json = slice_of(r->json, r->json_n);
-	struct jscan_fault why = { .what = "not a JSON object" };
 	struct jval v[MEMBERS];
 	size_t i;
 
-	if (jscan_object(json, members, MEMBERS, v, &why))
-		return fault(f, SEALWAY_USAGE, "the request is not a JSON object: %s at byte %zu", why.what,
-			     why.at);
-	if (!agrees(r, v, f))
+	if (!read_members(r, v, f))
 		return false;
 	put_blind(out);
 	if (v[MODEL].type == J_NONE) {

@@ -15,6 +15,10 @@ struct sealed {
 	uint8_t plain_hash[KEY_BYTES]; /* H(padded plaintext) */
 };
 
+/* Whether r can be sealed: USAGE when its model is not UTF-8, or the plaintext no JSON object or at odds with
+ * r. */
+bool seal_request_check(const struct sealway_request *r, struct fault *f);
+
 /* Seals r for the node of l with a key pair, salt, nonce and blinding member of
  * this call only, and appends the body to out.  USAGE when the plaintext is not
  * a JSON object or disagrees with r; VERIFY when the node's key is unusable. */

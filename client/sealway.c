@@ -37,6 +37,7 @@ struct sealway {
 	struct sealway_cost cost;
 	struct buf receipt;
 	uint64_t deadline; /* of the call under way, ms of the monotonic clock */
+	bool running;
 };
 
 /* One attempt's exchange with a body that is small or an answer stream. */
@@ -62,10 +63,15 @@ static unsigned left_ms(const struct sealway *s)
 	return now < s->deadline ? (unsigned)(s->deadline - now) : 1;
 }
 
-static void begin(struct sealway *s)
+/* False within a callback: the connection and the error belong to the call under way. */
+static bool begin(struct sealway *s)
 {
+	if (s->running)
+		return false;
+	s->running = true;
 	s->f = (struct fault){ 0 };
 	s->deadline = now_ms() + (uint64_t)(s->o.timeout_s ? s->o.timeout_s : TIMEOUT_S) * 1000;
+	return true;
 }
 
 static void note(struct sealway *s, const char *text)
@@ -284,7 +290,9 @@ static bool usable(struct sealway *s, const struct sealway_request *r)
 		return fault(&s->f, SEALWAY_USAGE, "embeddings and images cannot be streamed");
 	if (r->units > ID_MAX)
 		return fault(&s->f, SEALWAY_USAGE, "too many units");
-	return true;
+	if (!r->on_object)
+		return fault(&s->f, SEALWAY_USAGE, "nobody takes the answer: on_object is NULL");
+	return seal_request_check(r, &s->f); /* before a lock is paid for */
 }
 
 /* Whether to go again after r; waits where the service asked for it. */
@@ -314,7 +322,8 @@ enum sealway_status sealway_run(struct sealway *s, const struct sealway_request 
 	struct refusal refused;
 	bool delivered;
 
-	begin(s);
+	if (!begin(s))
+		return SEALWAY_USAGE;
 	do {
 		s->f = (struct fault){ 0 };
 		s->cost = (struct sealway_cost){ 0 };
@@ -324,6 +333,7 @@ enum sealway_status sealway_run(struct sealway *s, const struct sealway_request 
 		if (usable(s, r) && attempt(s, r, &delivered, &refused))
 			break;
 	} while (s->f.status == SEALWAY_REFUSED && !delivered && again(s, &refused, &locks, &busy));
+	s->running = false;
 	return s->f.status;
 }
 
@@ -354,13 +364,15 @@ int sealway_get(struct sealway *s, const char *path, char **body)
 	struct http_head head;
 	int status = 0;
 
-	begin(s);
+	if (!begin(s))
+		return 0;
 	call.timeout_ms = left_ms(s);
 	if (http_run(s->http, &call, &head, &s->f)) {
 		*body = mem_strndup(x.body.p ? x.body.p : (const uint8_t *)"", x.body.n);
 		status = head.status;
 	}
 	buf_free(&x.body);
+	s->running = false;
 	return status;
 }
 
@@ -371,7 +383,8 @@ bool sealway_fetch(struct sealway *s, const char *path, char **body)
 	struct refusal refused;
 	bool ok;
 
-	begin(s);
+	if (!begin(s))
+		return false;
 	do {
 		s->f = (struct fault){ 0 };
 		refused = (struct refusal){ 0 };
@@ -381,6 +394,7 @@ bool sealway_fetch(struct sealway *s, const char *path, char **body)
 	if (ok)
 		*body = mem_strndup(x.body.p ? x.body.p : (const uint8_t *)"", x.body.n);
 	buf_free(&x.body);
+	s->running = false;
 	return ok;
 }
 

@@ -16,8 +16,9 @@
  * therefore trusts the operator of the gateway for the node's signing key,
  * unless you give it (node_key).
  *
- * A struct sealway is used by one thread at a time; several may exist.  Strings
- * are UTF-8.  This header stands alone.
+ * A struct sealway is used by one thread at a time; several may exist.  Within a
+ * callback a call with the same one fails (SEALWAY_USAGE, 0 or false), and it may
+ * not be freed.  Strings are UTF-8.  This header stands alone.
  */
 #ifndef SEALWAY_CLIENT_SEALWAY_H
 #define SEALWAY_CLIENT_SEALWAY_H

@@ -460,6 +460,74 @@ static void no_longer_than_the_time_given(void **state)
 	sealway_free(s);
 }
 
+static void nothing_is_sent_for_a_wrong_request(void **state)
+{
+	static const struct {
+		const char *model, *json;
+	} wrong[] = {
+		{ FAKE_MODEL, "" },
+		{ FAKE_MODEL, "no JSON" },
+		{ FAKE_MODEL, "{\"model\":\"other\"}" },
+		{ FAKE_MODEL, "{\"stream\":false}" },
+		{ FAKE_MODEL, "{\"sealway_blind\":\"x\"}" },
+		{ FAKE_MODEL, "{\"a\":\"\xff\"}" },
+		{ "\xff", "{}" },
+	};
+	struct sealway *s = client(NULL);
+	struct sealway_request r = { .kind = SEALWAY_CHAT, .stream = true, .on_object = on_object };
+
+	(void)state;
+	g.locks = g.requests = 0;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		r.model = wrong[i].model;
+		r.json = wrong[i].json;
+		r.json_n = strlen(r.json);
+		assert_int_equal(sealway_run(s, &r), SEALWAY_USAGE);
+		assert_int_not_equal(*sealway_error(s), '\0');
+	}
+	r = (struct sealway_request){ .kind = SEALWAY_CHAT, .model = FAKE_MODEL, .json = "{}", .json_n = 2 };
+	assert_int_equal(sealway_run(s, &r), SEALWAY_USAGE); /* nobody to take the answer */
+	assert_int_equal(g.locks + g.requests, 0);
+	sealway_free(s);
+}
+
+static bool calls_inside(void *arg, const char *json, size_t n, bool last)
+{
+	struct sealway_request r = { .kind = SEALWAY_CHAT, .model = FAKE_MODEL, .json = "{}", .json_n = 2 };
+	char *body = NULL;
+
+	assert_int_equal(sealway_get(arg, "/v1/models", &body), 0);
+	assert_false(sealway_fetch(arg, "/v1/models", &body));
+	assert_null(body);
+	r.on_object = calls_inside;
+	assert_int_equal(sealway_run(arg, &r), SEALWAY_USAGE);
+	return on_object(NULL, json, n, last);
+}
+
+static void calls_within_a_callback(void **state)
+{
+	static const enum act act = ACT_ANSWER;
+	struct sealway *s = client(NULL);
+	struct sealway_request r = { .kind = SEALWAY_CHAT,
+				     .model = FAKE_MODEL,
+				     .stream = true,
+				     .json = "{}",
+				     .json_n = 2,
+				     .on_object = calls_inside,
+				     .arg = s };
+
+	(void)state;
+	buf_reset(&seen);
+	g.script = &act;
+	g.steps = 1;
+	g.requests = g.locks = 0;
+	assert_int_equal(sealway_run(s, &r), SEALWAY_OK); /* goes on as if nothing had been */
+	assert_true(all_shown());
+	assert_int_equal(g.requests, 1);
+	assert_int_equal(ASK(s, ACT_ANSWER), SEALWAY_OK);
+	sealway_free(s);
+}
+
 static void not_tried_again(void **state)
 {
 	static const enum act acts[] = { ACT_402, ACT_429, ACT_503_LATER, ACT_REDIRECT };
@@ -623,6 +691,8 @@ int main(void)
 		TEST(another_signing_key),
 		TEST(nobody_there),
 		TEST(usage),
+		TEST(nothing_is_sent_for_a_wrong_request),
+		TEST(calls_within_a_callback),
 		TEST(fetched_with_patience),
 	};
 	int failed;
