@@ -6,12 +6,12 @@
 #include "client/cli/ask.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/keep.h"
 #include "client/cli/show_wire.h"
 #include "client/json.h"
 
@@ -84,21 +84,6 @@ uint64_t ask_units(const struct ask *a, uint64_t max_tokens)
 	return most <= UNITS_SURELY ? 0 : most;
 }
 
-static bool put_all(int fd, const uint8_t *p, size_t n)
-{
-	while (n) {
-		ssize_t w = write(fd, p, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			return false;
-		p += w;
-		n -= (size_t)w;
-	}
-	return true;
-}
-
 /* C0 but tab and newline, DEL, and the C1 block (U+0080-9F): what moves a terminal. */
 static bool steers(const uint8_t *p, size_t n, size_t i)
 {
@@ -115,13 +100,13 @@ bool ask_print(struct slice text)
 	bool ok;
 
 	if (!isatty(STDOUT_FILENO))
-		return put_all(STDOUT_FILENO, text.p, text.n);
+		return keep_put(STDOUT_FILENO, text);
 	for (size_t i = 0; i < text.n; i++) {
 		if (text.p[i] == 0xc2 && i + 1 < text.n && steers(text.p, text.n, i + 1))
 			continue;
 		buf_add(&b, steers(text.p, text.n, i) ? (const uint8_t *)"?" : text.p + i, 1);
 	}
-	ok = put_all(STDOUT_FILENO, b.p, b.n);
+	ok = keep_put(STDOUT_FILENO, buf_slice(&b));
 	buf_free(&b);
 	return ok;
 }
@@ -181,54 +166,15 @@ static char *first_model(struct sealway *s)
 	return model;
 }
 
-/* The file of --receipt, opened before anything is asked and paid.  What it held stays until it is written.
- */
-struct keep {
-	const char *path; /* NULL: not wanted */
-	int fd;
-	bool fresh; /* made by us: goes again when there is nothing to keep */
-};
-
-static bool keep_open(struct keep *k, const char *path)
-{
-	*k = (struct keep){ .path = path, .fd = -1 };
-	if (!path)
-		return true;
-	k->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	k->fresh = k->fd >= 0;
-	if (k->fd < 0)
-		k->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (k->fd < 0)
-		fprintf(stderr, "sealway: cannot write %s: %s\n", path, strerror(errno));
-	return k->fd >= 0;
-}
-
-static bool keep_write(struct keep *k, struct sealway *s)
+static bool keep_receipt(struct keep *k, struct sealway *s)
 {
 	char *text = sealway_receipt(s);
-	bool ok;
+	bool ok = text && keep_write(k, slice_str(text));
 
-	if (!text) {
+	if (!text)
 		fprintf(stderr, "sealway: there is no receipt to keep (a foreign node)\n");
-		return false;
-	}
-	ok = ftruncate(k->fd, 0) == 0 || errno == EINVAL; /* a pipe has nothing to cut */
-	ok = ok && put_all(k->fd, (const uint8_t *)text, strlen(text));
-	ok = !close(k->fd) && ok;
-	k->fd = -1;
-	if (!ok)
-		fprintf(stderr, "sealway: cannot write %s: %s\n", k->path, strerror(errno));
 	sealway_text_free(text);
 	return ok;
-}
-
-static void keep_close(struct keep *k)
-{
-	if (k->fd < 0)
-		return;
-	close(k->fd);
-	if (k->fresh)
-		unlink(k->path);
 }
 
 static void summary(struct ask *a, struct sealway *s, const char *model)
@@ -259,7 +205,7 @@ static int outcome(struct asking *x, struct sealway *s, enum sealway_status stat
 	if (status != SEALWAY_OK)
 		return status == SEALWAY_USAGE ? EXIT_USAGE : EXIT_FAILED;
 	summary(x->a, s, model);
-	return !k->path || keep_write(k, s) ? EXIT_OK : EXIT_FAILED;
+	return !k->path || keep_receipt(k, s) ? EXIT_OK : EXIT_FAILED;
 }
 
 static struct sealway *client(struct asking *x)
@@ -313,7 +259,7 @@ int ask_run(struct ask *a, enum sealway_kind kind, struct slice json, uint64_t u
 		return EXIT_USAGE;
 	if (!r.model)
 		r.model = found = first_model(s);
-	if (r.model && keep_open(&k, a->receipt)) {
+	if (r.model && keep_open(&k, a->receipt, 0600)) {
 		status = outcome(&x, s, sealway_run(s, &r), r.model, &k);
 		keep_close(&k);
 	}

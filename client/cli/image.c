@@ -2,14 +2,13 @@
  *
  * sealway image: text in, a picture out (PNG bytes, to a file or a pipe).
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "client/cli/ask.h"
 #include "client/cli/cli.h"
+#include "client/cli/keep.h"
 #include "client/json.h"
 #include "common/b64.h"
 
@@ -41,38 +40,19 @@ static bool image_text(struct slice json, struct buf *b64)
 	return false;
 }
 
-static bool write_image(const char *path, struct slice png)
-{
-	int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : STDOUT_FILENO;
-	bool ok = fd >= 0;
-
-	while (ok && png.n) {
-		ssize_t n = write(fd, png.p, png.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		ok = n > 0;
-		png.p += ok ? n : 0;
-		png.n -= ok ? (size_t)n : 0;
-	}
-	if (path && fd >= 0)
-		ok = !close(fd) && ok;
-	return ok;
-}
-
 static bool show(struct ask *a, struct slice json, bool last, void *arg)
 {
-	const char *path = arg;
+	struct keep *k = arg;
 	struct buf b64 = { .secret = true }, png = { .secret = true };
 	bool ok = image_text(json, &b64) && !b64_decode(buf_slice(&b64), IMAGE_BYTES_MAX, &png);
 
 	(void)last;
 	if (!ok)
 		a->complaint = "the node's answer holds no image (see --json)";
-	else if (!write_image(path, buf_slice(&png))) {
+	else
+		ok = k->path ? keep_write(k, buf_slice(&png)) : ask_print(buf_slice(&png));
+	if (!ok && !a->complaint)
 		a->complaint = "the image cannot be written";
-		ok = false;
-	}
 	buf_free(&b64);
 	buf_free(&png);
 	return ok;
@@ -93,7 +73,8 @@ static uint64_t pixels(const char *size)
 static int paint(struct ask *a, const char *text, const char *size, const char *output)
 {
 	struct buf json = { .secret = true };
-	int status;
+	struct keep k;
+	int status = EXIT_FAILED;
 
 	if (!pixels(size)) {
 		fprintf(stderr, "sealway image: --size takes WIDTHxHEIGHT, such as 256x256\n");
@@ -109,7 +90,9 @@ static int paint(struct ask *a, const char *text, const char *size, const char *
 	buf_str(&json, "{\"prompt\":\"");
 	buf_json(&json, buf_slice(&a->text));
 	buf_fmt(&json, "\",\"n\":1,\"size\":\"%s\",\"response_format\":\"b64_json\"}", size);
-	status = ask_run(a, SEALWAY_IMAGES, buf_slice(&json), pixels(size), show, (void *)output);
+	if (keep_open(&k, a->json ? NULL : output, 0666))
+		status = ask_run(a, SEALWAY_IMAGES, buf_slice(&json), pixels(size), show, &k);
+	keep_close(&k);
 	buf_free(&json);
 	return status;
 }

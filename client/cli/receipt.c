@@ -12,6 +12,7 @@
 
 #include "client/cli/args.h"
 #include "client/cli/cli.h"
+#include "client/fault.h"
 #include "client/sealway.h"
 #include "common/mem.h"
 
@@ -39,12 +40,13 @@ static void tell(const struct sealway_receipt_info *i, bool trusted)
 {
 	static const char *const kinds[] = { "?", "completion", "chat", "embeddings", "image" };
 	time_t t = (time_t)i->unix_s;
-	char when[32] = "";
+	char when[32] = "", model[sizeof(i->model)]; /* whoever made the file chose the name */
 	struct tm tm;
 
 	if (gmtime_r(&t, &tm))
 		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm);
-	printf("good: %s by model %s, %s\n", kinds[i->kind], i->model,
+	fault_safe(model, sizeof(model), slice_str(i->model));
+	printf("good: %s by model %s, %s\n", kinds[i->kind], model,
 	       i->stopped ? "stopped early" : "complete");
 	printf("node %" PRIu64 ", signing key %s%s\n", i->node, i->node_key,
 	       trusted ? "" : " (the file's own: compare it, or give --node-key)");

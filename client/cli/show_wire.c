@@ -11,6 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/fault.h"
+#include "proto/limits.h"
+
 #define SHOWN 40 /* characters of a ciphertext */
 
 static void shorten(json_t *o)
@@ -46,11 +49,14 @@ void show_wire(enum sealway_wire what, struct slice json)
 
 void show_wire_summary(const char *model, uint64_t stack, const struct wire_count *w)
 {
+	char name[MODEL_BYTES_MAX + 1]; /* may come from the gateway's list */
+
+	fault_safe(name, sizeof(name), slice_str(model));
 	fprintf(stderr,
 		"--- what the gateway saw\n"
 		"who asked (the token), when, the model (%s), the stack (%" PRIu64
 		"), the units billed, and sizes:\n"
 		"%zu bytes of sealed request, %zu bytes of answer in %zu sealed object%s.\n"
 		"Of the question and the answer: ciphertext, padded to multiples of 128 bytes.\n",
-		model, stack, w->sent, w->got, w->objects, w->objects == 1 ? "" : "s");
+		name, stack, w->sent, w->got, w->objects, w->objects == 1 ? "" : "s");
 }

@@ -281,8 +281,27 @@ def test_image_to_a_file(up, tmp_path):
     r = run(up, "image", "--size", "20x10", "--output", str(out), "a boat")
     assert (r.returncode, r.stdout) == (0, b"")
     assert out.read_bytes().startswith(b"\x89PNG\r\n\x1a\n") and b"0 + 200 units" in r.stderr  # by its size
-    r = run(up, "image", "--output", str(tmp_path / "none" / "x.png"), "a boat")
-    assert r.returncode == 1 and b"cannot be written" in r.stderr
+
+
+def test_the_images_file_is_opened_before_anything_is_paid(up, tmp_path):
+    where = {"SEALWAY_DIR": up.dir}
+
+    def requests():
+        return json.loads(run(up, "top", "--json", env=where).stdout)["counts"]["requests"]
+    before = requests()
+    for bad in (str(tmp_path / "none" / "x.png"), str(tmp_path)):
+        r = run(up, "image", "--output", bad, "a boat")
+        assert r.returncode == 1 and f"cannot write {bad}".encode() in r.stderr, r.stderr
+    assert requests() == before
+    new, old = tmp_path / "new.png", tmp_path / "old.png"
+    old.write_bytes(b"as it was" * 9999)
+    for f in (new, old):
+        assert run(up, "image", "--model", "no-such-model", "--output", str(f), "a boat").returncode == 1
+    assert not new.exists() and old.read_bytes() == b"as it was" * 9999
+    assert run(up, "image", "--size", "20x10", "--output", str(old), "a boat").returncode == 0
+    assert old.read_bytes().startswith(b"\x89PNG") and b"as it was" not in old.read_bytes()
+    r = run(up, "image", "--output", "/dev/full", "a boat")
+    assert r.returncode == 1 and b"cannot write /dev/full: No space left" in r.stderr
 
 
 # --- receipts ---
@@ -397,6 +416,16 @@ def test_each_field_of_a_receipt_changed_and_signed_again(receipt):
     assert verify(receipt, notary.file(before)).returncode == 1  # older than the key
     after = raw[:175] + struct.pack(">Q", int(time.time()) + 10**7)
     assert verify(receipt, notary.file(after)).returncode == 1  # long after it
+
+
+def test_a_receipt_of_somebody_cannot_write_on_the_terminal(receipt):
+    """Whoever makes the file chooses the model's name: it may not look like lines of ours, or move the cursor."""
+    notary = Notary(json.loads(receipt.read_text()))
+    name = "demo, complete\nnode 1, signing key x\x1b[2K\x1b]0;t\x07\x9b1m"
+    raw = unb64(notary.good["receipt"])
+    r = verify(receipt, notary.file(raw[:91] + H(name.encode()) + raw[123:], model=name))
+    assert r.returncode == 0 and len(r.stdout.splitlines()) == 3 and "\x1b" not in r.stdout and "\x9b" not in r.stdout
+    assert r.stdout.startswith("good: completion by model demo, complete?node 1, signing key x?[2K?]0;t?")
 
 
 def test_each_field_of_a_statement_changed_and_signed_again(receipt):

@@ -4,12 +4,14 @@ import http.client
 import http.server
 import json
 import os
+import socket
+import ssl
 import subprocess
 import threading
 import time
 
 import pytest
-from cluster import SEALWAY, SLOW, Up
+from cluster import SEALWAY, SLOW, Up, run_quiet
 
 
 def cli(up, *args, **kw):
@@ -237,3 +239,25 @@ def test_a_key_of_the_middle(up, middle, tmp_path):
     r = through(up, middle, tmp_path, "--allow-foreign")
     middle.lock_trick = lambda a: a
     assert r.returncode == 1 and b"signed before" in r.stderr
+
+
+def test_the_name_in_a_certificate_cannot_write_on_the_terminal(up, tmp_path):
+    key, cert = str(tmp_path / "key"), str(tmp_path / "cert")
+    run_quiet("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
+              "-out", cert, "-days", "2", "-subj", "/CN=\x1b]0;title\x07name")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    def serve(listener):
+        try:
+            with context.wrap_socket(listener.accept()[0], server_side=True) as c:
+                c.recv(1)
+        except OSError:
+            pass  # the client does not like the name
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        t = threading.Thread(target=serve, args=(listener,), daemon=True)
+        t.start()
+        r = cli(up, "complete", "--model", "demo", "--url", f"https://127.0.0.1:{listener.getsockname()[1]}", "--ca-file", cert, "x")
+        t.join(10)
+    assert r.returncode == 1 and b"'?]0;title?name'" in r.stderr and b"\x1b" not in r.stderr, r.stderr

@@ -8,9 +8,12 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cli/args.h"
+#include "client/cli/show_wire.h"
 #include "client/cli/text.h"
 #include "client/cli/up_listen.h"
 
@@ -165,6 +168,29 @@ static void engines(void **state)
 	assert_false(up_check_engine(&(struct up_opts){ .engine = "echo", .model = "" }));
 }
 
+/* The model's name may be one that the gateway listed. */
+static void names_do_not_steer(void **state)
+{
+	const struct wire_count w = { .sent = 1, .got = 2, .objects = 3 };
+	int real = dup(STDERR_FILENO);
+	char text[1024] = "";
+	FILE *f = tmpfile();
+
+	(void)state;
+	assert_non_null(f);
+	fflush(stderr);
+	dup2(fileno(f), STDERR_FILENO);
+	show_wire_summary("\033]0;title\007\nname", 7, &w);
+	fflush(stderr);
+	dup2(real, STDERR_FILENO);
+	close(real);
+	rewind(f);
+	assert_true(fread(text, 1, sizeof(text) - 1, f) > 0);
+	assert_non_null(strstr(text, "the model (?]0;title??name)"));
+	assert_null(strchr(text, '\033'));
+	fclose(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +198,7 @@ int main(void)
 		cmocka_unit_test(wrong_usage),
 		cmocka_unit_test(identifiers),
 		cmocka_unit_test(texts_of_answers),
+		cmocka_unit_test(names_do_not_steer),
 		cmocka_unit_test(units_to_lock),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(engines),

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Files for what an answer brings (keep.h).
+ */
+#include "client/cli/keep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+bool keep_put(int fd, struct slice s)
+{
+	while (s.n) {
+		ssize_t w = write(fd, s.p, s.n);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0)
+			return false;
+		s.p += w;
+		s.n -= (size_t)w;
+	}
+	return true;
+}
+
+static bool cannot(const struct keep *k)
+{
+	fprintf(stderr, "sealway: cannot write %s: %s\n", k->path, strerror(errno));
+	return false;
+}
+
+bool keep_open(struct keep *k, const char *path, mode_t mode)
+{
+	*k = (struct keep){ .path = path, .fd = -1 };
+	if (!path)
+		return true;
+	k->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	k->fresh = k->fd >= 0;
+	if (k->fd < 0)
+		k->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, mode);
+	return k->fd >= 0 || cannot(k);
+}
+
+bool keep_write(struct keep *k, struct slice bytes)
+{
+	bool ok = ftruncate(k->fd, 0) == 0 || errno == EINVAL; /* a pipe has nothing to cut */
+
+	ok = ok && keep_put(k->fd, bytes);
+	ok = !close(k->fd) && ok;
+	k->fd = -1;
+	if (ok)
+		return true;
+	cannot(k);
+	if (k->fresh)
+		unlink(k->path);
+	return false;
+}
+
+void keep_close(struct keep *k)
+{
+	if (k->fd < 0)
+		return;
+	close(k->fd);
+	k->fd = -1;
+	if (k->fresh)
+		unlink(k->path);
+}
