@@ -118,6 +118,8 @@ bool open_object(struct opener *o, struct slice json, struct buf *plain, struct 
 	struct jval v[MEMBERS];
 	bool ok;
 
+	if (o->objects >= OBJECTS_MAX)
+		return fault(f, SEALWAY_VERIFY, "the answer has more objects than any answer may have");
 	if (jscan_object(json, members, MEMBERS, v, NULL) || !json_bytes(&v[NONCE], nonce, SEAL_NONCE) ||
 	    !json_data(&v[CIPHERTEXT], CIPHER_BYTES_MAX, &cipher)) {
 		buf_free(&cipher);

@@ -9,6 +9,8 @@
 #include "client/seal_request.h"
 #include "common/hash.h"
 
+#define OBJECTS_MAX (4u << 20) /* of an answer: their hashes are kept for the receipt */
+
 /* The receipt that came with the last object, and what it is about. */
 struct proof {
 	bool there;

@@ -36,7 +36,7 @@ static bool hand_over(struct stream *s, bool last)
 }
 
 /* An own node's final object is known by its nonce; a foreign node's only by the end of the body, so
- * there each object waits for its successor. */
+ * there each object waits for its successor.  The one object of a whole answer waits for stream_end. */
 static bool take_object(struct stream *s, struct slice json)
 {
 	const struct opener *o = s->o.opener;
@@ -48,7 +48,7 @@ static bool take_object(struct stream *s, struct slice json)
 	if (!open_object(s->o.opener, json, &s->last, s->o.f))
 		return false;
 	s->holding = true;
-	return o->ended || !o->lock->own || hand_over(s, false);
+	return o->ended || !o->lock->own || !s->sse || hand_over(s, false);
 }
 
 static enum err on_event(void *arg, struct slice type, struct slice data)

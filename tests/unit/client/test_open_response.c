@@ -112,6 +112,19 @@ static void missing_twice_swapped(void **state)
 	refused((const int[]){ 0, 1, 2, 1 }, 4, "after the final");
 }
 
+static void objects_without_end(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	make(&a, &(struct fake_object){ 0 });
+	assert_true(takes(&a, 0));
+	a.o.objects = OBJECTS_MAX;
+	assert_false(takes(&a, 1));
+	assert_non_null(strstr(a.f.text, "more objects than any answer"));
+	end(&a);
+}
+
 static void no_objects_at_all(void **state)
 {
 	struct answer a;
@@ -399,6 +412,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_and_in_order),
 		cmocka_unit_test(missing_twice_swapped),
+		cmocka_unit_test(objects_without_end),
 		cmocka_unit_test(no_objects_at_all),
 		cmocka_unit_test(wrong_objects),
 		cmocka_unit_test(wrong_receipts),

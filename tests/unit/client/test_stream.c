@@ -163,6 +163,7 @@ static void whole_answer_not_marked_final(void **state)
 	assert_true(feed(&w, &body, 1000));
 	assert_false(stream_end(w.s));
 	assert_int_equal(w.f.status, SEALWAY_CUT);
+	assert_int_equal(w.objects, 0); /* no receipt came: nobody sees it */
 	buf_free(&body);
 	end(&w);
 }
