@@ -30,7 +30,8 @@ static bool statement_of(const struct node_lock *l, struct statement *st, struct
 	if (sign_verify_label(slice_str(l->signature), STATEMENT_LABEL, bytes, l->sign_key))
 		return fault(f, SEALWAY_VERIFY, "the node's key statement is not signed by its signing key");
 	if (statement_decode(bytes, st))
-		return fault(f, SEALWAY_VERIFY, "the node's key statement is malformed");
+		return fault(f, SEALWAY_VERIFY,
+			     "the node's key statement is malformed, or newer than this program");
 	return true;
 }
 

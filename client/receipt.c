@@ -148,7 +148,7 @@ static bool check_chain(struct stored *s, struct fault *f)
 		return bad(f, "the receipt is not signed by the node's signing key");
 	if (receipt_decode(bytes, &s->r) ||
 	    statement_decode(slice_of(s->lock.statement, STATEMENT_BYTES), &s->st))
-		return bad(f, "the receipt's or the key statement's bytes are malformed");
+		return bad(f, "the receipt or the key statement is malformed, or newer than this program");
 	memcpy(s->lock.node_key, s->r.node_key, KEY_BYTES);
 	if (s->r.unix_s > s->st.not_after && s->r.unix_s <= s->st.not_after + KEY_OVERLAP_S)
 		return lock_check_statement(&s->lock, s->st.not_after, f);

@@ -224,7 +224,20 @@ static void on_sealed_object(void *arg, struct slice json)
 	wire(arg, SEALWAY_WIRE_ANSWER, json);
 }
 
-static void finished(struct sealway *s, const struct opener *o)
+/* The broker bills no more than was reserved, whatever the node counted. */
+static void note_excess(struct sealway *s, uint64_t reserved)
+{
+	char text[160];
+
+	if (!reserved || s->cost.prompt + s->cost.completion <= reserved)
+		return;
+	snprintf(text, sizeof(text),
+		 "the node counted %llu units, more than the %llu reserved: no more than those are billed",
+		 (unsigned long long)(s->cost.prompt + s->cost.completion), (unsigned long long)reserved);
+	note(s, text);
+}
+
+static void finished(struct sealway *s, const struct opener *o, uint64_t reserved)
 {
 	const struct receipt *r = &o->proof.decoded;
 
@@ -236,6 +249,7 @@ static void finished(struct sealway *s, const struct opener *o)
 	s->cost.prompt = r->prompt;
 	s->cost.completion = r->completion;
 	s->cost.receipt = true;
+	note_excess(s, reserved);
 	receipt_text(o, http_origin(s->http), &s->receipt);
 }
 
@@ -254,7 +268,7 @@ static bool ask(struct sealway *s, const struct sealway_request *r, struct slice
 
 	*delivered = stream_delivered(x.stream);
 	if (ok)
-		finished(s, o);
+		finished(s, o, r->units);
 	stream_free(x.stream);
 	buf_free(&x.body);
 	return ok;

@@ -64,7 +64,8 @@ struct sealway_opts {
 	bool allow_foreign;   /* take answers of nodes that have no statement, signature or receipt */
 	unsigned timeout_s;   /* for one whole call, with all that is tried again; 0: 3600 */
 	unsigned lock_s;      /* how long a lock is asked for, 1..600; 0: 5 */
-	/* Something a person should know: a node was pinned, an attempt is repeated. */
+	/* Something a person should know: a node was pinned, an attempt is repeated, more units were
+	 * counted than reserved. */
 	void (*on_note)(void *arg, const char *text);
 	/* Every body as it crosses the wire (JSON text, never the token, never plaintext). */
 	void (*on_wire)(void *arg, enum sealway_wire what, const char *json, size_t n);
@@ -90,7 +91,7 @@ struct sealway_request {
 /* What a finished answer cost, from its verified receipt (zeros for foreign nodes). */
 struct sealway_cost {
 	uint64_t node, stack;        /* node_small_id, stack_small_id */
-	uint64_t prompt, completion; /* units */
+	uint64_t prompt, completion; /* units; billed are at most those reserved */
 	uint32_t objects;
 	bool receipt; /* there was one, and it verified */
 };
@@ -101,7 +102,8 @@ struct sealway;
  * option is unusable.  Free with sealway_free. */
 struct sealway *sealway_new(const struct sealway_opts *o, char *why, size_t n);
 
-/* Frees s and wipes what it held; NULL is fine. */
+/* Frees s and wipes what it held; NULL is fine.  (What libcurl freed is not: the token may stay in memory
+ * until that is used again.  Keys and plaintext never get there.) */
 void sealway_free(struct sealway *s);
 
 /* Runs one request to its end.  423 and 425 are tried again with a fresh lock

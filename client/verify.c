@@ -77,7 +77,7 @@ bool verify_receipt(struct opener *o, const struct jval *usage, struct fault *f)
 	if (sign_verify_label(slice_str(p->signature), RECEIPT_LABEL, bytes, o->lock->sign_key))
 		return wrong(f, "it is not signed by the node's signing key");
 	if (receipt_decode(bytes, &p->decoded))
-		return wrong(f, "its bytes are malformed");
+		return wrong(f, "its bytes are malformed, or newer than this program");
 	return check_subject(o, &p->decoded, f) && check_answer(o, &p->decoded, f) &&
 	       check_usage(&p->decoded, usage, f);
 }

@@ -403,6 +403,31 @@ static void an_answer(void **state)
 	sealway_free(s);
 }
 
+/* The node's answers say 1 + 2. */
+static void more_units_than_reserved(void **state)
+{
+	static const enum act act = ACT_ANSWER;
+	struct sealway *s = client(NULL);
+	struct sealway_request r = { .kind = SEALWAY_CHAT,
+				     .model = FAKE_MODEL,
+				     .stream = true,
+				     .json = "{}",
+				     .json_n = 2,
+				     .on_object = on_object };
+
+	(void)state;
+	g.script = &act;
+	g.steps = 1;
+	for (r.units = 2; r.units <= 3; r.units++) {
+		buf_reset(&notes);
+		g.requests = 0;
+		assert_int_equal(sealway_run(s, &r), SEALWAY_OK);
+		assert_true(!memmem(notes.p, notes.n, "3 units, more than the 2 reserved", 33) ==
+			    (r.units == 3));
+	}
+	sealway_free(s);
+}
+
 static void tried_again_with_all_new(void **state)
 {
 	struct sealway *s = client(NULL);
@@ -681,6 +706,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_answer),
+		TEST(more_units_than_reserved),
 		TEST(tried_again_with_all_new),
 		TEST(not_for_ever),
 		TEST(busy_then_not),
