@@ -8,9 +8,11 @@
 #include "client/cli/peers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -104,26 +106,49 @@ static bool listed(const char *path, const char *name)
 	return found;
 }
 
+/* Held from reading to renaming: else one of two changes at once would undo the other.  -1: said. */
+static int lock_list(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0 && !flock(fd, LOCK_EX))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return failed(dir, "lock");
+}
+
 bool peers_add(const char *dir, const char *role, const char *name, const uint8_t key[32])
 {
 	char path[4096], text[B64_LEN(32) + 1] = "", line[LINE_MAX_BYTES];
+	int lock = lock_list(dir);
+	bool there, done = false;
 
-	snprintf(path, sizeof(path), "%s/peers", dir);
-	if (listed(path, name)) {
-		fprintf(stderr, "sealway keys: %s lists \"%s\" already\n", path, name);
+	if (lock < 0)
 		return false;
-	}
+	snprintf(path, sizeof(path), "%s/peers", dir);
 	b64_put(text, key, 32);
 	snprintf(line, sizeof(line), "%s %s %s\n", role, text, name);
-	return rewrite(path, NULL, line) >= 0;
+	there = listed(path, name);
+	if (there)
+		fprintf(stderr, "sealway keys: %s lists \"%s\" already\n", path, name);
+	else
+		done = rewrite(path, NULL, line) >= 0;
+	close(lock);
+	return done;
 }
 
 int peers_remove(const char *dir, const char *name)
 {
+	int lock = lock_list(dir), n;
 	char path[4096];
 
+	if (lock < 0)
+		return -1;
 	snprintf(path, sizeof(path), "%s/peers", dir);
-	return rewrite(path, name, "");
+	n = rewrite(path, name, "");
+	close(lock);
+	return n;
 }
 
 static bool is_role(const char *word)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "client/cli/peers.h"
@@ -94,11 +95,44 @@ static void a_line_is_taken_out(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* Two operators, or one and a script: no change undoes another. */
+static void many_at_once(void **state)
+{
+	char name[16], line[256];
+	uint8_t key[32] = { 1 };
+	pid_t pids[8];
+	int status, lines = 0;
+	FILE *f;
+
+	(void)state;
+	write_list("gateway " KEY " old\n");
+	for (int i = 0; i < 8; i++) {
+		snprintf(name, sizeof(name), "w%d", i);
+		pids[i] = fork();
+		if (pids[i] == 0)
+			_exit(i ? !peers_add(dir, "worker", name, key) : peers_remove(dir, "old") != 1);
+		assert_true(pids[i] > 0);
+	}
+	for (int i = 0; i < 8; i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		assert_null(strstr(line, "old"));
+		lines++;
+	}
+	fclose(f);
+	assert_int_equal(lines, 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(as_the_broker),
 		cmocka_unit_test(a_line_is_taken_out),
+		cmocka_unit_test(many_at_once),
 	};
 	int failed;
 
