@@ -324,15 +324,18 @@ static int up(struct up *u)
 	int status = EXIT_FAILED;
 
 	u->o.count[UP_BROKER] = 1;
+	u->lock_fd = -1;
 	if (sodium_init() < 0)
 		return EXIT_FAILED;
 	loop_harden();
 	log_init("sealway", LOG_ERROR, false); /* what matters here is said in sentences */
+	if (!up_is_free(u->o.dir))             /* before its ready file is taken away */
+		return EXIT_FAILED;
 	if (!options(u, ready_file))
 		status = EXIT_USAGE;
-	else if (up_find_programs(u) && up_setup(u))
+	else if (up_claim_listen(u->o.listen) && up_find_programs(u) && up_setup(u))
 		status = run(u);
-	if (u->o.ready_file)
+	if (u->o.ready_file && u->lock_fd >= 0)
 		unlink(u->o.ready_file);
 	mem_wipe(u->token, sizeof(u->token));
 	free(u->engine_model);

@@ -68,7 +68,8 @@ struct up {
 	enum up_phase phase;
 	enum up_role stopping; /* whose turn it is */
 	uint64_t deadline;     /* loop time, ms */
-	int lock_fd, status;
+	int lock_fd;           /* -1: D is not ours yet */
+	int status;
 };
 
 /* up_paths.c: fills u->programs from where this program is.  False: said. */
@@ -77,6 +78,9 @@ bool up_find_program(const char *role, char out[PATH_MAX]);
 
 /* up_paths.c: what to type to run this program: its name when it is on the PATH, else its path. */
 void up_command(char out[PATH_MAX]);
+
+/* up_setup.c: whether nobody runs in dir.  False: said. */
+bool up_is_free(const char *dir);
 
 /* up_setup.c: makes and locks D, makes it the working directory, makes keys,
  * writes known_nodes once the URL is known.  False: said. */

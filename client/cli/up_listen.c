@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <jansson.h>
 #include <netdb.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "client/sealway.h"
@@ -63,6 +65,26 @@ bool up_check_listen(const char *listen)
 		fprintf(stderr, "sealway up: cannot listen on %s: %s\n", listen, strerror(errno));
 	freeaddrinfo(a);
 	return ok;
+}
+
+bool up_claim_listen(const char *listen)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX }; /* a name, no file: as far as the port's own */
+	int n = snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "sealway up %s", listen);
+	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+	size_t end = strlen(listen);
+	int fd;
+
+	if (end >= 2 && !strcmp(listen + end - 2, ":0"))
+		return true;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && size <= sizeof(a) && !bind(fd, (struct sockaddr *)&a, size))
+		return true;
+	fprintf(stderr, "sealway up: cannot listen on %s: another sealway up has taken it (%s)\n", listen,
+		strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return false;
 }
 
 static bool plain(const char *s, size_t max)

@@ -11,6 +11,11 @@
  * this somebody else's listener would share it too.  False: said. */
 bool up_check_listen(const char *listen);
 
+/* Keeps listen, until this process ends, from another `up` that starts at the same
+ * moment: both would find it free, and each get half of the other's clients.
+ * False: said. */
+bool up_claim_listen(const char *listen);
+
 /* "echo", "echo:rate=R" or a URL; nothing in engine or model that an INI file
  * would read otherwise.  False: said. */
 bool up_check_engine(const struct up_opts *o);

@@ -49,21 +49,48 @@ static bool enter(struct up *u)
 	return !chmod(u->dir, 0700) || said("protect", u->dir);
 }
 
-static bool lock(struct up *u)
+/* False when another one holds the lock: said. */
+static bool hold(int fd, int how, const char *dir)
 {
 	char pid[32] = "";
 	ssize_t n;
 
-	u->lock_fd = open("lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (u->lock_fd < 0)
+	if (!flock(fd, how | LOCK_NB))
+		return true;
+	n = read(fd, pid, sizeof(pid) - 1);
+	pid[n > 0 ? n : 0] = '\0';
+	fprintf(stderr, "sealway up: another sealway up uses %s (process %s)\n", dir, *pid ? pid : "unknown");
+	return false;
+}
+
+bool up_is_free(const char *dir)
+{
+	char path[PATH_MAX];
+	bool ok = true;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/lock", dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0) {
+		ok = hold(fd, LOCK_SH, dir);
+		close(fd);
+	}
+	return ok;
+}
+
+static bool lock(struct up *u)
+{
+	int fd = open("lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	char pid[32] = "";
+	ssize_t n;
+
+	if (fd < 0)
 		return said("open", "lock");
-	if (flock(u->lock_fd, LOCK_EX | LOCK_NB)) {
-		n = read(u->lock_fd, pid, sizeof(pid) - 1);
-		pid[n > 0 ? n : 0] = '\0';
-		fprintf(stderr, "sealway up: another sealway up uses %s (process %s)\n", u->dir,
-			*pid ? pid : "unknown");
+	if (!hold(fd, LOCK_EX, u->dir)) {
+		close(fd);
 		return false;
 	}
+	u->lock_fd = fd;
 	n = snprintf(pid, sizeof(pid), "%ld", (long)getpid());
 	return (!ftruncate(u->lock_fd, 0) && write(u->lock_fd, pid, (size_t)n) == n) || said("write", "lock");
 }
@@ -106,7 +133,6 @@ bool up_setup(struct up *u)
 {
 	static const char *const dirs[] = { "keys", "conf", "run", "log" };
 
-	u->lock_fd = -1;
 	if (!enter(u) || !lock(u))
 		return false;
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
@@ -123,7 +149,8 @@ bool up_write(const char *path, struct slice text)
 	bool ok;
 
 	snprintf(tmp, sizeof(tmp), "%s.new", path);
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	unlink(tmp); /* its rights are not ours, and with a ready file it may be somebody else's */
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	ok = fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n;
 	if (fd >= 0)
 		ok = !close(fd) && ok;

@@ -87,9 +87,34 @@ def test_data_directory_is_private_and_stays(tmp_path):
 
 def test_same_directory_twice():
     with Up() as up:
-        r = up.cli("up", "--dir", up.dir, "--listen", "127.0.0.1:0")
+        before = open(up.ready_file).read()
+        r = up.cli("up", "--dir", up.dir, "--listen", "127.0.0.1:0", "--ready-file", up.ready_file)
         assert r.returncode == 1 and b"another sealway up uses" in r.stderr
-        assert ask(up).returncode == 0
+        assert ask(up).returncode == 0 and open(up.ready_file).read() == before
+
+
+def test_same_port_at_the_same_moment(tmp_path):
+    """Both find it free, and their gateways would share it.  And the ready file, which has the token, is readable by
+    nobody else, whatever lay there."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        listen = f"127.0.0.1:{s.getsockname()[1]}"
+    for d in "ab":
+        left = tmp_path / f"{d}.ready.new"
+        left.write_text("")
+        left.chmod(0o666)
+    ps = [subprocess.Popen([SEALWAY, "up", "--dir", str(tmp_path / d), "--listen", listen, "--ready-file",
+                            str(tmp_path / f"{d}.ready")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for d in "ab"]
+    try:
+        wait_for("one to give up", lambda: any(p.poll() is not None for p in ps))
+        lost, won = sorted(ps, key=lambda p: p.poll() is None)
+        assert lost.returncode in (1, 2) and b"cannot listen" in lost.stderr.read()
+        ready = wait_for("the other to serve", lambda: list(tmp_path.glob("*.ready")))
+        assert won.poll() is None and ready[0].stat().st_mode & 0o777 == 0o600
+    finally:
+        for p in ps:
+            p.terminate()
+            p.wait(40 * SLOW)
+            p.stderr.close()
 
 
 def test_port_in_use(tmp_path):
