@@ -32,6 +32,13 @@ struct run {
 	bool stopped, began;
 };
 
+/* This machine by its address: "127.example" is a name like any other. */
+static bool is_loopback(const char *host)
+{
+	return !strcmp(host, "localhost") || !strcmp(host, "[::1]") ||
+	       (!strncmp(host, "127.", 4) && host[strspn(host, "0123456789.")] == '\0');
+}
+
 /* host and port of url into origin; false for anything but http and https */
 static bool origin_of(const char *url, char **origin, bool *loopback)
 {
@@ -50,7 +57,7 @@ static bool origin_of(const char *url, char **origin, bool *loopback)
 		buf_fmt(&out, "%s://%s", scheme, host);
 		if (!curl_url_get(u, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT))
 			buf_fmt(&out, ":%s", port);
-		*loopback = !strcmp(host, "localhost") || !strncmp(host, "127.", 4) || !strcmp(host, "[::1]");
+		*loopback = is_loopback(host);
 		*origin = mem_strndup(out.p, out.n);
 	}
 	buf_free(&out);
@@ -128,6 +135,11 @@ void http_free(struct http *h)
 const char *http_origin(const struct http *h)
 {
 	return h->origin;
+}
+
+bool http_exposed(const struct http *h)
+{
+	return !h->loopback && !strncmp(h->origin, "http://", strlen("http://"));
 }
 
 static void take_type(struct http_head *head, struct slice v)

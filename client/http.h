@@ -49,6 +49,9 @@ void http_free(struct http *h);
  * headers without end). */
 bool http_run(struct http *h, const struct http_call *c, struct http_head *head, struct fault *f);
 
+/* Whether what is said goes over a network without TLS. */
+bool http_exposed(const struct http *h);
+
 /* scheme://host[:port] of the base, lower case, default ports left out. */
 const char *http_origin(const struct http *h);
 

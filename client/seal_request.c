@@ -64,16 +64,9 @@ static bool read_members(const struct sealway_request *r, struct jval v[MEMBERS]
 
 bool seal_request_check(const struct sealway_request *r, struct fault *f)
 {
-	struct buf model = { 0 };
 	struct jval v[MEMBERS];
-	bool text;
 
-	buf_str(&model, "\"");
-	buf_json(&model, slice_str(r->model));
-	buf_str(&model, "\"");
-	text = !jscan_value(buf_slice(&model), v, NULL);
-	buf_free(&model);
-	if (!text)
+	if (!json_is_text(slice_str(r->model)))
 		return fault(f, SEALWAY_USAGE, "the model's name is not UTF-8");
 	return read_members(r, v, f);
 }

@@ -37,7 +37,7 @@ struct sealway {
 	struct sealway_cost cost;
 	struct buf receipt;
 	uint64_t deadline; /* of the call under way, ms of the monotonic clock */
-	bool running;
+	bool running, warned;
 };
 
 /* One attempt's exchange with a body that is small or an answer stream. */
@@ -63,17 +63,6 @@ static unsigned left_ms(const struct sealway *s)
 	return now < s->deadline ? (unsigned)(s->deadline - now) : 1;
 }
 
-/* False within a callback: the connection and the error belong to the call under way. */
-static bool begin(struct sealway *s)
-{
-	if (s->running)
-		return false;
-	s->running = true;
-	s->f = (struct fault){ 0 };
-	s->deadline = now_ms() + (uint64_t)(s->o.timeout_s ? s->o.timeout_s : TIMEOUT_S) * 1000;
-	return true;
-}
-
 static void note(struct sealway *s, const char *text)
 {
 	if (s->o.on_note)
@@ -84,6 +73,22 @@ static void wire(struct sealway *s, enum sealway_wire what, struct slice json)
 {
 	if (s->o.on_wire)
 		s->o.on_wire(s->o.arg, what, (const char *)json.p, json.n);
+}
+
+/* False within a callback: the connection and the error belong to the call under way. */
+static bool begin(struct sealway *s)
+{
+	if (s->running)
+		return false;
+	s->running = true;
+	s->f = (struct fault){ 0 };
+	s->deadline = now_ms() + (uint64_t)(s->o.timeout_s ? s->o.timeout_s : TIMEOUT_S) * 1000;
+	if (http_exposed(s->http) && !s->warned)
+		note(s,
+		     "http:// to another machine: whoever is on the way can read the token, and pass for the "
+		     "gateway that a node's first use trusts; use https://");
+	s->warned = true;
+	return true;
 }
 
 static bool options(struct sealway *s, const struct sealway_opts *o, struct fault *f)
@@ -182,6 +187,8 @@ static bool trust(struct sealway *s, const struct node_lock *l)
 		if (pins_look(s->pins, http_origin(s->http), l->node, known, &s->f) == PINS_SAME)
 			return fault(&s->f, SEALWAY_VERIFY,
 				     "a node that signed before made no key statement now");
+		note(s, "a foreign node: its key is the gateway's word, which could read all with one of its "
+			"own");
 		return s->f.status == SEALWAY_OK;
 	}
 	switch (pins_check(s->pins, http_origin(s->http), l->node, l->sign_key, &s->f)) {

@@ -61,11 +61,13 @@ struct sealway_opts {
 	const char *ca_file; /* certificates to trust instead of the system's; NULL: the system's */
 	const char *known_nodes; /* pin file; NULL: $XDG_CONFIG_HOME/sealway/known_nodes or below ~/.config */
 	const char *node_key; /* base64 of the node's signing key: used instead of the pin file; NULL: pins */
-	bool allow_foreign;   /* take answers of nodes that have no statement, signature or receipt */
-	unsigned timeout_s;   /* for one whole call, with all that is tried again; 0: 3600 */
-	unsigned lock_s;      /* how long a lock is asked for, 1..600; 0: 5 */
-	/* Something a person should know: a node was pinned, an attempt is repeated, more units were
-	 * counted than reserved. */
+	/* Take nodes that have no statement, signature or receipt.  Their key is the gateway's word: with one
+	 * of its own it could read the request. */
+	bool allow_foreign;
+	unsigned timeout_s; /* for one whole call, with all that is tried again; 0: 3600 */
+	unsigned lock_s;    /* how long a lock is asked for, 1..600; 0: 5 */
+	/* Something a person should know: a node was pinned or proves nothing, an attempt is repeated, more
+	 * units were counted than reserved, the way to the gateway has no TLS. */
 	void (*on_note)(void *arg, const char *text);
 	/* Every body as it crosses the wire (JSON text, never the token, never plaintext). */
 	void (*on_wire)(void *arg, enum sealway_wire what, const char *json, size_t n);

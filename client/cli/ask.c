@@ -74,7 +74,11 @@ bool ask_text(struct ask *a, const char *operand)
 		fprintf(stderr, "sealway: the text is over %u bytes\n", TEXT_BYTES_MAX);
 	else if (!a->text.n)
 		fprintf(stderr, "sealway: the text is empty\n");
-	return a->text.n > 0 && a->text.n <= TEXT_BYTES_MAX;
+	else if (!json_is_text(buf_slice(&a->text)))
+		fprintf(stderr, "sealway: the text is not UTF-8\n");
+	else
+		return true;
+	return false;
 }
 
 uint64_t ask_units(const struct ask *a, uint64_t max_tokens)

@@ -82,7 +82,7 @@ typedef bool (*ask_show_fn)(struct ask *a, struct slice json, bool last, void *a
 		  ARG_FLAG,                                                                                    \
 		  &(a)->allow_foreign,                                                                         \
 		  NULL,                                                                                        \
-		  "accept nodes whose answers cannot be checked",                                              \
+		  "accept nodes that prove nothing: the gateway could be one, and read all",                   \
 		  0,                                                                                           \
 		  0 },                                                                                         \
 		{ "ca-file", ARG_TEXT, &(a)->ca_file, "FILE", "certificates to trust instead of the system's", \

@@ -59,6 +59,8 @@ static void man_surroundings(void)
 		{ "SEALWAY_KNOWN_NODES", "File of pinned node keys." },
 		{ "SEALWAY_DIR", "Data directory of sealway up, where operator's commands find the broker." },
 		{ "SEALWAY_ADMIN", "The broker's admin socket instead." },
+		{ "https_proxy, http_proxy, all_proxy, no_proxy",
+		  "Proxies on the way to the gateway, as of curl; none to this machine itself." },
 	};
 
 	roff_section(stdout, "ENVIRONMENT");

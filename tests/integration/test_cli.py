@@ -75,7 +75,7 @@ def test_every_kind_of_text_comes_back(up):
         words = text.split()
         assert r.stdout.decode().split()[:len(words)] == words
     r = run(up, "chat", "-", input=b"\xff\xfe not UTF-8")
-    assert r.returncode in (1, 2) and r.stdout == b"" and r.stderr
+    assert (r.returncode, r.stdout, r.stderr) == (2, b"", b"sealway: the text is not UTF-8\n")
 
 
 def test_a_reader_that_goes_away_and_a_full_disk(up):

@@ -428,6 +428,35 @@ static void more_units_than_reserved(void **state)
 	sealway_free(s);
 }
 
+/* The name is the proxy's to find, which is our gateway. */
+static bool noted_without_tls(const char *url)
+{
+	struct sealway_opts o = { .url = url, .token = "x", .known_nodes = pins, .on_note = on_note };
+	char why[256], *body = NULL;
+	struct sealway *s = sealway_new(&o, why, sizeof(why));
+
+	assert_non_null(s);
+	buf_reset(&notes);
+	for (int i = 0; i < 2; i++) {
+		sealway_get(s, "/v1/models", &body);
+		sealway_text_free(body);
+		body = NULL;
+	}
+	sealway_free(s);
+	return memmem(notes.p, notes.n, "can read the token", 18) &&
+	       memchr(notes.p, '\n', notes.n - 1) == NULL;
+}
+
+static void without_tls_is_said_once(void **state)
+{
+	(void)state;
+	assert_false(noted_without_tls(g.url));
+	setenv("http_proxy", g.url, 1);
+	assert_true(noted_without_tls("http://gateway.example"));
+	assert_true(noted_without_tls("http://127.example"));
+	unsetenv("http_proxy");
+}
+
 static void tried_again_with_all_new(void **state)
 {
 	struct sealway *s = client(NULL);
@@ -707,6 +736,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_answer),
 		TEST(more_units_than_reserved),
+		TEST(without_tls_is_said_once),
 		TEST(tried_again_with_all_new),
 		TEST(not_for_ever),
 		TEST(busy_then_not),
