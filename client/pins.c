@@ -36,14 +36,21 @@ char *pins_default_path(void)
 	return (char *)b.p;
 }
 
-/* The whole file into out; a file that does not exist is empty. */
+/* The whole file into out; a file that does not exist is empty.  A device or a pipe is none: it would hang
+ * us, and a new list would take its place, of /dev/null, say. */
 static bool slurp(const char *path, struct buf *out, struct fault *f)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
 	ssize_t n = 0;
 
 	if (fd < 0 && errno == ENOENT)
 		return true;
+	if (fd >= 0 && (fstat(fd, &st) || !S_ISREG(st.st_mode))) {
+		close(fd);
+		return fault(f, SEALWAY_LOCAL, "cannot keep known nodes in %s: it is not a regular file",
+			     path);
+	}
 	while (fd >= 0 && out->n <= PINS_BYTES_MAX) {
 		buf_reserve(out, 4096);
 		n = read(fd, out->p + out->n, 4096);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/cli/cli.h"
@@ -296,6 +297,19 @@ static int run(struct up *u)
 	return u->status;
 }
 
+/* What stands there goes: it must be a ready file, or could have been one. */
+static bool forget_ready(const char *path)
+{
+	struct stat st;
+
+	if (!lstat(path, &st) && !S_ISREG(st.st_mode)) {
+		fprintf(stderr, "sealway up: --ready-file %s is there and not a regular file\n", path);
+		return false;
+	}
+	unlink(path);
+	return true;
+}
+
 /* What must be right before anything is started; relative paths end here. */
 static bool options(struct up *u, char ready[PATH_MAX])
 {
@@ -309,8 +323,8 @@ static bool options(struct up *u, char ready[PATH_MAX])
 		snprintf(ready, PATH_MAX, "%s/%s", cwd, u->o.ready_file);
 		u->o.ready_file = ready;
 	}
-	if (u->o.ready_file)
-		unlink(u->o.ready_file);
+	if (u->o.ready_file && !forget_ready(u->o.ready_file))
+		return false;
 	if (!u->o.model && !strncmp(u->o.engine, "http", 4))
 		u->o.model = u->engine_model = up_engine_model(u->o.engine);
 	else if (!u->o.model)

@@ -125,6 +125,17 @@ def test_port_in_use(tmp_path):
     assert not (tmp_path / "d").exists()
 
 
+def test_a_ready_file_that_is_none(tmp_path):
+    """/dev/null, say, would be taken away and be a file with a token afterwards."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("fifo")
+    for name in ("fifo", "link"):
+        r = subprocess.run([SEALWAY, "up", "--dir", str(tmp_path / "d"), "--listen", "127.0.0.1:0", "--ready-file",
+                            str(tmp_path / name)], capture_output=True, timeout=20 * SLOW)
+        assert r.returncode == 2 and b"not a regular file" in r.stderr
+    assert (tmp_path / "fifo").is_fifo() and (tmp_path / "link").is_symlink() and not (tmp_path / "d").exists()
+
+
 def test_long_paths(tmp_path):
     with Up(dir=str(tmp_path / ("long" * 30))) as up:
         assert ask(up).returncode == 0

@@ -152,6 +152,22 @@ static void a_place_that_cannot_be_written(void **state)
 }
 
 /* Many at once: every pin survives. */
+/* Neither waited for nor replaced: of /dev/null, too, a file would be left. */
+static void what_is_no_file_is_left_alone(void **state)
+{
+	struct fault f;
+	struct stat st;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/pipe", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(check(ORIGIN, 1, one, &f), PINS_ERROR);
+	assert_int_equal(f.status, SEALWAY_LOCAL);
+	assert_non_null(strstr(f.text, "not a regular file"));
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+}
+
 static void writers_side_by_side(void **state)
 {
 	struct fault f;
@@ -200,6 +216,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(comments_stay_and_a_last_line_needs_no_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_no_first_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_place_that_cannot_be_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_no_file_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(writers_side_by_side, setup, teardown),
 		cmocka_unit_test(default_place),
 	};
