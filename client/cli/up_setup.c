@@ -95,23 +95,33 @@ static bool lock(struct up *u)
 	return (!ftruncate(u->lock_fd, 0) && write(u->lock_fd, pid, (size_t)n) == n) || said("write", "lock");
 }
 
-static bool make_key(const char *name)
+static bool make_key(const struct up *u, const char *name)
 {
-	char path[64];
+	char path[64], pub[64];
 
 	snprintf(path, sizeof(path), "keys/%s.key", name);
-	return !access(path, F_OK) || key_new_sign("keys", name) == ERR_OK || said("make", path);
+	snprintf(pub, sizeof(pub), "keys/%s.pub", name);
+	if (access(path, F_OK))
+		return key_new_sign("keys", name) == ERR_OK || said("make", path);
+	if (!access(pub, F_OK))
+		return true;
+	fprintf(stderr,
+		"sealway up: %s/%s is there without its .pub: put that back, or remove the .key, and a new "
+		"pair is "
+		"made\n",
+		u->dir, path);
+	return false;
 }
 
 static bool make_keys(const struct up *u)
 {
 	char name[32];
 
-	if (!make_key("proxy-request") || !make_key("proxy-auth"))
+	if (!make_key(u, "proxy-request") || !make_key(u, "proxy-auth"))
 		return false;
 	for (unsigned i = 1; i <= u->o.count[UP_NODE]; i++) {
 		snprintf(name, sizeof(name), "node-%u", i);
-		if (!make_key(name))
+		if (!make_key(u, name))
 			return false;
 	}
 	return true;

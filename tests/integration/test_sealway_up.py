@@ -136,6 +136,20 @@ def test_a_ready_file_that_is_none(tmp_path):
     assert (tmp_path / "fifo").is_fifo() and (tmp_path / "link").is_symlink() and not (tmp_path / "d").exists()
 
 
+def test_half_a_pair_of_keys(tmp_path):
+    """What a power cut leaves between the two; a .key is never made anew by itself."""
+    d = tmp_path / "d"
+    for name in ("proxy-auth", "node-1"):
+        assert subprocess.run([SEALWAY, "keys", "node", "--dir", str(tmp_path), "--name", name], capture_output=True).returncode == 0
+        d.mkdir(mode=0o700, exist_ok=True)
+        (d / "keys").mkdir(mode=0o700, exist_ok=True)
+        (tmp_path / f"{name}.key").rename(d / "keys" / f"{name}.key")
+        r = subprocess.run([SEALWAY, "up", "--dir", str(d), "--listen", "127.0.0.1:0"], capture_output=True, timeout=30 * SLOW)
+        assert r.returncode == 1 and f"keys/{name}.key is there without its .pub".encode() in r.stderr, r.stderr
+        assert not r.stderr.startswith(b"time=")
+        (tmp_path / f"{name}.pub").rename(d / "keys" / f"{name}.pub")
+
+
 def test_long_paths(tmp_path):
     with Up(dir=str(tmp_path / ("long" * 30))) as up:
         assert ask(up).returncode == 0
