@@ -9,9 +9,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -168,6 +170,22 @@ static void what_is_no_file_is_left_alone(void **state)
 	assert_true(S_ISFIFO(st.st_mode));
 }
 
+static void a_lock_that_is_never_given_back(void **state)
+{
+	struct fault f;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	snprintf(path, sizeof(path), "%s/known_nodes", dir);
+	assert_int_equal(check(ORIGIN, 1, one, &f), PINS_ERROR);
+	assert_int_equal(f.status, SEALWAY_LOCAL);
+	assert_non_null(strstr(f.text, "another program holds its lock"));
+	close(fd);
+	assert_int_equal(check(ORIGIN, 1, one, &f), PINS_NEW);
+}
+
 static void writers_side_by_side(void **state)
 {
 	struct fault f;
@@ -217,6 +235,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(damage_is_no_first_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_place_that_cannot_be_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_file_is_left_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lock_that_is_never_given_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(writers_side_by_side, setup, teardown),
 		cmocka_unit_test(default_place),
 	};
