@@ -87,8 +87,13 @@ typedef bool (*ask_show_fn)(struct ask *a, struct slice json, bool last, void *a
 		  0 },                                                                                         \
 		{ "ca-file", ARG_TEXT, &(a)->ca_file, "FILE", "certificates to trust instead of the system's", \
 		  0,         0 },                                                                              \
-		{ "timeout", ARG_U64, &(a)->timeout_s, "SECONDS", "for the whole exchange (default 3600)",     \
-		  1,         86400 },                                                                          \
+		{ "timeout",                                                                                   \
+		  ARG_U64,                                                                                     \
+		  &(a)->timeout_s,                                                                             \
+		  "SECONDS",                                                                                   \
+		  "for all of it, with what is tried again (default 3600)",                                    \
+		  1,                                                                                           \
+		  86400 },                                                                                     \
 	{                                                                                                      \
 		"quiet", ARG_FLAG, &(a)->quiet, NULL, "no notes and no summary on stderr", 0, 0                \
 	}
