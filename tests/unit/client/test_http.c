@@ -61,27 +61,29 @@ static void *serve(void *arg)
 	}
 }
 
-static int setup(void **state)
+static void peer_start(const char *first, const char *again)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t n = sizeof(a);
 
-	(void)state;
 	memset(&peer, 0, sizeof(peer));
+	peer.first = first;
+	peer.again = again;
 	peer.fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (bind(peer.fd, (struct sockaddr *)&a, sizeof(a)) || listen(peer.fd, 8) ||
-	    getsockname(peer.fd, (struct sockaddr *)&a, &n))
-		return -1;
+	assert_true(peer.fd >= 0);
+	assert_int_equal(bind(peer.fd, (struct sockaddr *)&a, sizeof(a)) | listen(peer.fd, 8) |
+				 getsockname(peer.fd, (struct sockaddr *)&a, &n),
+			 0);
 	snprintf(peer.url, sizeof(peer.url), "http://127.0.0.1:%d", ntohs(a.sin_port));
-	return pthread_create(&peer.thread, NULL, serve, NULL);
+	assert_int_equal(pthread_create(&peer.thread, NULL, serve, NULL), 0);
 }
 
-static int teardown(void **state)
+/* What the peer saw may be looked at from then on. */
+static void peer_stop(void)
 {
-	(void)state;
 	shutdown(peer.fd, SHUT_RDWR);
+	pthread_join(peer.thread, NULL);
 	close(peer.fd);
-	return pthread_join(peer.thread, NULL);
 }
 
 static bool on_data(void *arg, const struct http_head *head, struct slice data)
@@ -124,10 +126,9 @@ static void headers_without_end(void **state)
 	for (size_t i = 0; i < sizeof(peers) / sizeof(peers[0]); i++) {
 		struct fault f = { 0 };
 
-		peer.sent = 0;
-		peer.first = peers[i].first;
-		peer.again = peers[i].again;
+		peer_start(peers[i].first, peers[i].again);
 		assert_false(get(peer.url, "/", 0, &f));
+		peer_stop();
 		assert_int_equal(f.status, SEALWAY_VERIFY);
 		assert_non_null(strstr(f.text, "the headers of the answer are larger than any answer's"));
 		assert_true(peer.sent < 16u << 20); /* what waits in sockets is taken, too */
@@ -142,7 +143,7 @@ static void a_path_is_no_host(void **state)
 	char url[96];
 
 	(void)state;
-	peer.first = OK_HEAD "Content-Length: 2\r\n\r\n{}";
+	peer_start(OK_HEAD "Content-Length: 2\r\n\r\n{}", NULL);
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		struct fault f = { 0 };
 
@@ -151,6 +152,7 @@ static void a_path_is_no_host(void **state)
 	}
 	snprintf(url, sizeof(url), "@%.60s/x", peer.url + strlen("http://"));
 	assert_false(get("http://gateway.example", url, 0, &(struct fault){ 0 }));
+	peer_stop();
 	assert_int_equal(peer.connections, 0); /* the token went nowhere */
 }
 
@@ -159,10 +161,11 @@ static void a_proxy_that_refuses(void **state)
 	struct fault f = { 0 };
 
 	(void)state;
-	peer.first = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+	peer_start("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", NULL);
 	setenv("https_proxy", peer.url, 1);
 	assert_false(get("https://gateway.example", "/", 0, &f));
 	unsetenv("https_proxy");
+	peer_stop();
 	assert_int_equal(f.status, SEALWAY_CONNECT);
 	assert_non_null(strstr(f.text, "cannot talk to https://gateway.example"));
 	assert_memory_equal(peer.asked, "CONNECT gateway.example:443 ", 28);
@@ -174,8 +177,9 @@ static void silence(void **state)
 	struct fault f = { 0 };
 
 	(void)state;
-	peer.first = OK_HEAD;
+	peer_start(OK_HEAD, NULL);
 	assert_false(get(peer.url, "/", 1, &f));
+	peer_stop();
 	assert_int_equal(f.status, SEALWAY_CUT);
 	assert_non_null(strstr(f.text, "too slow"));
 }
@@ -183,10 +187,10 @@ static void silence(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(headers_without_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_path_is_no_host, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_proxy_that_refuses, setup, teardown),
-		cmocka_unit_test_setup_teardown(silence, setup, teardown),
+		cmocka_unit_test(headers_without_end),
+		cmocka_unit_test(a_path_is_no_host),
+		cmocka_unit_test(a_proxy_that_refuses),
+		cmocka_unit_test(silence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
