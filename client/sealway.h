@@ -27,6 +27,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum sealway_status {
 	SEALWAY_OK,
 	SEALWAY_USAGE,   /* an option or the request is wrong; nothing was sent */
@@ -158,5 +162,9 @@ bool sealway_fetch(struct sealway *s, const char *path, char **body);
 
 /* Wipes and frees a text that this library returned; NULL is fine. */
 void sealway_text_free(char *text);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
