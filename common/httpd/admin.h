@@ -31,7 +31,7 @@ enum err admin_http_check(const char *listen) MUST_USE;
 void admin_http_close(struct admin_http *a);
 
 /* Writes text to path by rename (mode 0600), so that readers see all or nothing:
- * for ready files.  ERR_IO with a log line. */
+ * for ready files.  ERR_IO with a log line, also when something that is no regular file is there. */
 enum err ready_file_write(const char *path, const char *text) MUST_USE;
 
 #endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Ready files: whole or not there, for their owner only, and never in the place of
+ * something that is no file.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/httpd/admin.h"
+
+struct side {
+	char dir[32], path[64], tmp[64];
+};
+
+static int setup(void **state)
+{
+	struct side *s = calloc(1, sizeof(*s));
+
+	strcpy(s->dir, "/tmp/ready-XXXXXX");
+	assert_non_null(mkdtemp(s->dir));
+	snprintf(s->path, sizeof(s->path), "%s/ready", s->dir);
+	snprintf(s->tmp, sizeof(s->tmp), "%s/ready.tmp", s->dir);
+	*state = s;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct side *s = *state;
+
+	unlink(s->path);
+	unlink(s->tmp);
+	assert_int_equal(rmdir(s->dir), 0); /* nothing else is left there */
+	free(s);
+	return 0;
+}
+
+static void put(const char *path, const char *text, mode_t mode)
+{
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static void assert_ready(const struct side *s, const char *text)
+{
+	char got[64] = "";
+	struct stat st;
+	int fd = open(s->path, O_RDONLY);
+
+	assert_true(fd >= 0 && read(fd, got, sizeof(got) - 1) >= 0 && fstat(fd, &st) == 0);
+	close(fd);
+	assert_string_equal(got, text);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void test_is_replaced(void **state)
+{
+	struct side *s = *state;
+
+	assert_int_equal(ready_file_write(s->path, "one\n"), ERR_OK);
+	assert_ready(s, "one\n");
+	put(s->tmp, "what an earlier life left behind", 0644);
+	assert_int_equal(ready_file_write(s->path, "two\n"), ERR_OK);
+	assert_ready(s, "two\n");
+}
+
+static void test_other_things_stay(void **state)
+{
+	struct side *s = *state;
+	struct stat st;
+
+	assert_int_equal(mkfifo(s->path, 0600), 0); /* a device needs root */
+	assert_int_equal(ready_file_write(s->path, "one\n"), ERR_IO);
+	assert_true(lstat(s->path, &st) == 0 && S_ISFIFO(st.st_mode));
+	assert_int_equal(unlink(s->path), 0);
+	assert_int_equal(symlink("/dev/null", s->path), 0);
+	assert_int_equal(ready_file_write(s->path, "one\n"), ERR_IO);
+	assert_true(lstat(s->path, &st) == 0 && S_ISLNK(st.st_mode));
+}
+
+static void test_no_such_directory(void **state)
+{
+	(void)state;
+	assert_int_equal(ready_file_write("/nonexistent/ready", "one\n"), ERR_IO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_is_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_things_stay, setup, teardown),
+		cmocka_unit_test(test_no_such_directory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
