@@ -18,6 +18,7 @@ struct job {
 	struct box *box;
 	char *host;
 	void *who;
+	bool doubtful;
 	struct addresses found;
 };
 
@@ -34,7 +35,7 @@ struct lookups {
 	lookup_done done;
 	void (*closed)(void *arg);
 	void *arg;
-	unsigned running;
+	unsigned running, doubtful; /* doubtful: of those that run */
 };
 
 static void job_free(struct job *j)
@@ -87,6 +88,18 @@ static void *look(void *arg)
 	return NULL;
 }
 
+static void count_in(struct lookups *l, const struct job *j)
+{
+	l->running++;
+	l->doubtful += j->doubtful;
+}
+
+static void count_out(struct lookups *l, const struct job *j)
+{
+	l->running--;
+	l->doubtful -= j->doubtful;
+}
+
 static void on_ring(uv_async_t *a)
 {
 	struct lookups *l = a->data;
@@ -99,7 +112,7 @@ static void on_ring(uv_async_t *a)
 	pthread_mutex_unlock(&b->lock);
 	for (; j; j = next) {
 		next = j->next;
-		l->running--;
+		count_out(l, j);
 		if (!uv_is_closing((uv_handle_t *)a))
 			l->done(j->who, &j->found);
 		job_free(j);
@@ -136,22 +149,23 @@ static bool run(struct job *j)
 	return e == 0;
 }
 
-bool lookup_start(struct lookups *l, const char *host, void *who)
+bool lookup_start(struct lookups *l, const char *host, bool doubtful, void *who)
 {
 	struct box *b = l->box;
 	struct job *j;
 
-	if (l->running >= LOOKUP_MAX)
+	if (l->running >= LOOKUP_MAX || (doubtful && l->doubtful >= LOOKUP_DOUBTFUL_MAX))
 		return false;
 	j = mem_new(sizeof(*j));
 	j->box = b;
 	j->host = mem_strndup(host, strlen(host));
 	j->who = who;
+	j->doubtful = doubtful;
 	pthread_mutex_lock(&b->lock);
 	b->users++;
 	pthread_mutex_unlock(&b->lock);
 	if (run(j)) {
-		l->running++;
+		count_in(l, j);
 		return true;
 	}
 	pthread_mutex_lock(&b->lock);

@@ -11,8 +11,9 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#define LOOKUP_MAX 64    /* at a time */
-#define ADDRESSES_MAX 16 /* of one name; more are left out */
+#define LOOKUP_MAX 64          /* at a time */
+#define LOOKUP_DOUBTFUL_MAX 16 /* of them, for names that led nowhere the last time */
+#define ADDRESSES_MAX 16       /* of one name; more are left out */
 
 union address {
 	struct sockaddr sa;
@@ -33,8 +34,9 @@ typedef void (*lookup_done)(void *who, const struct addresses *found);
 /* closed(arg) is called when its handle is closed, after lookups_free. */
 struct lookups *lookups_new(uv_loop_t *uv, lookup_done done, void (*closed)(void *arg), void *arg);
 
-/* Looks host up for who.  False: too many are running, or no thread to be had. */
-bool lookup_start(struct lookups *l, const char *host, void *who);
+/* Looks host up for who.  False: too many are running, or no thread to be had.  Doubtful names have a few
+ * places of their own: those that never get an answer would hold all of them before long. */
+bool lookup_start(struct lookups *l, const char *host, bool doubtful, void *who);
 
 /* No answer comes after this. */
 void lookups_free(struct lookups *l);

@@ -59,8 +59,9 @@ struct origin {
 	uint16_t port;
 	bool tls;
 	bool looking;
+	bool doubtful;                /* the last time its name led nowhere */
 	struct addresses found;       /* n 0: none yet */
-	uint64_t found_at;            /* ms */
+	uint64_t found_at;            /* or not; ms, 0: not looked yet */
 	struct upstream_req *waiting; /* for the name */
 	struct conn_list idle;        /* oldest first */
 	unsigned users;               /* requests and connections */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What is kept between exchanges (upstream_impl.h): for each origin the addresses
- * of its name, for ADDRESS_MS, and its idle connections, for IDLE_MS.
+ * of its name, for ADDRESS_MS, and its idle connections, for IDLE_MS; for KEEP_MS
+ * whether its name was found.  Names that nobody answers for would soon hold all
+ * lookups: so they have places of their own, and an origin that finds none uses the
+ * addresses that it had.
  *
  * Invariants:
  * - An address is judged at every connect, also one that is remembered.
@@ -17,6 +20,7 @@
 #define IDLE_DEFAULT 64
 #define IDLE_MS 4000 /* below the 5 s of common servers, so that a kept one is rarely dead */
 #define ADDRESS_MS 60000
+#define KEEP_MS 300000
 #define SWEEP_MS 1000
 
 static void origin_free(struct origin *o)
@@ -28,7 +32,7 @@ static void origin_free(struct origin *o)
 
 static bool in_use(const struct origin *o, uint64_t now)
 {
-	return o->users || o->looking || (o->found.n && now - o->found_at < ADDRESS_MS);
+	return o->users || o->looking || (o->found_at && now - o->found_at < KEEP_MS);
 }
 
 void origin_unuse(struct origin *o)
@@ -75,6 +79,11 @@ struct origin *origin_get(struct upstream *u, const struct target *t)
 
 /* --- names --- */
 
+void origin_forget(struct origin *o)
+{
+	o->found.n = 0;
+}
+
 static void go(struct upstream_req *r)
 {
 	r->to = r->origin->found;
@@ -83,25 +92,32 @@ static void go(struct upstream_req *r)
 }
 
 /* Those who wait; each may end, and whoever is told may free the pool. */
-static void on_found(void *who, const struct addresses *found)
+static void serve_waiting(struct origin *o)
 {
-	struct origin *o = who;
 	struct upstream *u = o->up;
 	struct upstream_req *r;
 
+	while (!u->closing && (r = o->waiting)) {
+		upstream_move(r, &u->reqs);
+		go(r);
+	}
+}
+
+static void on_found(void *who, const struct addresses *found)
+{
+	struct origin *o = who;
+
 	o->looking = false;
+	o->doubtful = found->n == 0;
 	o->found = *found;
-	o->found_at = uv_now(u->uv);
+	o->found_at = uv_now(o->up->uv);
 	for (unsigned i = 0; i < o->found.n; i++) {
 		if (o->found.at[i].sa.sa_family == AF_INET)
 			o->found.at[i].in.sin_port = htons(o->port);
 		else
 			o->found.at[i].in6.sin6_port = htons(o->port);
 	}
-	while (!u->closing && (r = o->waiting)) {
-		upstream_move(r, &u->reqs);
-		go(r);
-	}
+	serve_waiting(o);
 }
 
 static void look_up(struct upstream_req *r)
@@ -112,14 +128,15 @@ static void look_up(struct upstream_req *r)
 	upstream_move(r, &o->waiting);
 	if (o->looking)
 		return;
-	o->looking = true;
-	if (lookup_literal(o->host, &literal) || !lookup_start(r->up->lookups, o->host, o))
-		on_found(o, &literal); /* of a failure: none */
-}
-
-void origin_forget(struct origin *o)
-{
-	o->found.n = 0;
+	if (uv_now(r->up->uv) - o->found_at >= KEEP_MS)
+		origin_forget(o);
+	if (lookup_literal(o->host, &literal)) {
+		on_found(o, &literal);
+		return;
+	}
+	o->looking = lookup_start(r->up->lookups, o->host, o->doubtful, o);
+	if (!o->looking)
+		serve_waiting(o);
 }
 
 void pool_connect(struct upstream_req *r)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Names and spellings that lead inside.  The resolver is replaced by one that
- * says what a hostile DNS server would; the rule is the worker's.  The only
- * address that may be reached is the test's own server.
+ * says what a hostile DNS server would, or nothing; the rule is the worker's.  The
+ * only address that may be reached is the test's own server.
  */
 #define _GNU_SOURCE
 #include <stdarg.h>
@@ -12,10 +12,15 @@
 #include <cmocka.h>
 #include <dlfcn.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "common/net/lookup.h"
 #include "common/net/networks.h"
 #include "common/net/upstream.h"
 #include "tests/unit/net/fake_server.h"
@@ -24,12 +29,48 @@ typedef int (*resolver)(const char *, const char *, const struct addrinfo *, str
 
 static const char *answers[3]; /* what the next question is answered with */
 
+/* Names whose servers say nothing for as long as it lasts. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t over;
+	bool lasts;
+} silence = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+
+static void set_silence(bool lasts)
+{
+	pthread_mutex_lock(&silence.lock);
+	silence.lasts = lasts;
+	pthread_cond_broadcast(&silence.over);
+	pthread_mutex_unlock(&silence.lock);
+}
+
+static int wait_in_vain(void)
+{
+	pthread_mutex_lock(&silence.lock);
+	while (silence.lasts)
+		pthread_cond_wait(&silence.over, &silence.lock);
+	pthread_mutex_unlock(&silence.lock);
+	return EAI_AGAIN;
+}
+
+static time_t ahead; /* of the clock that the loop reads */
+
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	long e = syscall(SYS_clock_gettime, id, ts);
+
+	ts->tv_sec += ahead;
+	return (int)e;
+}
+
 /* Stands before libc's. */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
 {
 	resolver real = (resolver)dlsym(RTLD_NEXT, "getaddrinfo");
 	struct addrinfo numeric = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM }, **end = out;
 
+	if (name && strncmp(name, "silent", 6) == 0)
+		return wait_in_vain();
 	if (!name || strcmp(name, "node.test") != 0)
 		return real(name, service, hints, out);
 	*out = NULL;
@@ -103,6 +144,8 @@ static int teardown(void **state)
 {
 	struct side *s = *state;
 
+	set_silence(false);
+	ahead = 0;
 	upstream_free(s->up);
 	fake_close(s->server);
 	networks_free(s->networks);
@@ -270,11 +313,67 @@ static void nowhere_else(void **state)
 	assert_int_equal(s->asked, 0);
 }
 
+static void on_vain(void *arg, enum upstream_result r)
+{
+	assert_int_equal(r, UPSTREAM_CONNECT);
+	++*(unsigned *)arg;
+}
+
+/* As many names as lookups may run, none of which is answered. */
+static void ask_silent_names(struct side *s, unsigned *ended)
+{
+	struct upstream_call c = { .method = "GET", .connect_ms = 20, .on_done = on_vain, .arg = ended };
+	char url[64];
+
+	*ended = 0;
+	set_silence(true);
+	for (unsigned i = 0; i < LOOKUP_MAX; i++) {
+		snprintf(url, sizeof(url), "https://silent%u.test/", i);
+		c.url = url;
+		upstream_start(s->up, &c);
+	}
+	while (*ended < LOOKUP_MAX)
+		uv_run(&s->uv, UV_RUN_ONCE);
+}
+
+/* Names without answer do not take the lookups from all others for good. */
+static void silent_names_leave_room(void **state)
+{
+	struct side *s = *state;
+	unsigned ended;
+
+	answers[0] = "127.0.0.1";
+	ask_silent_names(s, &ended);
+	assert_int_equal(get(s, s->url), UPSTREAM_CONNECT); /* nobody knew it of them */
+	set_silence(false);
+	(void)fake_run(&s->uv, NULL, 50); /* the lookups end */
+	ask_silent_names(s, &ended);
+	assert_int_equal(get(s, s->url), UPSTREAM_OK);
+}
+
+/* What was found once is used on while it cannot be looked up. */
+static void old_addresses_do_meanwhile(void **state)
+{
+	struct side *s = *state;
+	unsigned ended;
+
+	answers[0] = "127.0.0.1";
+	assert_int_equal(get(s, s->url), UPSTREAM_OK);
+	ask_silent_names(s, &ended);
+	ahead += 120;
+	assert_int_equal(get(s, s->url), UPSTREAM_OK);
+	assert_int_equal(s->asked, 1); /* and judged as ever */
+	ahead += 900;
+	assert_int_equal(get(s, s->url), UPSTREAM_CONNECT);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = { T(every_form), T(a_name_that_changes_its_mind),
-					    T(good_and_bad_together), T(spellings), T(nowhere_else) };
+	const struct CMUnitTest tests[] = {
+		T(every_form),   T(a_name_that_changes_its_mind), T(good_and_bad_together),     T(spellings),
+		T(nowhere_else), T(silent_names_leave_room),      T(old_addresses_do_meanwhile)
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
