@@ -4,7 +4,8 @@
  * synchronous=NORMAL gives commits that outlive the process; backend_sync adds
  * what synchronous=FULL adds, the sync of the log after the commit, from a
  * second thread and once for many commits.  A lock on FILE.lease keeps a second
- * broker away for as long as the first lives; the epoch grows at each start.
+ * broker away for as long as the first lives; the epoch grows at each start.  FILE
+ * is what SQLite opened: behind a symbolic link it has another name than we were told.
  */
 #include "broker/store_backend.h"
 
@@ -356,8 +357,24 @@ static const char *remedy(sqlite3 *db)
 	}
 }
 
-static enum err take_lease(struct backend *b, const char *path)
+static void say_not_open(const struct backend *b, const char *path, enum err e)
 {
+	log_error("store_open", L_S("database", path), L_ERR(e),
+		  L_S("text", b->db ? sqlite3_errmsg(b->db) : "out of memory"), L_S("do", remedy(b->db)));
+}
+
+static enum err open_file(struct backend *b, const char *path)
+{
+	if (sqlite3_open_v2(path, &b->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+			    NULL) == SQLITE_OK)
+		return ERR_OK;
+	say_not_open(b, path, ERR_IO);
+	return ERR_IO;
+}
+
+static enum err take_lease(struct backend *b)
+{
+	const char *path = sqlite3_db_filename(b->db, "main");
 	struct buf name = { 0 };
 	enum err e = ERR_OK;
 
@@ -407,7 +424,11 @@ static enum err migrate(sqlite3 *db)
 	if (e != ERR_OK)
 		return e;
 	if (version < 0 || (size_t)version > store_versions) {
-		log_error("store_schema_newer", L_I("version", version), L_U("known", store_versions));
+		log_error("store_schema_newer", L_S("database", sqlite3_db_filename(db, "main")),
+			  L_I("version", version), L_U("known", store_versions),
+			  L_S("why",
+			      "a newer sealway has opened this ledger, and this one does not know its form"),
+			  L_S("do", "start that version, or this one on a backup from before"));
 		return ERR_VERSION;
 	}
 	for (size_t v = (size_t)version; v < store_versions && e == ERR_OK; v++) {
@@ -444,23 +465,16 @@ static enum err new_epoch(struct backend *b, uint64_t *epoch)
 	return e;
 }
 
-static enum err open_wal(struct backend *b, const char *path)
+static enum err open_wal(struct backend *b)
 {
-	struct buf name = { 0 };
-
-	buf_fmt(&name, "%s-wal%c", path, 0);
-	b->wal = open((const char *)name.p, O_RDONLY | O_CLOEXEC);
-	buf_free(&name);
+	b->wal = open(sqlite3_filename_wal(sqlite3_db_filename(b->db, "main")), O_RDONLY | O_CLOEXEC);
 	return b->wal >= 0 ? ERR_OK : ERR_IO;
 }
 
-static enum err open_db(struct backend *b, const char *path, uint64_t *epoch)
+static enum err set_up(struct backend *b, const char *path, uint64_t *epoch)
 {
 	enum err e;
 
-	if (sqlite3_open_v2(path, &b->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-			    NULL) != SQLITE_OK)
-		return ERR_IO;
 	sqlite3_extended_result_codes(b->db, 1);
 	sqlite3_busy_timeout(b->db, 2000); /* a reader that checkpoints; writers there are none */
 	e = exec_sql(b->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
@@ -470,7 +484,7 @@ static enum err open_db(struct backend *b, const char *path, uint64_t *epoch)
 	if (e == ERR_OK)
 		e = new_epoch(b, epoch);
 	if (e == ERR_OK)
-		e = open_wal(b, path);
+		e = open_wal(b);
 	if (e == ERR_OK)
 		e = backend_sync(b);
 	if (e == ERR_OK)
@@ -484,13 +498,13 @@ enum err backend_open(struct backend **out, const char *path, uint64_t *epoch)
 	enum err e;
 
 	b->lease = b->wal = -1;
-	e = take_lease(b, path);
+	e = open_file(b, path);
+	if (e == ERR_OK)
+		e = take_lease(b);
 	if (e == ERR_OK) {
-		e = open_db(b, path, epoch);
-		if (e != ERR_OK)
-			log_error("store_open", L_S("database", path), L_ERR(e),
-				  L_S("text", b->db ? sqlite3_errmsg(b->db) : "out of memory"),
-				  L_S("do", remedy(b->db)));
+		e = set_up(b, path, epoch);
+		if (e != ERR_OK && e != ERR_VERSION) /* which has been said */
+			say_not_open(b, path, e);
 	}
 	if (e != ERR_OK) {
 		backend_close(b);

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <signal.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "broker/ledger.h"
@@ -313,6 +314,25 @@ static void one_broker_at_a_time(void **state)
 	closed(s);
 }
 
+/* The same ledger by another name: a link to a file on another disk, say. */
+static void a_link_leads_to_the_one_ledger(void **state)
+{
+	const char *path = *state;
+	char link[256];
+	uint64_t epoch;
+	struct store *s = opened(path, &epoch), *other = NULL;
+
+	snprintf(link, sizeof(link), "%s.link", path);
+	assert_int_equal(symlink(path, link), 0);
+	assert_int_equal(store_open(&other, &loop, link, &epoch), ERR_EXISTS);
+	assert_int_equal(disk_int("SELECT epoch FROM leases"), 1);
+	closed(s);
+	s = opened(link, &epoch);
+	assert_true(epoch == 2);
+	assert_int_equal(store_open(&other, &loop, path, &epoch), ERR_EXISTS);
+	closed(s);
+}
+
 static void newer_schemas_are_left_alone(void **state)
 {
 	const char *path = *state;
@@ -604,6 +624,7 @@ int main(void)
 		T(thousands_in_order),
 		T(closing_commits_what_waits),
 		T(one_broker_at_a_time),
+		T(a_link_leads_to_the_one_ledger),
 		T(newer_schemas_are_left_alone),
 		T(version_1_is_brought_forward),
 		T(version_2_is_brought_forward),
