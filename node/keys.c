@@ -4,7 +4,13 @@
  * successor is made and registered; from the acknowledgement on the old one is
  * accepted for the longest lock plus the dispatch deadline, and then wiped with
  * its guard.  A key that no gateway has acknowledged yet is not replaced before
- * its statement is nearly over, so the list stays short when none can be reached.
+ * its statement is nearly over, so the list stays short when none can be reached;
+ * or when the clock was set since, because brokers refuse a statement of another time.
+ *
+ * Counters are Unix time, so that they grow over restarts.  A clock that is ahead for
+ * a while must not carry them along: brokers would refuse this node until that time
+ * has come.  Those of keys are safe, since their statements are refused then; those of
+ * registrations go on from the time at which the present row of them began.
  */
 #include "node/keys.h"
 
@@ -25,7 +31,7 @@ struct nodekey {
 	uint8_t statement[STATEMENT_BYTES];
 	char signature[SIGN_B64];
 	struct guard *guard;
-	uint64_t made_ms;
+	uint64_t made_ms, made_unix_ms;
 	uint64_t until_ms; /* 0: no end yet */
 	bool acknowledged;
 	struct nodekey *older;
@@ -34,6 +40,9 @@ struct nodekey {
 struct keys {
 	struct keys_opts o;
 	struct nodekey *newest;
+	uint64_t known;              /* largest counter of a key that was acknowledged */
+	uint64_t from_ms, from_unix; /* when counting began; both ms */
+	uint64_t count, counted;     /* of registrations: the last, and the last that was acknowledged */
 };
 
 static void nodekey_free(struct nodekey *n)
@@ -58,22 +67,29 @@ static void make_statement(const struct keys *k, struct nodekey *n, uint64_t uni
 	sign_label(k->o.sign, STATEMENT_LABEL, slice_of(n->statement, STATEMENT_BYTES), n->signature);
 }
 
-static void make_key(struct keys *k, uint64_t mono_ms, uint64_t unix_ms)
+/* Its counter is larger than after. */
+static void make_key(struct keys *k, uint64_t after, uint64_t mono_ms, uint64_t unix_ms)
 {
 	struct nodekey *n = mem_new(sizeof(*n));
 
 	n->secret = sodium_malloc(SEAL_KEY);
 	BUG_ON(!n->secret); /* memory is out at start or rotation: a supervisor restarts us */
 	seal_keypair(n->pub, n->secret);
-	n->counter = unix_ms;
-	if (k->newest && n->counter <= k->newest->counter)
-		n->counter = k->newest->counter + 1;
+	n->counter = unix_ms > after ? unix_ms : after + 1;
 	n->guard = guard_new(k->o.guard_max);
 	n->made_ms = mono_ms;
+	n->made_unix_ms = unix_ms;
 	make_statement(k, n, unix_ms / 1000);
 	n->older = k->newest;
 	k->newest = n;
 	log_info("key_made", L_U("counter", n->counter));
+}
+
+static void count_from(struct keys *k, uint64_t mono_ms, uint64_t unix_ms)
+{
+	k->from_ms = mono_ms;
+	k->from_unix = unix_ms;
+	k->count = k->counted;
 }
 
 struct keys *keys_new(const struct keys_opts *o, uint64_t mono_ms, uint64_t unix_ms)
@@ -81,7 +97,8 @@ struct keys *keys_new(const struct keys_opts *o, uint64_t mono_ms, uint64_t unix
 	struct keys *k = mem_new(sizeof(*k));
 
 	k->o = *o;
-	make_key(k, mono_ms, unix_ms);
+	make_key(k, 0, mono_ms, unix_ms);
+	count_from(k, mono_ms, unix_ms);
 	return k;
 }
 
@@ -122,19 +139,46 @@ static bool is_due(const struct keys *k, uint64_t mono_ms)
 	return age_s >= k->o.lifetime_s || guard_crowded(k->newest->guard);
 }
 
+/* Whether the newest key is of a time that nobody believes in any more. */
+static bool clock_was_set(const struct keys *k, uint64_t mono_ms, uint64_t unix_ms)
+{
+	const struct nodekey *n = k->newest;
+	int64_t by = (int64_t)(unix_ms - n->made_unix_ms) - (int64_t)(mono_ms - n->made_ms);
+
+	return !n->acknowledged && llabs(by) > CLOCK_SLACK_S * 1000;
+}
+
 bool keys_tick(struct keys *k, uint64_t mono_ms, uint64_t unix_ms)
 {
 	drop_expired(k, mono_ms);
+	if (clock_was_set(k, mono_ms, unix_ms)) {
+		log_warn("clock_was_set", L_S("effect", "a new key: that of the time before was not taken"));
+		make_key(k, k->known, mono_ms, unix_ms);
+		count_from(k, mono_ms, unix_ms);
+		return true;
+	}
 	if (!is_due(k, mono_ms))
 		return false;
-	make_key(k, mono_ms, unix_ms);
+	make_key(k, k->newest->counter, mono_ms, unix_ms);
 	return true;
 }
 
-void keys_acknowledged(struct keys *k, uint64_t counter, uint64_t mono_ms)
+uint64_t keys_count(struct keys *k, uint64_t mono_ms)
+{
+	uint64_t at = k->from_unix + (mono_ms - k->from_ms);
+
+	k->count = at > k->count ? at : k->count + 1;
+	return k->count;
+}
+
+void keys_acknowledged(struct keys *k, uint64_t counter, uint64_t count, uint64_t mono_ms)
 {
 	struct nodekey *n = k->newest;
 
+	if (count > k->counted)
+		k->counted = count;
+	if (counter > k->known)
+		k->known = counter;
 	if (n->counter != counter || n->acknowledged)
 		return; /* a late answer for a predecessor, or a repetition */
 	n->acknowledged = true;

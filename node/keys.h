@@ -34,11 +34,15 @@ struct keys *keys_new(const struct keys_opts *o, uint64_t mono_ms, uint64_t unix
 void keys_free(struct keys *k);
 
 /* Drops keys whose time is over, and makes a new current one when the present
- * one is old or has opened very many: true then, and the caller registers. */
+ * one is old, has opened very many, or was made by a clock that was wrong and is not
+ * known to anybody: true then, and the caller registers. */
 bool keys_tick(struct keys *k, uint64_t mono_ms, uint64_t unix_ms) MUST_USE;
 
-/* A registration with the statement of this counter was acknowledged. */
-void keys_acknowledged(struct keys *k, uint64_t counter, uint64_t mono_ms);
+/* The counter of the next registration. */
+uint64_t keys_count(struct keys *k, uint64_t mono_ms);
+
+/* A registration with the statement of this counter, itself with that count, was acknowledged. */
+void keys_acknowledged(struct keys *k, uint64_t counter, uint64_t count, uint64_t mono_ms);
 
 /* The key on offer. */
 struct nodekey *keys_current(struct keys *k);

@@ -2,8 +2,7 @@
  *
  * One target per gateway, each with a timer of its own: after an acknowledgement
  * it waits for the interval, after a failure for a time that doubles up to
- * BACKOFF_MAX_MS.  Counters are Unix time in milliseconds, raised where that
- * would not grow, so that they grow over restarts as well.
+ * BACKOFF_MAX_MS.
  */
 #include "node/register.h"
 
@@ -38,6 +37,7 @@ struct target {
 	struct buf body, answer;
 	int status;
 	uint64_t key_counter; /* of the statement sent */
+	uint64_t count;       /* of the registration sent */
 	uint64_t backoff_ms;
 	bool again; /* asked for while a call runs */
 	bool known; /* this gateway took one */
@@ -50,7 +50,6 @@ struct registrar {
 	char *address;
 	struct upstream *up;
 	struct buf evidence;
-	uint64_t counter;
 	uint64_t acknowledged; /* key counter */
 	unsigned n;
 	struct target targets[GATEWAYS_MAX];
@@ -61,14 +60,6 @@ struct registrar {
 	void *arg;
 	uv_timer_t late;
 };
-
-static uint64_t unix_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void on_timer(uv_timer_t *timer);
 
@@ -116,7 +107,7 @@ static void succeeded(struct target *t)
 	t->backoff_ms = BACKOFF_MIN_MS;
 	if (t->key_counter > r->acknowledged)
 		r->acknowledged = t->key_counter;
-	keys_acknowledged(r->o.keys, t->key_counter, uv_now(r->o.uv));
+	keys_acknowledged(r->o.keys, t->key_counter, t->count, uv_now(r->o.uv));
 	wait_ms(t, t->again ? 0 : r->o.interval_s * 1000);
 }
 
@@ -153,6 +144,10 @@ static char *advice(const struct target *t)
 			 "admit this node: sealway node admit %s --id %llu; if it is admitted, under another "
 			 "number, set node_id to that",
 			 key, (unsigned long long)t->r->o.node);
+	else if (t->status == 400 && strcmp(t->last.param, "registration") == 0)
+		snprintf(text, sizeof(text),
+			 "compare the clocks here and at the broker: it takes a key whose time is now, and "
+			 "only newer registrations than the last (of another process with this key, maybe)");
 	return mem_strndup(text, strlen(text));
 }
 
@@ -218,7 +213,6 @@ static void write_body(struct target *t)
 {
 	static const struct models none;
 	struct registrar *r = t->r;
-	uint64_t now = unix_ms();
 	struct register_body b = { .node = r->o.node,
 				   .address = r->address,
 				   .country = r->o.country,
@@ -231,8 +225,7 @@ static void write_body(struct target *t)
 		b.models = &none;
 		b.validity_s = 1;
 	}
-	r->counter = now > r->counter ? now : r->counter + 1;
-	b.counter = r->counter;
+	b.counter = t->count = keys_count(r->o.keys, uv_now(r->o.uv));
 	t->key_counter = nodekey_counter(b.key);
 	register_body_write(&b, r->o.sign, &t->body);
 }

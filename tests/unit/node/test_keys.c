@@ -25,7 +25,7 @@ static struct keys *new_keys(size_t guard_max)
 
 static void acknowledge(struct keys *k, uint64_t mono_ms)
 {
-	keys_acknowledged(k, nodekey_counter(keys_current(k)), mono_ms);
+	keys_acknowledged(k, nodekey_counter(keys_current(k)), 0, mono_ms);
 }
 
 static void test_statement(void **state)
@@ -63,7 +63,7 @@ static void test_no_rotation_unacknowledged(void **state)
 
 	(void)state;
 	assert_false(keys_tick(k, 1000 + LIFE * 1000, UNIX));
-	keys_acknowledged(k, nodekey_counter(keys_current(k)) - 1, 2000); /* another key's */
+	keys_acknowledged(k, nodekey_counter(keys_current(k)) - 1, 0, 2000); /* another key's */
 	assert_false(keys_tick(k, 1000 + LIFE * 1000, UNIX));
 	acknowledge(k, 3000);
 	assert_true(keys_tick(k, 1000 + LIFE * 1000, UNIX));
@@ -128,6 +128,53 @@ static void test_late_acknowledgement_counts_once(void **state)
 	keys_free(k);
 }
 
+/* A machine that starts in 1970, or far ahead, until it has asked for the time: what it said meanwhile is
+ * refused by the broker, and must not be what it is held to afterwards. */
+static void test_a_clock_that_was_wrong_at_the_start(void **state)
+{
+	static const uint64_t wrong[] = { 1000, UNIX + UINT64_C(400) * 86400 * 1000 };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct keys_opts o = {
+			.node = 7, .sign = sign, .lifetime_s = LIFE, .overlap_s = OVERLAP, .guard_max = 100
+		};
+		struct keys *k = keys_new(&o, 1000, wrong[i]);
+		struct statement s;
+
+		(void)keys_count(k, 1000);
+		assert_false(keys_tick(k, 2000, wrong[i] + 1000));
+		assert_true(keys_tick(k, 3000, UNIX));
+		assert_int_equal(statement_decode(nodekey_statement(keys_current(k)), &s), ERR_OK);
+		assert_int_equal(s.counter, UNIX);
+		assert_true(s.not_before <= UNIX / 1000 && s.not_after > UNIX / 1000);
+		assert_int_equal(keys_count(k, 3000), UNIX);
+		assert_int_equal(keys_count(k, 3000), UNIX + 1);
+		assert_false(keys_tick(k, 3001, UNIX + 1));
+		keys_free(k);
+	}
+}
+
+/* A clock that runs off and comes back while all is well: a later start, with the right time, is not refused.
+ */
+static void test_a_clock_that_is_set_later(void **state)
+{
+	struct keys *k = new_keys(100);
+	uint64_t far = UNIX + UINT64_C(400) * 86400 * 1000, first = keys_count(k, 1000);
+
+	(void)state;
+	assert_int_equal(first, UNIX);
+	keys_acknowledged(k, nodekey_counter(keys_current(k)), first, 1001);
+	assert_false(keys_tick(k, 2000, far));
+	assert_int_equal(keys_count(k, 2000), UNIX + 1000);
+	assert_true(keys_tick(k, 1000 + LIFE * 1000, far)); /* a new key just then, which is refused */
+	(void)keys_count(k, 1000 + LIFE * 1000);
+	assert_true(keys_tick(k, 2000 + LIFE * 1000, UNIX + 1000 + LIFE * 1000));
+	assert_int_equal(nodekey_counter(keys_current(k)), UNIX + 1000 + LIFE * 1000);
+	assert_int_equal(keys_count(k, 2000 + LIFE * 1000), UNIX + 1000 + LIFE * 1000);
+	keys_free(k);
+}
+
 static void test_crowded_rotates_early(void **state)
 {
 	struct keys *k = new_keys(4);
@@ -184,6 +231,8 @@ int main(void)
 					    cmocka_unit_test(test_stale_statement_is_replaced),
 					    cmocka_unit_test(test_rotation),
 					    cmocka_unit_test(test_late_acknowledgement_counts_once),
+					    cmocka_unit_test(test_a_clock_that_was_wrong_at_the_start),
+					    cmocka_unit_test(test_a_clock_that_is_set_later),
 					    cmocka_unit_test(test_crowded_rotates_early),
 					    cmocka_unit_test(test_derive_agrees) };
 
