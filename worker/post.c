@@ -15,6 +15,7 @@
 #include "worker/task_impl.h"
 
 #define MS 1000
+#define UNKNOWN_AGAIN_MS 60000
 
 void task_count_answer(struct task *t)
 {
@@ -233,6 +234,21 @@ static enum err end_of_answer(struct task *t)
 	return e;
 }
 
+/* Everything that we ask of that node fails, and other workers may have no such trouble. */
+static void say_unknown(struct task *t)
+{
+	struct tasks *all = t->all;
+	uint64_t now = uv_now(all->o.uv);
+
+	if (now < all->unknown_due)
+		return;
+	all->unknown_due = now + UNKNOWN_AGAIN_MS;
+	log_warn("node.knows_us_not", L_U("node", t->w.node), L_U("status", (uint64_t)t->status),
+		 L_S("do",
+		     "check that the public half of our auth_key is among the node's proxy_auth_keys, and "
+		     "the clocks here and there: what we sign holds for a minute"));
+}
+
 static void on_done(void *arg, enum upstream_result result)
 {
 	struct task *t = arg;
@@ -248,6 +264,8 @@ static void on_done(void *arg, enum upstream_result result)
 	if (e)
 		log_info("node.failed", L_RID(t->w.rid), L_U("node", t->w.node), L_ERR(e),
 			 L_U("status", (uint64_t)t->status), L_S("result", upstream_result_name(result)));
+	if (t->status == 401)
+		say_unknown(t);
 	end(t, e);
 }
 

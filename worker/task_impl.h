@@ -26,6 +26,7 @@ struct tasks {
 	unsigned open;
 	bool draining;
 	uint64_t answer_bytes; /* of whole answers, collected or waiting for their clients */
+	uint64_t unknown_due;  /* loop time before which nobody is told again that a node does not know us */
 };
 
 struct task {

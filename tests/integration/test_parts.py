@@ -328,6 +328,35 @@ def test_a_node_is_told_why_it_is_not_taken():
         wait_for("its registration", lambda: "event=registered" in p.node.log())
 
 
+def test_the_proxys_keys_are_changed_one_after_the_other():
+    """As OPERATING.md has it: the node takes both, the workers change, the node takes the new one alone; and a worker
+    that was forgotten says what is wrong with it."""
+    with Parts() as p:
+        p.start_all()
+        p.operate()
+        p.ready()
+        p.run("keys", "new", "--dir", "next")
+        new = ["--request-key", "next/proxy-request.key", "--auth-key", "next/proxy-auth.key"]
+
+        def node_takes(keys):
+            p.node.end()
+            p.start("node", "--proxy-auth-keys", keys).ready()
+            wait_for("an answer", lambda: p.ask().returncode == 0, 10)
+
+        node_takes("keys/proxy-auth.pub next/proxy-auth.pub")
+        p.start("worker", *new, name="worker2").ready()
+        wait_for("the second worker", lambda: json.loads(p.run("status", "--json"))["workers"] == 2)
+        p.worker.end()
+        assert p.ask().stdout == "a b a\n"
+        node_takes("next/proxy-auth.pub")
+        p.worker2.end()
+        p.start("worker").ready()
+        for _ in range(2):
+            assert p.ask().returncode == 1
+        (line,) = [x for x in p.worker.log().splitlines() if "node.knows_us_not" in x]
+        assert "level=warn" in line and " node=1 " in line and "proxy_auth_keys" in line and "clocks" in line, line
+
+
 def test_asking_while_the_broker_is_away():
     """Without --model, too, it is the service's word that is told, after the tries that it asked for."""
     with Parts() as p:
