@@ -131,6 +131,17 @@ static enum err start_threads(struct gateway *g)
 	return e;
 }
 
+static enum err let_clients_in(struct gateway *g)
+{
+	enum err e = ERR_OK, one;
+
+	for (unsigned i = 0; i < g->n; i++) {
+		one = thread_serves(g->threads[i]);
+		e = e == ERR_OK ? one : e;
+	}
+	return e;
+}
+
 static enum err say_ready(struct gateway *g)
 {
 	const char *admin = g->conf.admin_listen;
@@ -165,6 +176,8 @@ static enum err start(struct gateway *g)
 		e = sandbox_user(g->conf.user);
 	if (e == ERR_OK)
 		e = sandbox_calls(g->conf.seccomp);
+	if (e == ERR_OK)
+		e = let_clients_in(g);
 	return e == ERR_OK ? say_ready(g) : e;
 }
 

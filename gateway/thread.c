@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A loop thread: its parts are made in order on the thread itself and taken
- * apart in reverse.  Ending has two steps, because libzmq drops what it has not
+ * apart in reverse.  Clients are let in once it has met a broker, so that nobody who
+ * was turned away by the process before is refused by this one; or after MEET_MS
+ * without one, to be told so.  Ending has two steps, because libzmq drops what it has not
  * written when a socket closes: goodbyes and cancels go out first, the sockets
  * close LINGER_MS later.
  */
@@ -24,6 +26,7 @@
 
 #define LINGER_MS 100
 #define SWEEP_MS 30000
+#define MEET_MS 500
 
 #define SOCKETS_OTHER 16 /* of a thread: towards brokers */
 
@@ -33,10 +36,10 @@ struct thread {
 	uv_loop_t uv;
 	uv_async_t wake;
 	uv_timer_t linger, sweep;
-	uv_sem_t started;
+	uv_sem_t started, serving;
 	uv_mutex_t lock; /* around wakeable: nobody may wake a loop that is being closed */
 	bool wakeable;
-	enum err err; /* of the start */
+	enum err err, served; /* of the start's two steps */
 	uint16_t port;
 	atomic_bool want_drain, want_cut;
 	bool ending;
@@ -179,6 +182,7 @@ static enum err open_http(struct thread *t)
 	const struct httpd_opts ho = {
 		.listen = t->o.listen,
 		.reuseport = c->threads > 1,
+		.later = true,
 		.tls_cert = c->tls_cert,
 		.tls_key = c->tls_key,
 		.max_body = c->max_body,
@@ -225,15 +229,29 @@ static enum err open_parts(struct thread *t)
 	return e == ERR_OK ? open_http(t) : e;
 }
 
+/* Turns the loop until there is a broker, or no more time for that, and lets clients in. */
+static enum err serve(struct thread *t)
+{
+	uint64_t until = uv_now(&t->uv) + MEET_MS;
+
+	/* the link turns it, too, while it looks for a broker */
+	while (!link_up(t->gw.link) && !t->gw.draining && !t->ending && uv_now(&t->uv) < until)
+		uv_run(&t->uv, UV_RUN_ONCE);
+	return t->gw.draining || t->ending ? ERR_OK : httpd_listen(t->gw.http);
+}
+
 static void run(void *arg)
 {
 	struct thread *t = arg;
 	enum err e = open_parts(t);
 
 	t->err = e;
+	uv_sem_post(&t->started);
+	if (e == ERR_OK)
+		t->served = e = serve(t);
 	if (e != ERR_OK)
 		close_parts(t);
-	uv_sem_post(&t->started);
+	uv_sem_post(&t->serving);
 	uv_run(&t->uv, UV_RUN_DEFAULT);
 	if (uv_loop_close(&t->uv) != 0)
 		log_warn("thread.handles_left");
@@ -247,7 +265,7 @@ enum err thread_start(struct thread **out, const struct thread_opts *o)
 	enum err e;
 
 	t->o = *o;
-	BUG_ON(uv_sem_init(&t->started, 0) != 0);
+	BUG_ON(uv_sem_init(&t->started, 0) != 0 || uv_sem_init(&t->serving, 0) != 0);
 	BUG_ON(uv_mutex_init(&t->lock) != 0);
 	BUG_ON(uv_thread_create(&t->id, run, t) != 0);
 	uv_sem_wait(&t->started);
@@ -257,6 +275,12 @@ enum err thread_start(struct thread **out, const struct thread_opts *o)
 	else
 		thread_join(t);
 	return e;
+}
+
+enum err thread_serves(struct thread *t)
+{
+	uv_sem_wait(&t->serving);
+	return t->served;
 }
 
 uint16_t thread_port(const struct thread *t)
@@ -295,6 +319,7 @@ void thread_join(struct thread *t)
 		return;
 	uv_thread_join(&t->id);
 	uv_sem_destroy(&t->started);
+	uv_sem_destroy(&t->serving);
 	uv_mutex_destroy(&t->lock);
 	mem_wipe(&t->o.curve, sizeof(t->o.curve));
 	free(t);

@@ -25,9 +25,12 @@ struct thread_opts {
 	void *arg;
 };
 
-/* Starts a thread and waits until it listens.  Errors as httpd_open and
+/* Starts a thread and waits until it has its port.  Errors as httpd_open and
  * link_open; then there is no thread. */
 enum err thread_start(struct thread **out, const struct thread_opts *o) MUST_USE;
+
+/* Waits until it lets clients in: when it has met a broker, or has looked for one long enough.  Once. */
+enum err thread_serves(struct thread *t) MUST_USE;
 
 /* The port it listens on. */
 uint16_t thread_port(const struct thread *t);

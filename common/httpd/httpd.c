@@ -88,6 +88,8 @@ enum err httpd_open(struct httpd **out, uv_loop_t *uv, const struct httpd_opts *
 		e = watch_open(h);
 	if (e == ERR_OK)
 		e = listen_open(h, o);
+	if (e == ERR_OK && !o->later)
+		e = httpd_listen(h);
 	h->o.listen = h->o.tls_cert = h->o.tls_key = NULL;
 	if (e != ERR_OK) {
 		httpd_close(h);

@@ -22,6 +22,7 @@ struct hreq;
 struct httpd_opts {
 	const char *listen;   /* "127.0.0.1:8080", "[::1]:0"; port 0 takes a free one */
 	bool reuseport;       /* several threads or processes share the port */
+	bool later;           /* clients come from httpd_listen on; until then the port is only taken */
 	const char *tls_cert; /* PEM chain and key files; both or neither ("" = neither) */
 	const char *tls_key;
 	uint64_t max_body;    /* bytes; up to twice this is read and shown as over (hreq_over_limit) */
@@ -50,6 +51,9 @@ enum err httpd_check(const char *listen) MUST_USE;
 /* Opens and listens.  ERR_CONFIG (bad address, unreadable or mismatched
  * certificate) or ERR_IO (bind; errno), with a log line that says which. */
 enum err httpd_open(struct httpd **out, uv_loop_t *uv, const struct httpd_opts *o) MUST_USE;
+
+/* Lets clients come where opts.later kept them away.  ERR_IO, said in the log. */
+enum err httpd_listen(struct httpd *h) MUST_USE;
 
 /* The port really bound. */
 uint16_t httpd_port(const struct httpd *h);

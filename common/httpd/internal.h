@@ -114,13 +114,15 @@ struct httpd {
 	h2o_context_t ctx;
 	h2o_accept_ctx_t accept;
 	SSL_CTX *tls;
-	uv_tcp_t listener;
+	uv_poll_t listener;    /* listen_fd in the loop */
+	uv_timer_t rest;       /* until the listener is looked at again */
 	uv_timer_t tick, soon; /* deadlines; young and lingering requests */
 	uv_timer_t drain;
 	uv_check_t check;
-	uv_idle_t idle_turn; /* keeps the loop from blocking while something is dirty */
-	uv_poll_t watch;     /* watch_fd in the loop */
-	int watch_fd;        /* epoll set of client sockets to hear EPOLLRDHUP from */
+	uv_idle_t idle_turn;  /* keeps the loop from blocking while something is dirty */
+	uv_poll_t watch;      /* watch_fd in the loop */
+	int listen_fd, spare; /* spare: a descriptor to give up when there are no more; -1: gone */
+	int watch_fd;         /* epoll set of client sockets to hear EPOLLRDHUP from */
 	h2o_linklist_t conns, idle, reqs, young, linger;
 	struct hreq *dirty_head, **dirty_tail;
 	uint64_t held;    /* bytes of bodies in memory */
@@ -131,8 +133,11 @@ struct httpd {
 	unsigned ncut;    /* of nconns, those already shut down */
 	unsigned handles; /* libuv handles of ours that are open */
 	uint16_t port;
-	bool pressed; /* no room for answers or requests since the last tick */
-	bool listening, draining, closing, ready;
+	bool pressed;   /* no room for answers or requests since the last tick */
+	bool listening; /* bound */
+	bool serving;   /* and clients may come */
+	bool draining, closing, ready;
+	uint64_t say_accept_at;
 	uint64_t drain_at;
 	void (*drained)(void *arg);
 	void *drained_arg;
@@ -140,7 +145,7 @@ struct httpd {
 
 /* --- listen.c, tls.c --- */
 
-/* Binds and listens; accepted sockets go to conn_new. */
+/* Binds; from httpd_listen on accepted sockets go to conn_new. */
 enum err listen_open(struct httpd *h, const struct httpd_opts *o) MUST_USE;
 
 /* Takes what waits in the accept queue, then closes the listener. */

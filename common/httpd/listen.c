@@ -3,11 +3,18 @@
  * The listening socket: a numeric IPv4 or bracketed IPv6 address and a port.
  * Closing one listener of a SO_REUSEPORT group resets the connections that
  * wait in its accept queue, so the queue is emptied before it is closed.
+ *
+ * When no descriptor is to be had, a spare one is given up to take the next client
+ * and hang up on it, so that it may go elsewhere.  Where even that is gone (other
+ * threads take descriptors, too), the listener rests for a while: it would be
+ * readable all the time.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,6 +24,9 @@
 #include "common/log.h"
 
 #define BACKLOG 1024
+#define ACCEPTS_MAX 64 /* of one turn of the loop */
+#define REST_MS 100
+#define SAY_AGAIN_MS 10000
 
 static enum err parse_address(const char *text, struct sockaddr_storage *sa)
 {
@@ -91,25 +101,83 @@ static void adopt(struct httpd *h, int fd)
 	conn_new(h, tcp);
 }
 
-static void on_connection(uv_stream_t *s, int status)
+/* Of this listener now and then only: it may be true of every client. */
+static void say_failed(struct httpd *h, int e)
 {
-	struct httpd *h = s->data;
-	uv_tcp_t *tcp;
+	uint64_t now = uv_now(h->uv);
 
-	if (status != 0) {
-		log_warn("accept_failed", L_I("errno", -status));
+	if (now < h->say_accept_at)
+		return;
+	h->say_accept_at = now + SAY_AGAIN_MS;
+	log_warn("accept_failed", L_U("port", h->port), L_S("why", strerror(e)),
+		 L_S("do", e == EMFILE || e == ENFILE
+				   ? "raise the limit of open files (LimitNOFILE, ulimit -n)"
+				   : ""));
+}
+
+static void take_spare(struct httpd *h)
+{
+	if (h->spare < 0)
+		h->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void turn_one_away(struct httpd *h)
+{
+	int fd;
+
+	close(h->spare);
+	h->spare = -1;
+	fd = accept4(h->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	take_spare(h);
+}
+
+static void on_acceptable(uv_poll_t *p, int status, int events);
+
+static void on_rested(uv_timer_t *t)
+{
+	struct httpd *h = t->data;
+
+	take_spare(h);
+	if (h->listening)
+		uv_poll_start(&h->listener, UV_READABLE, on_acceptable);
+}
+
+static void no_room(struct httpd *h, int e)
+{
+	say_failed(h, e);
+	if ((e == EMFILE || e == ENFILE) && h->spare >= 0) {
+		turn_one_away(h);
 		return;
 	}
-	tcp = mem_new(sizeof(*tcp));
-	if (uv_tcp_init(h->uv, tcp) != 0) {
-		free(tcp);
-		return;
+	uv_poll_stop(&h->listener);
+	uv_timer_start(&h->rest, on_rested, REST_MS, 0);
+}
+
+static void on_acceptable(uv_poll_t *p, int status, int events)
+{
+	struct httpd *h = p->data;
+	int fd;
+
+	(void)status;
+	(void)events;
+	for (int i = 0; i < ACCEPTS_MAX && h->listening; i++) {
+		fd = accept4(h->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			adopt(h, fd);
+		} else if (errno != EINTR && errno != ECONNABORTED) {
+			if (errno != EAGAIN)
+				no_room(h, errno);
+			return;
+		}
 	}
-	if (uv_accept(s, (uv_stream_t *)tcp) != 0) {
-		uv_close((uv_handle_t *)tcp, (uv_close_cb)free);
-		return;
-	}
-	conn_new(h, tcp);
+}
+
+static enum err failed(const char *listen, int e)
+{
+	log_error("listen_failed", L_S("listen", listen), L_I("errno", e));
+	return ERR_IO;
 }
 
 static enum err read_address(const char *listen, struct sockaddr_storage *sa)
@@ -132,42 +200,52 @@ enum err httpd_check(const char *listen)
 enum err listen_open(struct httpd *h, const struct httpd_opts *o)
 {
 	struct sockaddr_storage sa = { 0 };
-	int fd, r;
+	int fd;
 
 	if (read_address(o->listen, &sa) != ERR_OK)
 		return ERR_CONFIG;
 	fd = bound_socket(&sa, o->reuseport);
-	if (fd < 0) {
-		log_error("listen_failed", L_S("listen", o->listen), L_I("errno", errno));
-		return ERR_IO;
-	}
-	BUG_ON(uv_tcp_init(h->uv, &h->listener) != 0);
-	h->listener.data = h;
-	h->handles++;
+	if (fd < 0)
+		return failed(o->listen, errno);
+	h->listen_fd = fd;
+	h->spare = -1;
+	BUG_ON(uv_poll_init(h->uv, &h->listener, fd) != 0 || uv_timer_init(h->uv, &h->rest) != 0);
+	h->listener.data = h->rest.data = h;
+	h->handles += 2;
 	h->listening = true;
-	r = uv_tcp_open(&h->listener, fd);
-	if (r != 0)
-		close(fd);
-	if (r == 0)
-		r = uv_listen((uv_stream_t *)&h->listener, BACKLOG, on_connection);
-	if (r != 0) {
-		log_error("listen_failed", L_S("listen", o->listen), L_I("errno", -r));
-		return ERR_IO;
-	}
 	h->port = bound_port(fd);
+	return ERR_OK;
+}
+
+enum err httpd_listen(struct httpd *h)
+{
+	char port[8];
+
+	if (!h->listening || h->serving)
+		return ERR_OK;
+	if (listen(h->listen_fd, BACKLOG) != 0) {
+		snprintf(port, sizeof(port), "%u", h->port);
+		return failed(port, errno);
+	}
+	h->serving = true;
+	take_spare(h);
+	uv_poll_start(&h->listener, UV_READABLE, on_acceptable);
 	return ERR_OK;
 }
 
 void listen_close(struct httpd *h)
 {
-	uv_os_fd_t lfd;
 	int fd;
 
 	if (!h->listening)
 		return;
 	h->listening = false;
-	if (!h->closing && uv_fileno((uv_handle_t *)&h->listener, &lfd) == 0)
-		while ((fd = accept4(lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+	if (!h->closing)
+		while ((fd = accept4(h->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
 			adopt(h, fd);
 	uv_close((uv_handle_t *)&h->listener, httpd_handle_closed);
+	uv_close((uv_handle_t *)&h->rest, httpd_handle_closed);
+	close(h->listen_fd);
+	if (h->spare >= 0)
+		close(h->spare);
 }

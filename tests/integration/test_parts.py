@@ -594,6 +594,30 @@ def test_the_broker_goes_and_comes():
         assert '"ok":true' in p.run("status").replace(" ", "")
 
 
+def test_a_gateway_that_starts_lets_nobody_in_before_it_can_serve():
+    """So that a client that tries again where it was hung up on is not refused; without a broker it says so soon."""
+    with Parts() as p:
+        p.start("gateway").ready()
+        assert not p.healthy()
+        p.gateway.end()
+        p.start("broker").ready()
+        for _ in range(3):
+            p.start("gateway", "--threads", "3")
+            wait_for("a connection", lambda: answers(p))
+            assert p.healthy()
+            p.gateway.end()
+
+
+def answers(p):
+    """Whether somebody is there, who has to be of use at once."""
+    try:
+        status = get(f"127.0.0.1:{p.gateway_port}", "/health")[0]
+    except OSError:
+        return False
+    assert status == 200
+    return True
+
+
 @pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGTERM])
 def test_streams_survive_a_broker_restart(way):
     with Parts("echo:rate=20") as p:

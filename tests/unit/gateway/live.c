@@ -393,6 +393,7 @@ void live_start(struct live *l, void (*tune)(struct gw_conf *c), bool worker)
 	assert_int_equal(thread_start(&l->gw, &o), ERR_OK);
 	l->port = thread_port(l->gw);
 	live_until(l, is_up, l);
+	assert_int_equal(thread_serves(l->gw), ERR_OK);
 	if (worker)
 		start_worker(l);
 }
