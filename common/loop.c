@@ -225,3 +225,19 @@ void loop_harden(void)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 }
+
+void loop_limit_conns(const char *setting, uint64_t *conns, uint64_t each)
+{
+	struct rlimit files;
+	uint64_t room;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max == RLIM_INFINITY)
+		return;
+	room = files.rlim_max / 4 * 3 / each; /* loop_harden raises the limit to its maximum */
+	if (*conns <= room)
+		return;
+	*conns = room > 0 ? room : 1;
+	log_warn("conf.open_files", L_S("setting", setting), L_U("lowered_to", *conns),
+		 L_U("open_files", files.rlim_max),
+		 L_S("do", "raise the limit of open files (LimitNOFILE, ulimit -n), or lower the setting"));
+}

@@ -59,4 +59,8 @@ uint64_t loop_unix(void);
  * From here on SIGTERM and SIGINT end it with status 0, until loop_new's drain. */
 void loop_harden(void);
 
+/* Lowers a setting that says how many connections may be open, each of which takes so many descriptors, to
+ * what the limit of open files allows: a quarter of them is left for everything else.  Said in the log. */
+void loop_limit_conns(const char *setting, uint64_t *conns, uint64_t each);
+
 #endif

@@ -5,10 +5,10 @@
 #include "gateway/conf.h"
 
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "proto/limits.h"
 
@@ -114,23 +114,6 @@ static enum err check_brokers(const struct gw_conf *c)
 	return ERR_OK;
 }
 
-/* Clients must not take the descriptors that brokers, workers and the process
- * itself need: a quarter is kept for those. */
-static void limit_conns(struct gw_conf *c)
-{
-	struct rlimit files;
-	uint64_t room;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max == RLIM_INFINITY)
-		return;
-	room = files.rlim_max / 4 * 3 / c->threads; /* loop_harden raises the limit to its maximum */
-	if (c->max_conns <= room)
-		return;
-	c->max_conns = room > 0 ? room : 1;
-	log_warn("conf.max_conns", L_U("per_thread", c->max_conns), L_U("open_files", files.rlim_max),
-		 L_S("do", "raise the limit of open files, or lower max_conns"));
-}
-
 enum err gw_conf_check(struct gw_conf *c)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -143,6 +126,6 @@ enum err gw_conf_check(struct gw_conf *c)
 		return bad("body_budget", "must be at least twice max_body");
 	if (c->threads == 0)
 		c->threads = cores > 0 && cores < 256 ? (uint64_t)cores : 1;
-	limit_conns(c);
+	loop_limit_conns("max_conns", &c->max_conns, c->threads);
 	return check_brokers(c);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/loop.h"
 #include "node/look.h"
 #include "proto/limits.h"
 
@@ -72,9 +73,10 @@ static const struct conf_opt opts[] = {
 
 static enum err check(void *conf)
 {
-	const struct node_conf *c = conf;
+	struct node_conf *c = conf;
 	const char *setting = NULL;
 
+	loop_limit_conns("max_conns", &c->max_conns, strncmp(c->engine, "http", 4) == 0 ? 2 : 1);
 	if (strlen(c->public_address) > URL_BYTES_MAX)
 		setting = "public_address";
 	else if (strlen(c->country) > COUNTRY_BYTES_MAX)

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 
+#include "common/loop.h"
 #include "worker/worker.h"
 
 #define AT(member) offsetof(struct worker_conf, member)
@@ -65,6 +66,13 @@ static const struct conf_opt opts[] = {
 	    "Memory for what one gateway thread does not take; beyond it its streams are cut."),
 };
 
+/* A request without a descriptor would fail, and its node be blamed for it. */
+static enum err check(void *conf)
+{
+	loop_limit_conns("capacity", &((struct worker_conf *)conf)->capacity, 1);
+	return ERR_OK;
+}
+
 static enum err look(const void *conf)
 {
 	return worker_look(conf);
@@ -75,5 +83,6 @@ const struct conf_spec worker_conf_spec = {
 	.summary = "posts sealed requests to nodes and publishes their answers to the gateways",
 	.opts = opts,
 	.n = sizeof(opts) / sizeof(opts[0]),
+	.check = check,
 	.look = look,
 };
