@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One bounded deletion at a time, so that it never delays a commit by more than
- * some ms: 1000 rows a second keep pace with 86 million requests a day.
+ * some ms: 1000 rows a second keep pace with 86 million requests a day.  It is also
+ * no more than the oldest five minutes at a time, so that a clock that is far ahead
+ * for a while costs the end of the history and not all of it.
  */
 #include "broker/purge.h"
 

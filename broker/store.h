@@ -42,8 +42,9 @@ enum store_kind {
 	OP_RESERVE,  /* ERR_EXISTS when the request id was settled before: nothing reserved */
 	OP_MOVE,     /* a reservation's stack, node and units become those */
 	OP_ATTEMPT,  /* a reservation's request was given to a worker once more */
-	OP_PURGE,    /* forgets settlements from before purge.before, at most PURGE_ROWS of them */
-	OP_SETTLE,   /* ends the reservation, bills the stack, counts usage */
+	OP_PURGE, /* forgets settlements from before purge.before: the oldest PURGE_SPAN_S, at most PURGE_ROWS
+		   */
+	OP_SETTLE, /* ends the reservation, bills the stack, counts usage */
 	OP_KINDS
 };
 
@@ -180,6 +181,7 @@ struct row_settlement {
 };
 
 #define PURGE_ROWS 1000
+#define PURGE_SPAN_S 300
 
 struct row_purge {
 	int64_t before; /* Unix seconds */

@@ -285,7 +285,7 @@ enum err backend_exec(struct backend *b, struct store_op *op)
 				   op->u.reservation.rid, RID_BYTES),
 			       &rows);
 	case OP_PURGE:
-		return run(b, S_PURGE, NULL, "ii", op->u.purge.before, I(PURGE_ROWS));
+		return run(b, S_PURGE, NULL, "iii", op->u.purge.before, I(PURGE_SPAN_S), I(PURGE_ROWS));
 	case OP_SETTLE:
 		return put_settlement(b, &op->u.settlement);
 	default:

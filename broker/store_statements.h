@@ -60,7 +60,8 @@
 	  "completion, outcome, error, flags, receipt_hash, chunks, bytes, at) "                             \
 	  "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                      \
 	S(S_PURGE, "DELETE FROM settlements WHERE id IN "                                                    \
-		   "(SELECT id FROM settlements WHERE at < ? LIMIT ?)")                                      \
+		   "(SELECT id FROM settlements WHERE at < min(?, (SELECT min(at) FROM settlements) + ?) "   \
+		   "ORDER BY at LIMIT ?)")                                                                   \
 	S(S_USAGE, "INSERT INTO usage (user, model, day, requests, prompt, completion, billed) "             \
 		   "VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6) ON CONFLICT (user, model, day) DO UPDATE SET "        \
 		   "requests = requests + 1, prompt = prompt + ?4, completion = completion + ?5, billed = "  \

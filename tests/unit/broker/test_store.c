@@ -564,12 +564,21 @@ static void the_log_stays_short(void **state)
 	world_free(&w);
 }
 
+static void purge(struct store *s, int64_t before)
+{
+	struct store_op *op = store_op_new(OP_PURGE);
+	unsigned n = done + 1;
+
+	op->u.purge.before = before;
+	submit(s, op);
+	until(n);
+}
+
 static void purging(void **state)
 {
 	const char *path = *state;
 	uint64_t epoch;
 	struct store *s = opened(path, &epoch);
-	struct store_op *op = store_op_new(OP_PURGE);
 
 	assert_true(disk_sql("INSERT INTO users VALUES (1, 'a', 0, 1)"));
 	assert_true(disk_sql("INSERT INTO models VALUES (1, 'm')"));
@@ -577,16 +586,17 @@ static void purging(void **state)
 	assert_true(disk_sql("INSERT INTO stacks VALUES (1, 1, 1, 1, 10, 0, 0, 0, 0, 1)"));
 	assert_true(disk_sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
 			     "INSERT INTO settlements SELECT i, 'r' || i, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, '', "
-			     "0, NULL, 0, 0, i FROM n"));
-	op->u.purge.before = 1201;
-	submit(s, op);
-	until(1);
+			     "0, NULL, 0, 0, i / 10 FROM n"));
+	purge(s, 120);
 	assert_int_equal(disk_int("SELECT count(*) FROM settlements"), 500); /* a bounded number at a time */
-	op = store_op_new(OP_PURGE);
-	op->u.purge.before = 1201;
-	submit(s, op);
-	until(2);
-	assert_int_equal(disk_int("SELECT min(at) FROM settlements"), 1201);
+	purge(s, 120);
+	assert_int_equal(disk_int("SELECT min(at) FROM settlements"), 120);
+	/* a clock that is a year ahead takes the oldest first, and not all that there is */
+	assert_true(disk_sql("UPDATE settlements SET at = at * 10"));
+	purge(s, 365 * 86400);
+	assert_int_equal(disk_int("SELECT min(at) FROM settlements"), 1500);
+	assert_true(disk_sql("DELETE FROM settlements"));
+	purge(s, 365 * 86400);
 	closed(s);
 }
 
