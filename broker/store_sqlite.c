@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,8 @@
 #include "broker/store_statements.h"
 #include "common/log.h"
 #include "common/loop.h"
+
+#define SAY_AGAIN_S 10
 
 enum statement {
 #define S(name, sql) name,
@@ -49,11 +52,21 @@ struct backend {
 
 /* --- running statements --- */
 
+/* A database that cannot be written is tried five times a second, for hours if need be. */
+static bool said_lately(int rc)
+{
+	static _Atomic uint64_t last; /* when, and which */
+	uint64_t now = loop_unix() / SAY_AGAIN_S << 32 | (uint32_t)rc;
+
+	return atomic_exchange(&last, now) == now;
+}
+
 static enum err db_err(sqlite3 *db, const char *step)
 {
 	int rc = sqlite3_extended_errcode(db);
 
-	log_warn("store_sqlite", L_S("step", step), L_I("code", rc), L_S("text", sqlite3_errstr(rc)));
+	if (!said_lately(rc))
+		log_warn("store_sqlite", L_S("step", step), L_I("code", rc), L_S("text", sqlite3_errstr(rc)));
 	return (rc & 0xff) == SQLITE_CONSTRAINT || (rc & 0xff) == SQLITE_MISMATCH ? ERR_FORMAT : ERR_IO;
 }
 

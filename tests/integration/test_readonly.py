@@ -57,6 +57,7 @@ def test_writes_fail_while_it_serves(parts):
         with pytest.raises(Refused) as r:
             what()
         refusals.append(r.value)
+    assert 1 <= parts.broker.log().count("event=store_sqlite") <= 2 + (time.monotonic() - began) / 10
     for r in refusals:
         assert r.status == 503 and r.error["code"] == "SERVICE_UNAVAILABLE" and int(r.headers["retry-after"]) >= 1, r
     assert parts.broker.p.poll() is None
