@@ -2,7 +2,9 @@
  *
  * One target per gateway, each with a timer of its own: after an acknowledgement
  * it waits for the interval, after a failure for a time that doubles up to
- * BACKOFF_MAX_MS.
+ * BACKOFF_MAX_MS.  They begin one after the other, since all lead to one broker, which
+ * takes one registration of a node at a time; where two meet all the same, the second
+ * is not worth a word.
  */
 #include "node/register.h"
 
@@ -20,6 +22,8 @@
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 10000
+#define APART_MS 20
+#define MEETINGS_MAX 3         /* in a row, until it is told */
 #define WITHDRAW_MS 2000       /* a node that ends waits for its gateways no longer */
 #define REFUSAL_BYTES_MAX 4096 /* of an answer's body that are looked at */
 
@@ -42,6 +46,7 @@ struct target {
 	bool again; /* asked for while a call runs */
 	bool known; /* this gateway took one */
 	bool failing;
+	unsigned met; /* how often in a row another one was under way */
 	struct failure last;
 };
 
@@ -103,6 +108,7 @@ static void succeeded(struct target *t)
 	if (t->failing || t->backoff_ms == 0)
 		log_info("registered", L_S("gateway", t->url));
 	t->failing = false;
+	t->met = 0;
 	t->known = true;
 	t->backoff_ms = BACKOFF_MIN_MS;
 	if (t->key_counter > r->acknowledged)
@@ -161,16 +167,24 @@ static void say_failed(const struct target *t)
 	free(todo);
 }
 
+/* Once, as long as it is the same. */
+static void tell(struct target *t, const struct failure *now)
+{
+	if (!t->failing || memcmp(now, &t->last, sizeof(*now)) != 0) {
+		t->last = *now;
+		say_failed(t);
+	}
+	t->failing = true;
+}
+
 static void failed(struct target *t, const char *result)
 {
 	struct failure now;
 
 	failure_of(t, result, &now);
-	if (!t->failing || memcmp(&now, &t->last, sizeof(now)) != 0) {
-		t->last = now;
-		say_failed(t);
-	}
-	t->failing = true;
+	t->met = t->status == 429 ? t->met + 1 : 0;
+	if (t->met == 0 || t->met > MEETINGS_MAX)
+		tell(t, &now);
 	t->backoff_ms = t->backoff_ms ? t->backoff_ms * 2 : BACKOFF_MIN_MS;
 	if (t->backoff_ms > BACKOFF_MAX_MS)
 		t->backoff_ms = BACKOFF_MAX_MS;
@@ -319,7 +333,7 @@ enum err registrar_open(struct registrar **out, const struct registrar_opts *o)
 void registrar_now(struct registrar *r)
 {
 	for (unsigned i = 0; i < r->n && !r->withdrawn; i++)
-		wait_ms(&r->targets[i], 0);
+		wait_ms(&r->targets[i], (uint64_t)i * APART_MS);
 }
 
 void registrar_withdraw(struct registrar *r, void (*done)(void *arg), void *arg)

@@ -12,7 +12,7 @@ import time
 
 import pytest
 from cluster import SLOW, binary, wait_for
-from parts import Parts, get, parse_metrics, plain_env
+from parts import Parts, free_port, get, parse_metrics, plain_env
 from sealclient import Client, Refused, text_of
 
 ROLES = ("broker", "worker", "gateway", "node")
@@ -326,6 +326,22 @@ def test_a_node_is_told_why_it_is_not_taken():
         command = said[-1].split("sealway ")[1].split(";")[0].split()
         p.run(*command)
         wait_for("its registration", lambda: "event=registered" in p.node.log())
+
+
+def test_a_node_at_several_gateways():
+    """It registers at each, and nothing of that sounds like a failure."""
+    with Parts() as p:
+        p.start("broker").ready()
+        ports = [p.gateway_port, free_port(), free_port()]
+        for port in ports:
+            p.start("gateway", "--listen", f"127.0.0.1:{port}", name=f"gateway{port}").ready()
+        p.operate()
+        for _ in range(2):
+            p.start("node", "--gateway", " ".join(f"http://127.0.0.1:{x}" for x in ports))
+            seen = len(p.node.log())
+            wait_for("all of them", lambda: p.node.log()[seen:].count("event=registered") == 3)
+            p.node.end()
+        assert "registration_failed" not in p.node.log(), p.node.log()
 
 
 def test_the_proxys_keys_are_changed_one_after_the_other():
