@@ -3,8 +3,8 @@
  * What is kept between exchanges (upstream_impl.h): for each origin the addresses
  * of its name, for ADDRESS_MS, and its idle connections, for IDLE_MS; for KEEP_MS
  * whether its name was found.  Names that nobody answers for would soon hold all
- * lookups: so they have places of their own, and an origin that finds none uses the
- * addresses that it had.
+ * lookups: so they have places of their own.  An origin that finds no place uses the
+ * addresses that it had; a new one waits for a place, looking again at each sweep.
  *
  * Invariants:
  * - An address is judged at every connect, also one that is remembered.
@@ -135,7 +135,7 @@ static void look_up(struct upstream_req *r)
 		return;
 	}
 	o->looking = lookup_start(r->up->lookups, o->host, o->doubtful, o);
-	if (!o->looking)
+	if (!o->looking && (o->doubtful || o->found.n))
 		serve_waiting(o);
 }
 
@@ -194,6 +194,8 @@ static void on_sweep(uv_timer_t *t)
 	while ((o = map_next(u->origins, &pos)))
 		if (!in_use(o, now))
 			origin_free(o);
+		else if (o->waiting && !o->looking)
+			o->looking = lookup_start(u->lookups, o->host, o->doubtful, o);
 }
 
 static void on_closed(void *arg)
