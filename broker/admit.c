@@ -89,8 +89,9 @@ static enum err check(const struct broker *b, const struct job *m, struct admiss
 		return ERR_LOCKED;
 	a->node = registry_node(b->registry, a->stack->node);
 	a->sub = a->node ? node_sub(a->node, a->model->id) : NULL;
-	if (!a->sub || a->node->row.state == NODE_REMOVED ||
-	    (a->node->row.original && !b->conf.accept_unsigned_usage))
+	if (!a->sub || a->node->row.state == NODE_REMOVED)
+		return ERR_KEY_UNKNOWN; /* it has left, and its key with it: a new lock leads to another */
+	if (a->node->row.original && !b->conf.accept_unsigned_usage)
 		return ERR_NO_NODE;
 	a->lock = ledger_lock_match(a->stack, m->node_key, asked_units(m));
 	e = check_key(m, a, broker_now());

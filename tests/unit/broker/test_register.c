@@ -300,6 +300,22 @@ static void other_offers(struct registration *reg, struct registration_msg *m)
 	reg->models[0].price = 5;
 }
 
+/* Between a lock and its request: the client is told to lock again, which leads to another node, and not to
+ * try the same again later, which would never end well. */
+static void a_lock_at_a_node_that_leaves(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+
+	assert_int_equal(rig_lock(r, 10, 60, &l), ERR_OK);
+	assert_int_equal(rig_register(r, false, other_offers), ERR_OK);
+	rig_job(r, l.stack, 10);
+	assert_int_equal(rig_refusal(r).error, ERR_KEY_UNKNOWN);
+	registry_node(r->b.registry, 1)->row.state = NODE_REMOVED;
+	rig_job(r, l.stack, 10);
+	assert_int_equal(rig_refusal(r).error, ERR_KEY_UNKNOWN);
+}
+
 static void what_it_changes(void **state)
 {
 	struct rig *r = *state;
@@ -444,6 +460,7 @@ int main(void)
 		T(the_original_form_says_nothing_of_ours),
 		T(removed_nodes),
 		T(what_it_changes),
+		T(a_lock_at_a_node_that_leaves),
 		T(model_lists),
 		T(attestation),
 		T(much_evidence),
