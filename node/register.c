@@ -105,7 +105,7 @@ static void succeeded(struct target *t)
 {
 	struct registrar *r = t->r;
 
-	if (t->failing || t->backoff_ms == 0)
+	if (t->failing || !t->known)
 		log_info("registered", L_S("gateway", t->url));
 	t->failing = false;
 	t->met = 0;

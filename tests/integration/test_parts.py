@@ -337,8 +337,8 @@ def test_a_node_at_several_gateways():
             p.start("gateway", "--listen", f"127.0.0.1:{port}", name=f"gateway{port}").ready()
         p.operate()
         for _ in range(2):
+            seen = len(p.node.log()) if hasattr(p, "node") else 0
             p.start("node", "--gateway", " ".join(f"http://127.0.0.1:{x}" for x in ports))
-            seen = len(p.node.log())
             wait_for("all of them", lambda: p.node.log()[seen:].count("event=registered") == 3)
             p.node.end()
         assert "registration_failed" not in p.node.log(), p.node.log()
