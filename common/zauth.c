@@ -10,62 +10,25 @@
  */
 #include "common/zauth.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/b64.h"
 #include "common/log.h"
-#include "common/map.h"
 #include "common/zsock_priv.h"
 
-#define KEYS_MAX 4096
-#define LINE_MAX_BYTES 512
 #define LOG_EVERY_MS 10000
 
 /* A request by RFC 27: version, request id, domain, address, identity, mechanism, credentials. */
 enum { ZAP_VERSION, ZAP_ID, ZAP_DOMAIN, ZAP_ADDRESS, ZAP_IDENTITY, ZAP_MECHANISM, ZAP_KEY, ZAP_PARTS };
 
-struct entry {
-	uint8_t key[32];
-	unsigned roles;
-};
-
 struct zauth {
 	struct zsock *z;
-	struct map *keys;
+	struct zauth_list *list;
 	uint64_t denied, last_log; /* handshakes since the last line, its time in ms */
 	bool probing, probe_refused;
 	uint8_t probe[32]; /* a stranger of our own (zprobe.h) */
 };
-
-static void keys_free(struct map *keys)
-{
-	size_t pos = 0;
-	struct entry *e;
-
-	while ((e = map_next(keys, &pos)))
-		free(e);
-	map_free(keys);
-}
-
-static enum err keys_add(struct map *keys, const uint8_t key[32], unsigned role)
-{
-	struct entry *e = map_get(keys, key);
-
-	if (e) {
-		e->roles |= role;
-		return ERR_OK;
-	}
-	if (map_count(keys) >= KEYS_MAX)
-		return ERR_LIMIT;
-	e = mem_new(sizeof(*e));
-	memcpy(e->key, key, 32);
-	e->roles = role;
-	map_put(keys, e->key, e);
-	return ERR_OK;
-}
 
 /* 200 with the key as User-Id, 300 for keys not on the list, 400 for everything
  * that never can be right, 500 for a question we cannot read. */
@@ -150,7 +113,7 @@ struct zauth *zauth_open(struct zctx *c, uv_loop_t *uv)
 	struct zauth *a = mem_new(sizeof(*a));
 	struct zsock_opts o = { .type = ZSOCK_REP, .on_msg = on_msg, .arg = a };
 
-	a->keys = map_new(32);
+	a->list = zauth_list_new();
 	a->z = zsock_open(c, uv, &o);
 	BUG_ON(zsock_bind(a->z, ZSOCK_ZAP_ENDPOINT, false) != ERR_OK); /* twice in one context */
 	return a;
@@ -161,101 +124,46 @@ void zauth_close(struct zauth *a)
 	if (!a)
 		return;
 	zsock_close(a->z);
-	keys_free(a->keys);
+	zauth_list_free(a->list);
 	free(a);
 }
 
 enum err zauth_allow(struct zauth *a, const uint8_t key[32], enum zauth_role role)
 {
-	return keys_add(a->keys, key, role);
+	return zauth_list_add(a->list, key, role);
 }
 
 void zauth_revoke(struct zauth *a, const uint8_t key[32])
 {
-	free(map_del(a->keys, key));
+	zauth_list_remove(a->list, key);
 }
 
 unsigned zauth_roles(const struct zauth *a, const uint8_t key[32])
 {
-	const struct entry *e = map_get(a->keys, key);
-
-	return e ? e->roles : ZAUTH_NONE;
+	return zauth_list_roles(a->list, key);
 }
 
-static unsigned role_of(const char *s)
+static void say_fault(const char *path, const struct zauth_fault *fault)
 {
-	if (strcmp(s, "gateway") == 0)
-		return ZAUTH_GATEWAY;
-	if (strcmp(s, "worker") == 0)
-		return ZAUTH_WORKER;
-	return strcmp(s, "broker") == 0 ? ZAUTH_BROKER : ZAUTH_NONE;
-}
-
-/* "role base64-key name": the name is for people, and may be missing. */
-static enum err line_read(char *line, struct map *keys)
-{
-	char *save, *role, *text;
-	uint8_t key[32];
-	enum err e;
-
-	line[strcspn(line, "#")] = 0;
-	role = strtok_r(line, " \t\r\n", &save);
-	if (!role)
-		return ERR_OK;
-	text = strtok_r(NULL, " \t\r\n", &save);
-	if (!text || role_of(role) == ZAUTH_NONE)
-		return ERR_CONFIG;
-	if (b64_decode_exact(slice_str(text), key, sizeof(key)) != ERR_OK)
-		return ERR_CONFIG;
-	strtok_r(NULL, " \t\r\n", &save);
-	if (strtok_r(NULL, " \t\r\n", &save))
-		return ERR_CONFIG;
-	e = keys_add(keys, key, role_of(role));
-	return e == ERR_LIMIT ? ERR_CONFIG : e;
-}
-
-static enum err file_read(FILE *f, const char *path, struct map *keys)
-{
-	char line[LINE_MAX_BYTES];
-	uint64_t number = 0;
-	enum err e = ERR_OK;
-
-	while (e == ERR_OK && fgets(line, sizeof(line), f)) {
-		number++;
-		if (!strchr(line, '\n') && !feof(f))
-			e = ERR_CONFIG; /* over-long */
-		else
-			e = line_read(line, keys);
-	}
-	if (e == ERR_OK && ferror(f)) {
-		log_error("zauth.read", L_S("file", path), L_ERR(ERR_IO));
-		return ERR_IO;
-	}
-	if (e != ERR_OK)
-		log_error("zauth.line", L_S("file", path), L_U("line", number),
+	if (fault->line)
+		log_error("zauth.line", L_S("file", path), L_U("line", fault->line), L_S("why", fault->why),
 			  L_S("do", "write: role (gateway, worker, broker), base64 of a 32-byte key, name"));
-	return e;
+	else
+		log_error("zauth.read", L_S("file", path), L_S("why", fault->why));
 }
 
 enum err zauth_load(struct zauth *a, const char *path)
 {
-	struct map *keys;
-	FILE *f = fopen(path, "re");
-	enum err e;
+	struct zauth_list *list = zauth_list_new();
+	struct zauth_fault fault;
+	enum err e = zauth_list_read(list, path, &fault);
 
-	if (!f) {
-		log_error("zauth.open", L_S("file", path), L_S("why", strerror(errno)));
-		return ERR_IO;
+	if (e != ERR_OK) {
+		say_fault(path, &fault);
+		zauth_list_free(list);
+		return e;
 	}
-	keys = map_new(32);
-	e = file_read(f, path, keys);
-	fclose(f);
-	if (e == ERR_OK) {
-		struct map *old = a->keys;
-
-		a->keys = keys;
-		keys = old;
-	}
-	keys_free(keys);
-	return e;
+	zauth_list_free(a->list);
+	a->list = list;
+	return ERR_OK;
 }

@@ -9,9 +9,8 @@
 #ifndef SEALWAY_COMMON_ZAUTH_H
 #define SEALWAY_COMMON_ZAUTH_H
 
+#include "common/zauth_list.h"
 #include "common/zsock.h"
-
-enum zauth_role { ZAUTH_NONE, ZAUTH_GATEWAY = 1, ZAUTH_WORKER = 2, ZAUTH_BROKER = 4 };
 
 struct zauth;
 
@@ -21,10 +20,10 @@ struct zauth *zauth_open(struct zctx *c, uv_loop_t *uv);
 /* Closes it; NULL is fine. */
 void zauth_close(struct zauth *a);
 
-/* Allows key in a role (roles add up).  At most 4096 keys: ERR_LIMIT. */
+/* Allows key in a role, as zauth_list_add. */
 enum err zauth_allow(struct zauth *a, const uint8_t key[32], enum zauth_role role) MUST_USE;
 
-/* Takes a key away; new handshakes are refused, and zauth_role says NONE. */
+/* Takes a key away; new handshakes are refused, and zauth_roles says NONE. */
 void zauth_revoke(struct zauth *a, const uint8_t key[32]);
 
 /* The roles of a key, ZAUTH_NONE for a stranger's.  Looked up per message. */
@@ -35,8 +34,8 @@ unsigned zauth_roles(const struct zauth *a, const uint8_t key[32]);
 void zauth_probe(struct zauth *a, const uint8_t key[32]);
 bool zauth_probe_refused(const struct zauth *a);
 
-/* Reads an allow-list file: lines "role base64-key name", # comments.  Replaces
- * the whole list.  On error names file and line in the log: ERR_CONFIG/ERR_IO. */
+/* Reads an allow-list file (zauth_list.h), which replaces the whole list.  On error names file and line in
+ * the log and changes nothing: ERR_CONFIG/ERR_IO. */
 enum err zauth_load(struct zauth *a, const char *path) MUST_USE;
 
 #endif

