@@ -42,7 +42,7 @@ static int failed(const char *path, const char *what)
  * How many were left out. */
 static int copy(FILE *from, FILE *to, const char *name, const char *more)
 {
-	char line[ZAUTH_LINE_BYTES];
+	char line[ZAUTH_LINE_BYTES] = HEAD;
 	int n = 0;
 
 	if (!from)
@@ -53,6 +53,8 @@ static int copy(FILE *from, FILE *to, const char *name, const char *more)
 		else
 			fputs(line, to);
 	}
+	if (*more && !strchr(line, '\n'))
+		fputc('\n', to);
 	fputs(more, to);
 	return n;
 }

@@ -84,6 +84,26 @@ static void many_at_once(void **state)
 	}
 	fclose(f);
 	assert_int_equal(lines, 7);
+	assert_int_equal(unlink(path), 0);
+}
+
+/* The last line of a file that somebody wrote may have no end. */
+static void a_line_is_put_on(void **state)
+{
+	uint8_t key[32] = { 1 };
+	char roles[64];
+
+	(void)state;
+	assert_true(peers_add(dir, "gateway", "a", key)); /* the file is made */
+	assert_false(peers_add(dir, "worker", "a", key));
+	assert_true(peers_taken(dir));
+	write_list("worker " KEY " a");
+	assert_true(peers_add(dir, "gateway", "b", key));
+	assert_true(peers_add(dir, "worker", "c", key));
+	assert_true(peers_taken(dir));
+	peers_roles(dir, key, roles, sizeof(roles));
+	assert_string_equal(roles, "gateway,worker");
+	assert_int_equal(unlink(path), 0);
 }
 
 int main(void)
@@ -92,6 +112,7 @@ int main(void)
 		cmocka_unit_test(lists_with_a_mistake),
 		cmocka_unit_test(a_line_is_taken_out),
 		cmocka_unit_test(many_at_once),
+		cmocka_unit_test(a_line_is_put_on),
 	};
 	int failed;
 
