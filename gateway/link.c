@@ -10,11 +10,11 @@
  */
 #include "gateway/link.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
+#include "common/no_answer.h"
 #include "gateway/metrics.h"
 #include "proto/hello.h"
 
@@ -22,8 +22,6 @@
 #define INTERVAL_MIN_MS 20
 #define INTERVAL_MAX_MS 60000
 #define WINDOW_ASK 8 /* a PING goes out early when this part of the window is unconfirmed */
-#define UNANSWERED_MAX_MS 5000
-#define UNANSWERED_AGAIN_MS 60000
 #define HELLO_MS 100 /* between HELLOs while down, when that is shorter than the interval */
 
 struct link {
@@ -265,22 +263,19 @@ static void say_unusable(const struct link *l)
 		    "set brokers to ipc paths of at most 107 bytes or tcp addresses; tcp needs CURVE keys"));
 }
 
-/* A broker that refuses our key, or has another than we were told, is as silent as one that is not there.
- * Said once for all threads, which are told the same brokers and the same keys. */
+/* Said once for all threads, which are told the same brokers and the same keys. */
 static void say_unanswered(const struct link *l)
 {
 	static _Atomic uint64_t next;
-	uint64_t now = uv_now(l->uv), silent = SILENT_INTERVALS * l->interval_ms, due = atomic_load(&next);
+	struct no_answer n = {
+		.endpoint = l->current,
+		.role = "gateway",
+		.curve = l->o.curve.on,
+		.limit_ms = SILENT_INTERVALS * l->interval_ms,
+	};
+	uint64_t now = uv_now(l->uv);
 
-	if (now - l->heard < (silent < UNANSWERED_MAX_MS ? silent : UNANSWERED_MAX_MS) || now < due)
-		return;
-	if (!atomic_compare_exchange_strong(&next, &due, now + UNANSWERED_AGAIN_MS))
-		return;
-	log_warn("link.no_answer", L_S("endpoint", l->current),
-		 L_S("do", l->o.curve.on
-				   ? "check that a broker runs there, that broker_key is its public key, and "
-				     "that our key is on its list of peers as a gateway"
-				   : "check that a broker runs there, with this endpoint in its bus"));
+	no_answer_say(&n, now - l->heard, now, &next);
 }
 
 static void on_tick(uv_timer_t *t)

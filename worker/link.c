@@ -14,14 +14,13 @@
 
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/no_answer.h"
 #include "worker/metrics.h"
 
 #define SILENT_INTERVALS 3
 #define INTERVAL_MIN_MS 20
 #define CONNECTING_MS 50 /* greeting again while there is no connection to greet on */
 #define INTERVAL_MAX_MS 60000
-#define UNANSWERED_MAX_MS 5000
-#define UNANSWERED_AGAIN_MS 60000
 #define NAME_MAX_BYTES 64
 #define LINK_HWM 10000 /* settlements and POSTEDs of a whole capacity, and then some */
 
@@ -30,12 +29,12 @@ struct link {
 	struct zsock *z;
 	uv_timer_t timer;
 	char name[NAME_MAX_BYTES];
-	char *endpoint;           /* what o.endpoint is */
-	uint64_t instance, epoch; /* the broker's */
-	uint64_t heard;           /* ms */
-	uint64_t ticked;          /* ms: when we last said anything by ourselves */
-	uint64_t down;            /* ms: since when we greet */
-	uint64_t told;            /* ms: when that was last said to be in vain; 0: never */
+	char *endpoint;              /* what o.endpoint is */
+	uint64_t instance, epoch;    /* the broker's */
+	uint64_t heard;              /* ms */
+	uint64_t ticked;             /* ms: when we last said anything by ourselves */
+	uint64_t down;               /* ms: since when we greet */
+	_Atomic uint64_t unanswered; /* ms: not before it is said again that this is in vain */
 	bool up, resync, draining;
 };
 
@@ -116,21 +115,17 @@ static void say_ping(struct link *l)
 	send_buf(l, &b);
 }
 
-/* A broker that refuses our key, or has another than we were told, is as silent as one that is not there. */
 static void say_unanswered(struct link *l)
 {
-	uint64_t now = loop_now(l->o.uv), silent = (uint64_t)SILENT_INTERVALS * l->o.interval_ms;
+	struct no_answer n = {
+		.endpoint = l->o.endpoint,
+		.role = "worker",
+		.curve = l->o.curve.on,
+		.limit_ms = (uint64_t)SILENT_INTERVALS * l->o.interval_ms,
+	};
+	uint64_t now = loop_now(l->o.uv);
 
-	if (now - l->down < (silent < UNANSWERED_MAX_MS ? silent : UNANSWERED_MAX_MS))
-		return;
-	if (l->told && now - l->told < UNANSWERED_AGAIN_MS)
-		return;
-	l->told = now;
-	log_warn("broker.no_answer", L_U("broker", l->o.number), L_S("endpoint", l->o.endpoint),
-		 L_S("do", l->o.curve.on
-				   ? "check that a broker runs there, that broker_key is its public key, and "
-				     "that our key is on its list of peers as a worker"
-				   : "check that a broker runs there, with this endpoint in its bus"));
+	no_answer_say(&n, now - l->down, now, &l->unanswered);
 }
 
 /* We have been stopped for so long that the broker takes us for dead: what it had

@@ -268,9 +268,9 @@ def test_a_wrong_broker_key_is_no_broker(four):
     wait_for("one that started later", lambda: get(later, "/health")[0] == 200)
     assert get(info["listen"], "/health")[0] == 503 and get(info["admin"], "/ready")[0] == 503
     four.found.end()
-    wait_for("it to be said", lambda: "link.no_answer" in g.log(), 8)
+    wait_for("it to be said", lambda: "broker.no_answer" in g.log(), 8)
     g.end()
-    (line,) = [x for x in g.log().splitlines() if "link.no_answer" in x]  # once for all threads
+    (line,) = [x for x in g.log().splitlines() if "broker.no_answer" in x]  # once for all threads
     assert f"endpoint=tcp://127.0.0.1:{four.bus}" in line and "broker_key" in line and "level=warn" in line
 
 
