@@ -57,7 +57,7 @@ static const struct conf_opt opts[] = {
 	    "Nodes beyond which open_registration admits no more; an operator still can."),
 	STR(node_networks, "",
 	    "Private networks (CIDR, space separated) in which nodes may live, and be reached without TLS."),
-	NUM(heartbeat_ms, "1000", 20, 60000, "ms",
+	NUM(heartbeat_ms, "1000", INTERVAL_MIN_MS, INTERVAL_MAX_MS, "ms",
 	    "Interval of pings on the bus; three silent ones are death."),
 	NUM(queue_max, "4096", 1, 1000000, "", "Requests that may wait for a worker; beyond it 503."),
 	NUM(body_budget, "1G", 1 << 20, UINT64_C(1) << 42, "bytes",

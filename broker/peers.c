@@ -17,7 +17,6 @@
 #include "broker/task.h"
 #include "common/log.h"
 
-#define SILENT_INTERVALS 3
 #define LIVES_MAX 512 /* of one key: a stolen one must not take all places */
 
 struct peers *peers_new(void)

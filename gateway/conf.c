@@ -73,7 +73,7 @@ static const struct conf_opt opts[] = {
 	NUM(stream_ms, "3600000", 1, DAY_MS, "ms", "Longest answer, from its first byte to its end."),
 	NUM(keepalive_ms, "15000", 10, HOUR_MS, "ms",
 	    "Silence after which a stream gets a keep-alive comment."),
-	NUM(heartbeat_ms, "1000", 20, 60000, "ms",
+	NUM(heartbeat_ms, "1000", INTERVAL_MIN_MS, INTERVAL_MAX_MS, "ms",
 	    "Interval to the broker until it names its own; three silent ones are death."),
 };
 

@@ -18,9 +18,6 @@
 #include "gateway/metrics.h"
 #include "proto/hello.h"
 
-#define SILENT_INTERVALS 3
-#define INTERVAL_MIN_MS 20
-#define INTERVAL_MAX_MS 60000
 #define WINDOW_ASK 8 /* a PING goes out early when this part of the window is unconfirmed */
 #define HELLO_MS 100 /* between HELLOs while down, when that is shorter than the interval */
 

@@ -20,6 +20,9 @@
 #define EVIDENCE_BYTES_MAX (1u << 20) /* PROTOCOL section 8 */
 #define MODELS_PER_NODE_MAX 64
 #define PEERS_MAX 4096
+#define INTERVAL_MIN_MS 20 /* between two heartbeats of a broker and its peers */
+#define INTERVAL_MAX_MS 60000
+#define SILENT_INTERVALS 3 /* that many without a word are death */
 #define UNITS_DEFAULT 8192 /* reserved with no lock and no number, PROTOCOL section 2 */
 #define UNITS_IMAGE (1024u * 1024u)
 #define LOCK_SECONDS_MAX 600

@@ -17,10 +17,7 @@
 #include "common/no_answer.h"
 #include "worker/metrics.h"
 
-#define SILENT_INTERVALS 3
-#define INTERVAL_MIN_MS 20
 #define CONNECTING_MS 50 /* greeting again while there is no connection to greet on */
-#define INTERVAL_MAX_MS 60000
 #define NAME_MAX_BYTES 64
 #define LINK_HWM 10000 /* settlements and POSTEDs of a whole capacity, and then some */
 

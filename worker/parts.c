@@ -14,7 +14,6 @@
 #include "worker/worker.h"
 
 #define INTERVAL_MS 1000
-#define SILENT_INTERVALS 3
 
 /* Nodes give their own addresses: none of them may point inside.  Asked at every connect. */
 static bool allow_address(void *arg, const struct sockaddr *sa, bool tls)
