@@ -15,15 +15,15 @@
 #define O(member) offsetof(struct broker_conf, member)
 #define STR(member, def, help)                                                                               \
 	{                                                                                                    \
-#member, CONF_STR, O(member), def, 0, 0, "", false, help                                     \
+#member, CONF_STR, O(member), def, 0, 0, "", help                                            \
 	}
 #define NUM(member, def, min, max, unit, help)                                                               \
 	{                                                                                                    \
-#member, CONF_U64, O(member), def, min, max, unit, false, help                               \
+#member, CONF_U64, O(member), def, min, max, unit, help                                      \
 	}
 #define BOOL(member, def, help)                                                                              \
 	{                                                                                                    \
-#member, CONF_BOOL, O(member), def, 0, 0, "", false, help                                    \
+#member, CONF_BOOL, O(member), def, 0, 0, "", help                                           \
 	}
 
 static const struct conf_opt opts[] = {

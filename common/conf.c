@@ -336,8 +336,8 @@ static void help_option(const struct conf_opt *o, FILE *to)
 	for (char *p = flag; *p; p++)
 		*p = *p == '_' ? '-' : *p;
 	fprintf(to, "  %-24s %s\n", flag, o->help);
-	fprintf(to, "  %-24s (%s%s%s; default %s%s)\n", "", type_name(o->type), *o->unit ? ", " : "", o->unit,
-		o->def && *o->def ? o->def : "none", o->reloadable ? "; read again at SIGHUP" : "");
+	fprintf(to, "  %-24s (%s%s%s; default %s)\n", "", type_name(o->type), *o->unit ? ", " : "", o->unit,
+		o->def && *o->def ? o->def : "none");
 }
 
 static void help(const struct conf_spec *spec, FILE *to)
@@ -367,8 +367,7 @@ void conf_example(const struct conf_spec *spec, FILE *to)
 		if (o->type == CONF_U64)
 			fprintf(to, " from %llu to %llu", (unsigned long long)o->min,
 				(unsigned long long)o->max);
-		fprintf(to, "%s%s%s\n#%s = %s\n", *o->unit ? ", " : "", o->unit,
-			o->reloadable ? "; read again at SIGHUP" : "", o->name, o->def ? o->def : "");
+		fprintf(to, "%s%s\n#%s = %s\n", *o->unit ? ", " : "", o->unit, o->name, o->def ? o->def : "");
 	}
 }
 
@@ -379,8 +378,8 @@ static void man_option(const struct conf_opt *o, FILE *to)
 	snprintf(flag, sizeof(flag), "--%s", o->name);
 	for (char *p = flag; *p; p++)
 		*p = *p == '_' ? '-' : *p;
-	snprintf(text, sizeof(text), "%s Default: %s%s%s.%s", o->help, o->def && *o->def ? o->def : "none",
-		 *o->unit ? " " : "", o->unit, o->reloadable ? " Read again at SIGHUP." : "");
+	snprintf(text, sizeof(text), "%s Default: %s%s%s.", o->help, o->def && *o->def ? o->def : "none",
+		 *o->unit ? " " : "", o->unit);
 	roff_item(to, flag, type_name(o->type), text);
 }
 
@@ -487,43 +486,6 @@ enum conf_action conf_load(const struct conf_spec *spec, void *out, int argc, ch
 		return CONF_EXIT;
 	}
 	return CONF_RUN;
-}
-
-static size_t member_size(enum conf_type t)
-{
-	return t == CONF_STR ? sizeof(char *) : t == CONF_U64 ? sizeof(uint64_t) : sizeof(bool);
-}
-
-enum err conf_reload(const struct conf_spec *spec, void *live, int argc, char **argv)
-{
-	size_t size = 0;
-	char *fresh;
-	enum err e;
-
-	for (size_t i = 0; i < spec->n; i++) {
-		size_t end = spec->opts[i].offset + member_size(spec->opts[i].type);
-
-		size = end > size ? end : size;
-	}
-	fresh = mem_new(size);
-	e = load(spec, fresh, argc, argv);
-	for (size_t i = 0; e == ERR_OK && i < spec->n; i++) {
-		const struct conf_opt *o = &spec->opts[i];
-		char tmp[sizeof(uint64_t)];
-		size_t n = member_size(o->type);
-
-		if (!o->reloadable)
-			continue;
-		memcpy(tmp, (char *)live + o->offset, n); /* swap, so that conf_free drops the old text */
-		memcpy((char *)live + o->offset, fresh + o->offset, n);
-		memcpy(fresh + o->offset, tmp, n);
-	}
-	if (e != ERR_OK)
-		log_error("config.reload_failed",
-			  L_S("do", "fix what standard error names and send SIGHUP again"));
-	conf_free(spec, fresh);
-	free(fresh);
-	return e;
 }
 
 void conf_free(const struct conf_spec *spec, void *out)

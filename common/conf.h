@@ -34,7 +34,6 @@ struct conf_opt {
 	const char *def; /* as it would stand in the file */
 	uint64_t min, max;
 	const char *unit; /* "ms", "s", "bytes", "units", "micro-USD" or "" */
-	bool reloadable;  /* read again at SIGHUP */
 	const char *help; /* one sentence, says why one would change it */
 };
 
@@ -62,10 +61,6 @@ enum conf_action {
 /* Fills *out (all zero before) from defaults, file, environment and flags.
  * Frees nothing on error: call conf_free in any case. */
 enum conf_action conf_load(const struct conf_spec *spec, void *out, int argc, char **argv) MUST_USE;
-
-/* Reads file and environment again into a fresh struct and copies only the
- * reloadable settings into *live.  On error says so in the log and leaves *live. */
-enum err conf_reload(const struct conf_spec *spec, void *live, int argc, char **argv) MUST_USE;
 
 /* Frees every string of *out and zeroes it. */
 void conf_free(const struct conf_spec *spec, void *out);

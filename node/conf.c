@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The configuration table of sealway-node.  Nothing in it is reloadable: a node
- * has one identity and one engine for its life, and its keys are new at each
- * start anyway.
+ * The configuration table of sealway-node.
  */
 #include "node/conf.h"
 
@@ -17,15 +15,15 @@
 #define AT(member) offsetof(struct node_conf, member)
 #define STR(name, def, help)                                                                                 \
 	{                                                                                                    \
-#name, CONF_STR, AT(name), def, 0, 0, "", false, help                                        \
+#name, CONF_STR, AT(name), def, 0, 0, "", help                                               \
 	}
 #define NUM(name, def, min, max, unit, help)                                                                 \
 	{                                                                                                    \
-#name, CONF_U64, AT(name), def, min, max, unit, false, help                                  \
+#name, CONF_U64, AT(name), def, min, max, unit, help                                         \
 	}
 #define FLAG(name, def, help)                                                                                \
 	{                                                                                                    \
-#name, CONF_BOOL, AT(name), def, 0, 1, "", false, help                                       \
+#name, CONF_BOOL, AT(name), def, 0, 1, "", help                                              \
 	}
 
 #define DAY 86400

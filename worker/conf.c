@@ -13,21 +13,21 @@
 #define AT(member) offsetof(struct worker_conf, member)
 #define STR(name, def, help)                                                                                 \
 	{                                                                                                    \
-#name, CONF_STR, AT(name), def, 0, 0, "", false, help                                        \
+#name, CONF_STR, AT(name), def, 0, 0, "", help                                               \
 	}
 #define NUM(name, def, min, max, unit, help)                                                                 \
 	{                                                                                                    \
-#name, CONF_U64, AT(name), def, min, max, unit, false, help                                  \
+#name, CONF_U64, AT(name), def, min, max, unit, help                                         \
 	}
 #define FLAG(name, help)                                                                                     \
 	{                                                                                                    \
-#name, CONF_BOOL, AT(name), "false", 0, 0, "", false, help                                   \
+#name, CONF_BOOL, AT(name), "false", 0, 0, "", help                                          \
 	}
 #define DAY 86400
 
 #define SWITCH(name, help)                                                                                   \
 	{                                                                                                    \
-#name, CONF_BOOL, AT(name), "true", 0, 1, "", false, help                                    \
+#name, CONF_BOOL, AT(name), "true", 0, 1, "", help                                           \
 	}
 
 static const struct conf_opt opts[] = {

@@ -23,11 +23,11 @@ struct settings {
 #define AT(member) offsetof(struct settings, member)
 
 static const struct conf_opt opts[] = {
-	{ "text", CONF_STR, AT(text), "", 0, 0, "", false, "A text." },
-	{ "path", CONF_STR, AT(path), "/a", 0, 0, "", false, "Another." },
-	{ "count", CONF_U64, AT(count), "7", 3, 1000000, "", false, "A number." },
-	{ "size", CONF_U64, AT(size), "1M", 0, UINT64_C(1) << 40, "bytes", false, "One with a suffix." },
-	{ "flag", CONF_BOOL, AT(flag), "false", 0, 0, "", false, "A switch." },
+	{ "text", CONF_STR, AT(text), "", 0, 0, "", "A text." },
+	{ "path", CONF_STR, AT(path), "/a", 0, 0, "", "Another." },
+	{ "count", CONF_U64, AT(count), "7", 3, 1000000, "", "A number." },
+	{ "size", CONF_U64, AT(size), "1M", 0, UINT64_C(1) << 40, "bytes", "One with a suffix." },
+	{ "flag", CONF_BOOL, AT(flag), "false", 0, 0, "", "A switch." },
 };
 
 static const struct conf_spec spec = {
