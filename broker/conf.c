@@ -8,23 +8,12 @@
 
 #include "broker/limit.h"
 #include "broker/url.h"
+#include "common/conf_table.h"
 #include "common/log.h"
 #include "proto/limits.h"
 #include "proto/probe.h"
 
-#define O(member) offsetof(struct broker_conf, member)
-#define STR(member, def, help)                                                                               \
-	{                                                                                                    \
-#member, CONF_STR, O(member), def, 0, 0, "", help                                            \
-	}
-#define NUM(member, def, min, max, unit, help)                                                               \
-	{                                                                                                    \
-#member, CONF_U64, O(member), def, min, max, unit, help                                      \
-	}
-#define BOOL(member, def, help)                                                                              \
-	{                                                                                                    \
-#member, CONF_BOOL, O(member), def, 0, 0, "", help                                           \
-	}
+#define CONF_OF struct broker_conf
 
 static const struct conf_opt opts[] = {
 	STR(log_level, "info", "Lowest level written: debug, info, warn or error."),

@@ -7,28 +7,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/conf_table.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
 #include "proto/limits.h"
 
-#define O(member) offsetof(struct gw_conf, member)
 #define HOUR_MS 3600000
 #define DAY_MS (24ull * HOUR_MS)
 #define MIB (UINT64_C(1) << 20)
 
-#define STR(member, def, help)                                                                               \
-	{                                                                                                    \
-#member, CONF_STR, O(member), def, 0, 0, "", help                                            \
-	}
-#define NUM(member, def, min, max, unit, help)                                                               \
-	{                                                                                                    \
-#member, CONF_U64, O(member), def, min, max, unit, help                                      \
-	}
-#define BOOL(member, def, help)                                                                              \
-	{                                                                                                    \
-#member, CONF_BOOL, O(member), def, 0, 0, "", help                                           \
-	}
+#define CONF_OF struct gw_conf
 
 static const struct conf_opt opts[] = {
 	STR(log_level, "info", "Lowest level written: debug, info, warn or error."),

@@ -4,41 +4,29 @@
  */
 #include "node/conf.h"
 
-#include <stddef.h>
 #include <string.h>
 
+#include "common/conf_table.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "node/look.h"
 #include "proto/limits.h"
 
-#define AT(member) offsetof(struct node_conf, member)
-#define STR(name, def, help)                                                                                 \
-	{                                                                                                    \
-#name, CONF_STR, AT(name), def, 0, 0, "", help                                               \
-	}
-#define NUM(name, def, min, max, unit, help)                                                                 \
-	{                                                                                                    \
-#name, CONF_U64, AT(name), def, min, max, unit, help                                         \
-	}
-#define FLAG(name, def, help)                                                                                \
-	{                                                                                                    \
-#name, CONF_BOOL, AT(name), def, 0, 1, "", help                                              \
-	}
-
 #define DAY 86400
 #define COUNTRY_BYTES_MAX 64
 #define GIB (UINT64_C(1) << 30)
 
+#define CONF_OF struct node_conf
+
 static const struct conf_opt opts[] = {
 	STR(log_level, "info", "Lowest level written: debug, info, warn or error."),
-	FLAG(log_json, "false", "Write logs as JSON instead of key=value."),
+	BOOL(log_json, "false", "Write logs as JSON instead of key=value."),
 	STR(listen, "127.0.0.1:8090", "Address for the proxy's workers; port 0 takes a free one."),
 	STR(admin_listen, "127.0.0.1:0", "Address of /health, /ready and /metrics; empty switches it off."),
 	STR(ready_file, "", "File written (by rename, JSON) once the node is registered and ready."),
 	NUM(drain_s, "30", 1, 3600, "s", "How long running answers may take after SIGTERM."),
 	STR(user, "", "User to become after start when started as root; empty: stay who it is."),
-	FLAG(seccomp, "true", "Refuse system calls that this program never makes; false for debuggers."),
+	BOOL(seccomp, "true", "Refuse system calls that this program never makes; false for debuggers."),
 	STR(public_address, "",
 	    "URL at which workers reach this node; empty: http:// and the listen address."),
 	STR(country, "ZZ", "ISO country code told at registration."),

@@ -5,46 +5,29 @@
  */
 #include "worker/conf.h"
 
-#include <stddef.h>
-
+#include "common/conf_table.h"
 #include "common/loop.h"
 #include "worker/worker.h"
 
-#define AT(member) offsetof(struct worker_conf, member)
-#define STR(name, def, help)                                                                                 \
-	{                                                                                                    \
-#name, CONF_STR, AT(name), def, 0, 0, "", help                                               \
-	}
-#define NUM(name, def, min, max, unit, help)                                                                 \
-	{                                                                                                    \
-#name, CONF_U64, AT(name), def, min, max, unit, help                                         \
-	}
-#define FLAG(name, help)                                                                                     \
-	{                                                                                                    \
-#name, CONF_BOOL, AT(name), "false", 0, 0, "", help                                          \
-	}
 #define DAY 86400
 
-#define SWITCH(name, help)                                                                                   \
-	{                                                                                                    \
-#name, CONF_BOOL, AT(name), "true", 0, 1, "", help                                           \
-	}
+#define CONF_OF struct worker_conf
 
 static const struct conf_opt opts[] = {
 	STR(log_level, "info", "Lowest level that is logged: debug, info, warn or error."),
-	FLAG(log_json, "Write log lines as JSON instead of key=value."),
+	BOOL(log_json, "false", "Write log lines as JSON instead of key=value."),
 	STR(admin_listen, "127.0.0.1:0", "Where /health, /ready and /metrics are served; empty for nowhere."),
 	STR(ready_file, "", "Written (by rename, JSON) once the worker serves; supervisors wait for it."),
 	NUM(drain_s, "30", 1, DAY, "s", "After SIGTERM, how long running requests may take to end."),
 	STR(user, "", "User to become after start when started as root; empty: stay who it is."),
-	SWITCH(seccomp, "Refuse system calls that this program never makes; false for debuggers."),
+	BOOL(seccomp, "true", "Refuse system calls that this program never makes; false for debuggers."),
 	STR(brokers, "", "Endpoints of the brokers, separated by spaces: ipc:///path or tcp://host:port."),
 	STR(broker_key, "", "Public CURVE key file of the brokers; needed on tcp."),
 	STR(curve_key, "", "This worker's secret CURVE key file; needed on tcp."),
 	STR(publish, "",
 	    "Endpoint to bind for the gateways: ipc:///path or tcp://host:port, port 0 for any."),
 	STR(advertise, "", "What gateways are told to connect to instead, behind NAT or on 0.0.0.0."),
-	FLAG(insecure, "Allow tcp without CURVE: only for tests on a closed network."),
+	BOOL(insecure, "false", "Allow tcp without CURVE: only for tests on a closed network."),
 	NUM(capacity, "1024", 1, 65536, "", "Requests at a time; more are given back to the broker."),
 	STR(request_key, "", "Ed25519 key file for X-Signature; signs what clients choose, so nothing else."),
 	STR(auth_key, "",
@@ -52,7 +35,8 @@ static const struct conf_opt opts[] = {
 	STR(node_networks, "",
 	    "Inward networks (CIDR, separated by spaces) in which nodes may live all the same."),
 	STR(ca_file, "", "PEM file of the authorities that may vouch for nodes; empty for the system's."),
-	FLAG(verify_chunks, "Verify the signature of every chunk, not only of receipts: 50 us of CPU each."),
+	BOOL(verify_chunks, "false",
+	     "Verify the signature of every chunk, not only of receipts: 50 us of CPU each."),
 	NUM(connect_s, "5", 1, DAY, "s", "Deadline to connect to a node."),
 	NUM(first_byte_s, "120", 1, DAY, "s", "Deadline for a node's first byte."),
 	NUM(gap_s, "60", 1, DAY, "s", "Longest silence of a node inside an answer."),
