@@ -65,8 +65,10 @@ enum conf_action conf_load(const struct conf_spec *spec, void *out, int argc, ch
 /* Frees every string of *out and zeroes it. */
 void conf_free(const struct conf_spec *spec, void *out);
 
-/* Writes the example file: every setting with its help, unit, range and
- * default, commented out. */
+/* What conf_load prints when it is asked: the text of --help; the example file, which is every setting with
+ * its help, unit, range and default, commented out; the manual page. */
+void conf_help(const struct conf_spec *spec, FILE *to);
 void conf_example(const struct conf_spec *spec, FILE *to);
+void conf_man(const struct conf_spec *spec, FILE *to);
 
 #endif
