@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,10 +22,11 @@
 #define RECORD_OVERHEAD 22 /* of TLS 1.3 with a tag of 16 bytes */
 #define READ_SIZE 8192     /* what libh2o offers to libuv */
 
+static const char *const protocols[] = { "http/1.1", "h2" };
 static char dir[] = "/tmp/httpd-tls-XXXXXX";
 static struct pair pair;
 
-static int setup(void **state)
+static int make_pair(void **state)
 {
 	(void)state;
 	assert_non_null(mkdtemp(dir));
@@ -32,7 +34,7 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
+static int remove_pair(void **state)
 {
 	(void)state;
 	pair_remove(&pair);
@@ -40,30 +42,37 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void up(struct rig *g)
+static int setup(void **state)
 {
+	struct rig *g = mem_new(sizeof(*g));
+
 	g->o.tls_cert = pair.cert;
 	g->o.tls_key = pair.key;
 	rig_open(g);
+	*state = g;
+	return 0;
 }
 
-static void alive(struct rig *g)
+static int teardown(void **state)
+{
+	rig_close(*state);
+	free(*state);
+	return 0;
+}
+
+/* Nobody is connected any more, and the server serves. */
+static void alive_alone(struct rig *g)
 {
 	struct tlsc t;
 
+	for (int i = 0; i < 200 && httpd_conns(g->h) > 0; i++)
+		rig_turn(g, 10);
+	assert_int_equal(httpd_conns(g->h), 0);
 	tlsc_open(&t, g, "http/1.1");
 	tlsc_add(&t, GET("/hi"), strlen(GET("/hi")));
 	tlsc_flush(&t);
 	assert_true(tlsc_expect(&t, "hi\n", 2000));
 	tlsc_close(&t);
-}
-
-static void alive_alone(struct rig *g)
-{
-	for (int i = 0; i < 200 && httpd_conns(g->h) > 0; i++)
-		rig_turn(g, 10);
-	assert_int_equal(httpd_conns(g->h), 0);
-	alive(g);
 }
 
 /* Preface, SETTINGS, all windows open. */
@@ -87,6 +96,26 @@ static void ask(struct tlsc *t, uint32_t id, const char *path)
 	buf_free(&b);
 }
 
+/* A first request in either protocol. */
+static void ask_in(struct tlsc *t, const char *protocol, const char *path)
+{
+	if (!strcmp(protocol, "h2")) {
+		greet(t);
+		ask(t, 1, path);
+	} else {
+		char text[128];
+		int n = snprintf(text, sizeof(text), GET("%s"), path);
+
+		tlsc_add(t, text, (size_t)n);
+	}
+}
+
+static void flush(struct tlsc *t)
+{
+	tlsc_flush(t);
+	rig_turn(t->g, 20);
+}
+
 /* Answers in a write that does not end, and more behind it. */
 static void stuck(struct tlsc *t, struct rig *g)
 {
@@ -104,12 +133,11 @@ static void stuck(struct tlsc *t, struct rig *g)
 	h2_add(&b, PING, 0, 0, "12345678", 8);
 	tlsc_add(t, b.p, b.n);
 	ask(t, 21, "/stream");
-	tlsc_flush(t);
-	rig_turn(g, 20);
+	flush(t);
 	buf_free(&b);
 }
 
-/* The client reads on, so that the write that was under way ends. */
+/* The client reads on, so that a write that was under way ends, to the end of its connection. */
 static void read_on(struct tlsc *t)
 {
 	struct buf in = { 0 };
@@ -123,214 +151,166 @@ static void read_on(struct tlsc *t)
  * asserts that a write has buffers. */
 static void a_bad_record_while_a_write_is_under_way(void **state)
 {
-	struct rig g = { 0 };
+	struct rig *g = *state;
 	struct tlsc t;
 
-	(void)state;
-	up(&g);
-	stuck(&t, &g);
+	stuck(&t, g);
 	tlsc_add_bad_record(&t);
-	tlsc_flush(&t);
-	rig_turn(&g, 20);
+	flush(&t);
 	read_on(&t);
-	alive_alone(&g);
-	assert_int_equal(g.gone, 1);
-	rig_close(&g);
+	alive_alone(g);
+	assert_int_equal(g->gone, 1);
 }
 
 /* The same, and the answer begins after the record. */
 static void an_answer_after_a_bad_record(void **state)
 {
-	struct rig g = { 0 };
+	struct rig *g = *state;
 	struct tlsc t;
 
-	(void)state;
-	up(&g);
-	stuck(&t, &g);
+	stuck(&t, g);
 	ask(&t, 23, "/hold");
 	tlsc_flush(&t);
-	assert_true(rig_until(&g, &g.seen, 10, 1000));
+	assert_true(rig_until(g, &g->seen, 10, 1000));
 	tlsc_add_bad_record(&t);
 	tlsc_flush(&t);
-	if (g.held != NULL)
-		hreq_respond(g.held, 200, NULL, 0, SLICE_STR("late"));
-	rig_turn(&g, 20);
+	if (g->held != NULL)
+		hreq_respond(g->held, 200, NULL, 0, SLICE_STR("late"));
+	rig_turn(g, 20);
 	read_on(&t);
-	alive_alone(&g);
-	rig_close(&g);
+	alive_alone(g);
 }
 
 /* TLS has to answer a request for new keys, and does so with the next write. */
 static void new_keys_while_a_write_is_under_way(void **state)
 {
-	struct rig g = { 0 };
+	struct rig *g = *state;
 	struct tlsc t;
 
-	(void)state;
-	up(&g);
-	stuck(&t, &g);
+	stuck(&t, g);
 	assert_int_equal(SSL_key_update(t.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
 	assert_int_equal(SSL_do_handshake(t.ssl), 1);
-	tlsc_flush(&t);
-	rig_turn(&g, 20);
+	flush(&t);
 	for (int i = 0; i < 3; i++) {
 		buf_reset(&t.got);
 		assert_true(tlsc_expect(&t, "xxxx", 1000));
 	}
 	tlsc_close(&t);
-	alive_alone(&g);
-	rig_close(&g);
+	alive_alone(g);
 }
 
 /* A fatal alert is no error to libh2o, but TLS does not write after it. */
 static void a_fatal_alert_in_a_stream(void **state)
 {
-	struct rig g = { 0 };
+	struct rig *g = *state;
 	struct tlsc t;
 
-	(void)state;
-	up(&g);
-	tlsc_open(&t, &g, "h2");
-	greet(&t);
-	ask(&t, 1, "/stream");
+	tlsc_open(&t, g, "h2");
+	ask_in(&t, "h2", "/stream");
 	tlsc_flush(&t);
-	assert_true(rig_until(&g, &g.seen, 1, 1000));
-	rig_turn(&g, 20);
+	assert_true(rig_until(g, &g->seen, 1, 1000));
+	rig_turn(g, 20);
 	tlsc_add_fatal(&t);
-	tlsc_flush(&t);
-	rig_turn(&g, 20);
-	if (g.held != NULL)
-		hreq_write(g.held, SLICE_STR("more"));
-	assert_true(rig_until(&g, &g.gone, 1, 1000));
+	flush(&t);
+	if (g->held != NULL)
+		hreq_write(g->held, SLICE_STR("more"));
+	assert_true(rig_until(g, &g->gone, 1, 1000));
 	read_on(&t);
-	alive_alone(&g);
-	rig_close(&g);
+	alive_alone(g);
 }
 
 /* The request before it, in the same segment, is answered when TLS is broken already. */
 static void a_fatal_alert_behind_a_request(void **state)
 {
-	struct rig g = { 0 };
+	struct rig *g = *state;
 	struct tlsc t;
 
-	(void)state;
-	up(&g);
-	tlsc_open(&t, &g, "http/1.1");
-	tlsc_add(&t, GET("/hi"), strlen(GET("/hi")));
-	tlsc_add_fatal(&t);
-	tlsc_flush(&t);
-	read_on(&t);
-	tlsc_open(&t, &g, "h2");
-	greet(&t);
-	ask(&t, 1, "/hi");
-	tlsc_add_fatal(&t);
-	tlsc_flush(&t);
-	read_on(&t);
-	alive_alone(&g);
-	rig_close(&g);
+	for (int i = 0; i < 2; i++) {
+		tlsc_open(&t, g, protocols[i]);
+		ask_in(&t, protocols[i], "/hi");
+		tlsc_add_fatal(&t);
+		tlsc_flush(&t);
+		read_on(&t);
+	}
+	alive_alone(g);
 }
 
 /* What comes with the end of the handshake is decoded by libh2o without a look at errors. */
 static void a_bad_record_behind_the_handshake(void **state)
 {
-	struct rig g = { 0 };
+	struct rig *g = *state;
 	struct tlsc t;
 
-	(void)state;
-	up(&g);
-	tlsc_begin(&t, &g, "http/1.1");
-	tlsc_add(&t, GET("/hi"), strlen(GET("/hi")));
-	tlsc_add_bad_record(&t);
-	tlsc_flush(&t);
-	read_on(&t);
-	tlsc_begin(&t, &g, "h2");
-	greet(&t);
-	ask(&t, 1, "/hi");
-	tlsc_add_bad_record(&t);
-	tlsc_flush(&t);
-	read_on(&t);
-	alive_alone(&g);
-	rig_close(&g);
+	for (int i = 0; i < 2; i++) {
+		tlsc_begin(&t, g, protocols[i]);
+		ask_in(&t, protocols[i], "/hi");
+		tlsc_add_bad_record(&t);
+		tlsc_flush(&t);
+		read_on(&t);
+	}
+	alive_alone(g);
 }
 
 /* Who has said goodbye and talks on is not listened to: nothing would ever take it out of memory. */
-static void talking_after_goodbye(const char *protocol)
-{
-	static const char junk[65536];
-	struct rig g = { 0 };
-	struct tlsc t;
-
-	up(&g);
-	tlsc_open(&t, &g, protocol);
-	SSL_shutdown(t.ssl);
-	tlsc_flush(&t);
-	rig_turn(&g, 20);
-	for (int i = 0; i < 16; i++)
-		(void)!send(t.fd, junk, sizeof(junk), MSG_NOSIGNAL);
-	for (int i = 0; i < 100 && httpd_conns(g.h) > 0; i++)
-		rig_turn(&g, 10);
-	assert_int_equal(httpd_conns(g.h), 0);
-	tlsc_close(&t);
-	alive(&g);
-	rig_close(&g);
-}
-
 static void goodbye_is_the_end(void **state)
 {
-	(void)state;
-	talking_after_goodbye("http/1.1");
-	talking_after_goodbye("h2");
+	static const char junk[65536];
+	struct rig *g = *state;
+	struct tlsc t;
+
+	for (int i = 0; i < 2; i++) {
+		tlsc_open(&t, g, protocols[i]);
+		SSL_shutdown(t.ssl);
+		flush(&t);
+		for (int k = 0; k < 16; k++)
+			(void)!send(t.fd, junk, sizeof(junk), MSG_NOSIGNAL);
+		alive_alone(g);
+		tlsc_close(&t);
+	}
 }
 
 /* One record that fills libh2o's buffer exactly, all of a request or a part. */
 static void full_reads_are_fine_on_http1(void **state)
 {
 	static char text[12000];
-	struct rig g = { 0 };
+	struct rig *g = *state;
 	struct tlsc t;
 	int n = snprintf(text, sizeof(text),
 			 "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n");
 
-	(void)state;
 	memset(text + n, 'b', 9997);
 	memcpy(text + n + 9997, "end", 3);
-	up(&g);
-	tlsc_open(&t, &g, "http/1.1");
+	tlsc_open(&t, g, "http/1.1");
 	for (unsigned i = 1; i <= 2; i++) { /* h2o begins to read anew for each */
 		tlsc_add(&t, text, READ_SIZE - RECORD_OVERHEAD);
-		tlsc_flush(&t);
-		rig_turn(&g, 20);
+		flush(&t);
 		tlsc_add(&t, text + READ_SIZE - RECORD_OVERHEAD,
 			 (size_t)n + 10000 - (READ_SIZE - RECORD_OVERHEAD));
 		tlsc_flush(&t);
 		assert_true(tlsc_expect(&t, "end", 2000));
-		assert_int_equal(g.seen, i);
+		assert_int_equal(g->seen, i);
 		buf_reset(&t.got);
 	}
 	tlsc_close(&t);
-	rig_close(&g);
 }
 
 static void full_reads_are_fine_on_http2(void **state)
 {
 	static const char zeros[READ_SIZE];
 	struct buf b = { 0 };
-	struct rig g = { 0 };
+	struct rig *g = *state;
 	struct tlsc t;
 
-	(void)state;
-	up(&g);
-	tlsc_open(&t, &g, "h2");
+	tlsc_open(&t, g, "h2");
 	greet(&t);
-	tlsc_flush(&t);
-	rig_turn(&g, 20);
+	flush(&t);
 	h2_add_request(&b, 1, "/echo", 0);
 	h2_add(&b, DATA, END_STREAM, 1, zeros, READ_SIZE - RECORD_OVERHEAD - 9 - b.n);
 	tlsc_add(&t, b.p, b.n);
 	assert_int_equal(BIO_pending(t.out), READ_SIZE);
 	tlsc_flush(&t);
-	assert_true(rig_until(&g, &g.seen, 1, 1000));
-	rig_turn(&g, 20);
+	assert_true(rig_until(g, &g->seen, 1, 1000));
+	rig_turn(g, 20);
 	buf_reset(&b);
 	h2_add_request(&b, 3, "/hi", END_STREAM);
 	tlsc_add(&t, b.p, b.n);
@@ -338,22 +318,23 @@ static void full_reads_are_fine_on_http2(void **state)
 	assert_true(tlsc_expect(&t, "hi\n", 2000));
 	buf_free(&b);
 	tlsc_close(&t);
-	rig_close(&g);
 }
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_bad_record_while_a_write_is_under_way),
-		cmocka_unit_test(an_answer_after_a_bad_record),
-		cmocka_unit_test(new_keys_while_a_write_is_under_way),
-		cmocka_unit_test(a_fatal_alert_in_a_stream),
-		cmocka_unit_test(a_fatal_alert_behind_a_request),
-		cmocka_unit_test(a_bad_record_behind_the_handshake),
-		cmocka_unit_test(goodbye_is_the_end),
-		cmocka_unit_test(full_reads_are_fine_on_http1),
-		cmocka_unit_test(full_reads_are_fine_on_http2),
+		T(a_bad_record_while_a_write_is_under_way),
+		T(an_answer_after_a_bad_record),
+		T(new_keys_while_a_write_is_under_way),
+		T(a_fatal_alert_in_a_stream),
+		T(a_fatal_alert_behind_a_request),
+		T(a_bad_record_behind_the_handshake),
+		T(goodbye_is_the_end),
+		T(full_reads_are_fine_on_http1),
+		T(full_reads_are_fine_on_http2),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, make_pair, remove_pair);
 }
