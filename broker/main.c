@@ -6,8 +6,6 @@
  * flight is settled, then exit 0; a second one or drain_s cuts.  SIGHUP reads the
  * allow-list again.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +15,7 @@
 #include "broker/allow.h"
 #include "broker/broker.h"
 #include "broker/metrics.h"
+#include "broker/store_read.h"
 #include "broker/task.h"
 #include "common/httpd/admin.h"
 #include "common/log.h"
@@ -122,27 +121,10 @@ static void on_problem(void *arg, const char *text)
 	printf("%s\n", text);
 }
 
-/* Why the file cannot be a ledger at all, NULL: it may be one.  SQLite would say of a directory or a letter
- * only that it does not add up. */
-static const char *no_ledger(const char *path)
-{
-	static const char magic[16] = "SQLite format 3";
-	char head[sizeof(magic)];
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof(head));
-	const char *why = n < 0 ? strerror(errno) : NULL;
-
-	if (fd >= 0)
-		close(fd);
-	if (why || (n == (ssize_t)sizeof(head) && memcmp(head, magic, sizeof(magic)) == 0))
-		return why;
-	return "it is no SQLite file";
-}
-
 /* --check-ledger: for a ledger that no broker may serve, or that one serves just now. */
 static int check_ledger(const char *path)
 {
-	const char *why = no_ledger(path);
+	const char *why = store_no_ledger(path);
 	bool sound;
 
 	if (why) {

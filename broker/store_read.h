@@ -24,6 +24,10 @@ struct store_page {
 	unsigned limit;      /* rows at most */
 };
 
+/* Why the file at path can be no ledger of this version at all, for people (static); NULL: it can.
+ * store_check would say of any other file only that it does not add up. */
+const char *store_no_ledger(const char *path);
+
 /* Calls row with the id and the text of each row as a JSON object, in order of
  * ids.  No column of it is a token, a hash or anything of a request's contents.
  * ERR_IO. */

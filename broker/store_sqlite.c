@@ -20,8 +20,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "broker/store_rows.h"
-#include "broker/store_schema.h"
+#include "broker/store_sqlite_priv.h"
 #include "broker/store_sqlite_wal.h"
 #include "broker/store_statements.h"
 #include "common/log.h"
@@ -61,7 +60,7 @@ static bool said_lately(int rc)
 	return atomic_exchange(&last, now) == now;
 }
 
-static enum err db_err(sqlite3 *db, const char *step)
+enum err sql_err(sqlite3 *db, const char *step)
 {
 	int rc = sqlite3_extended_errcode(db);
 
@@ -109,7 +108,7 @@ static enum err run(struct backend *b, enum statement which, int *rows, const ch
 	if (rows)
 		*rows = sqlite3_changes(b->db);
 	sqlite3_reset(st);
-	return rc == SQLITE_DONE ? ERR_OK : db_err(b->db, sql_of[which]);
+	return rc == SQLITE_DONE ? ERR_OK : sql_err(b->db, sql_of[which]);
 }
 
 /* For statements whose WHERE must find its row: anything else is a difference
@@ -119,9 +118,22 @@ static enum err one_row(enum err e, const int *rows)
 	return e != ERR_OK ? e : *rows == 1 ? ERR_OK : ERR_FORMAT;
 }
 
-static enum err exec_sql(sqlite3 *db, const char *sql)
+enum err sql_exec(sqlite3 *db, const char *sql)
 {
-	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? ERR_OK : db_err(db, "exec");
+	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? ERR_OK : sql_err(db, "exec");
+}
+
+enum err sql_int(sqlite3 *db, const char *sql, int64_t *out)
+{
+	sqlite3_stmt *st = NULL;
+	enum err e = ERR_IO;
+
+	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW) {
+		*out = sqlite3_column_int64(st, 0);
+		e = ERR_OK;
+	}
+	sqlite3_finalize(st);
+	return e;
 }
 
 /* --- ops --- */
@@ -308,18 +320,18 @@ enum err backend_exec(struct backend *b, struct store_op *op)
 
 enum err backend_begin(struct backend *b)
 {
-	return exec_sql(b->db, "BEGIN IMMEDIATE");
+	return sql_exec(b->db, "BEGIN IMMEDIATE");
 }
 
 enum err backend_commit(struct backend *b)
 {
-	return exec_sql(b->db, "COMMIT");
+	return sql_exec(b->db, "COMMIT");
 }
 
 void backend_rollback(struct backend *b)
 {
 	if (!sqlite3_get_autocommit(b->db)) {
-		enum err e = exec_sql(b->db, "ROLLBACK");
+		enum err e = sql_exec(b->db, "ROLLBACK");
 		(void)e; /* said in the log; the next begin shows whether it helped */
 	}
 }
@@ -335,19 +347,6 @@ enum err backend_sync(struct backend *b)
 }
 
 /* --- opening --- */
-
-static enum err pragma_int(sqlite3 *db, const char *sql, int64_t *out)
-{
-	sqlite3_stmt *st = NULL;
-	enum err e = ERR_IO;
-
-	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW) {
-		*out = sqlite3_column_int64(st, 0);
-		e = ERR_OK;
-	}
-	sqlite3_finalize(st);
-	return e;
-}
 
 static const char make_writable[] =
 	"let this user write the file and its directory, or name another database";
@@ -379,10 +378,13 @@ static void say_not_open(const struct backend *b, const char *path, enum err e)
 static enum err open_file(struct backend *b, const char *path)
 {
 	if (sqlite3_open_v2(path, &b->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-			    NULL) == SQLITE_OK)
-		return ERR_OK;
-	say_not_open(b, path, ERR_IO);
-	return ERR_IO;
+			    NULL) != SQLITE_OK) {
+		say_not_open(b, path, ERR_IO);
+		return ERR_IO;
+	}
+	sqlite3_extended_result_codes(b->db, 1);
+	sqlite3_busy_timeout(b->db, 2000); /* a reader that checkpoints; writers there are none */
+	return ERR_OK;
 }
 
 static enum err take_lease(struct backend *b)
@@ -407,57 +409,12 @@ static enum err take_lease(struct backend *b)
 	return e;
 }
 
-/* One migration and its version number, in one transaction. */
-static enum err migrate_one(sqlite3 *db, size_t from)
-{
-	char version[160];
-	enum err e = exec_sql(db, "BEGIN IMMEDIATE");
-
-	snprintf(version, sizeof(version), "INSERT INTO schema_version (version, applied) VALUES (%zu, %lld)",
-		 from + 1, (long long)loop_unix());
-	if (e == ERR_OK)
-		e = exec_sql(db, store_migrations[from]);
-	if (e == ERR_OK)
-		e = exec_sql(db, version);
-	if (e == ERR_OK)
-		e = exec_sql(db, "COMMIT");
-	if (e != ERR_OK && !sqlite3_get_autocommit(db))
-		(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-	return e;
-}
-
-static enum err migrate(sqlite3 *db)
-{
-	int64_t version;
-	enum err e = exec_sql(db, "CREATE TABLE IF NOT EXISTS schema_version "
-				  "(version INTEGER PRIMARY KEY, applied INTEGER NOT NULL) STRICT");
-
-	if (e == ERR_OK)
-		e = pragma_int(db, "SELECT coalesce(max(version), 0) FROM schema_version", &version);
-	if (e != ERR_OK)
-		return e;
-	if (version < 0 || (size_t)version > store_versions) {
-		log_error("store_schema_newer", L_S("database", sqlite3_db_filename(db, "main")),
-			  L_I("version", version), L_U("known", store_versions),
-			  L_S("why",
-			      "a newer sealway has opened this ledger, and this one does not know its form"),
-			  L_S("do", "start that version, or this one on a backup from before"));
-		return ERR_VERSION;
-	}
-	for (size_t v = (size_t)version; v < store_versions && e == ERR_OK; v++) {
-		e = migrate_one(db, v);
-		if (e == ERR_OK)
-			log_info("store_migrated", L_U("version", v + 1));
-	}
-	return e;
-}
-
 static enum err prepare(struct backend *b)
 {
 	for (int i = 0; i < S_COUNT; i++) {
 		if (sqlite3_prepare_v3(b->db, sql_of[i], -1, SQLITE_PREPARE_PERSISTENT, &b->st[i], NULL) !=
 		    SQLITE_OK)
-			return db_err(b->db, sql_of[i]);
+			return sql_err(b->db, sql_of[i]);
 	}
 	return ERR_OK;
 }
@@ -470,9 +427,9 @@ static enum err new_epoch(struct backend *b, uint64_t *epoch)
 
 	snprintf(sql, sizeof(sql), "UPDATE leases SET epoch = epoch + 1, taken = %lld WHERE id = 0",
 		 (long long)loop_unix());
-	e = exec_sql(b->db, sql);
+	e = sql_exec(b->db, sql);
 	if (e == ERR_OK)
-		e = pragma_int(b->db, "SELECT epoch FROM leases WHERE id = 0", &value);
+		e = sql_int(b->db, "SELECT epoch FROM leases WHERE id = 0", &value);
 	if (e == ERR_OK)
 		*epoch = (uint64_t)value;
 	return e;
@@ -488,12 +445,10 @@ static enum err set_up(struct backend *b, const char *path, uint64_t *epoch)
 {
 	enum err e;
 
-	sqlite3_extended_result_codes(b->db, 1);
-	sqlite3_busy_timeout(b->db, 2000); /* a reader that checkpoints; writers there are none */
-	e = exec_sql(b->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
+	e = sql_exec(b->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
 			    "PRAGMA cache_size=-65536;");
 	if (e == ERR_OK)
-		e = migrate(b->db);
+		e = schema_migrate(b->db);
 	if (e == ERR_OK)
 		e = new_epoch(b, epoch);
 	if (e == ERR_OK)
@@ -514,9 +469,11 @@ enum err backend_open(struct backend **out, const char *path, uint64_t *epoch)
 	e = open_file(b, path);
 	if (e == ERR_OK)
 		e = take_lease(b);
+	if (e == ERR_OK)
+		e = schema_accept(b->db);
 	if (e == ERR_OK) {
 		e = set_up(b, path, epoch);
-		if (e != ERR_OK && e != ERR_VERSION) /* which has been said */
+		if (e != ERR_OK)
 			say_not_open(b, path, e);
 	}
 	if (e != ERR_OK) {
@@ -542,89 +499,7 @@ void backend_close(struct backend *b)
 	free(b);
 }
 
-/* --- reading everything back --- */
-
-static uint64_t col_u(sqlite3_stmt *st, int i)
-{
-	int64_t v = sqlite3_column_int64(st, i);
-
-	return v < 0 ? 0 : (uint64_t)v;
-}
-
-static void read_fixed(sqlite3_stmt *st, int i, void *out, size_t n)
-{
-	const void *p = sqlite3_column_blob(st, i);
-
-	if (p && (size_t)sqlite3_column_bytes(st, i) == n)
-		memcpy(out, p, n);
-}
-
-static void read_blob(sqlite3_stmt *st, int i, struct buf *out)
-{
-	const void *p = sqlite3_column_blob(st, i);
-	int n = sqlite3_column_bytes(st, i);
-
-	buf_add(out, p, p && n > 0 ? (size_t)n : 0);
-}
-
-static void read_column(sqlite3_stmt *st, int i, const struct column *c, struct store_op *op)
-{
-	void *to = (char *)op + c->offset;
-	const char *text;
-
-	switch (c->type) {
-	case COL_U64:
-		*(uint64_t *)to = col_u(st, i);
-		break;
-	case COL_U32:
-		*(uint32_t *)to = (uint32_t)col_u(st, i);
-		break;
-	case COL_I64:
-		*(int64_t *)to = sqlite3_column_int64(st, i);
-		break;
-	case COL_BOOL:
-		*(bool *)to = col_u(st, i) != 0;
-		break;
-	case COL_FIXED:
-		read_fixed(st, i, to, c->size);
-		break;
-	case COL_TEXT:
-		text = (const char *)sqlite3_column_text(st, i);
-		*(char **)to = text ? mem_strndup(text, strlen(text)) : NULL;
-		break;
-	case COL_BLOB:
-		read_blob(st, i, to);
-		break;
-	case COL_END:
-		break;
-	}
-}
-
-static enum err load_table(struct backend *b, const struct row_source *from,
-			   void (*row)(void *arg, const struct store_op *op), void *arg)
-{
-	sqlite3_stmt *st = NULL;
-	struct store_op *op;
-	int rc;
-
-	if (sqlite3_prepare_v2(b->db, from->sql, -1, &st, NULL) != SQLITE_OK)
-		return db_err(b->db, from->sql);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		op = store_op_new(from->kind);
-		for (int i = 0; from->columns[i].type != COL_END; i++)
-			read_column(st, i, &from->columns[i], op);
-		row(arg, op);
-		store_op_free(op);
-	}
-	sqlite3_finalize(st);
-	return rc == SQLITE_DONE ? ERR_OK : db_err(b->db, from->sql);
-}
-
 enum err backend_load(struct backend *b, void (*row)(void *arg, const struct store_op *op), void *arg)
 {
-	enum err e = ERR_OK;
-
-	for (size_t i = 0; i < n_row_sources && e == ERR_OK; i++)
-		e = load_table(b, &row_sources[i], row, arg);
-	return e;
+	return rows_load(b->db, row, arg);
 }

@@ -10,14 +10,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "broker/store.h"
 #include "broker/store_schema.h"
+#include "broker/store_sqlite_priv.h"
 #include "common/mem.h"
 
 struct finding {
@@ -64,6 +63,43 @@ static sqlite3 *open_reader(const char *path)
 	}
 	sqlite3_busy_timeout(db, 2000);
 	return db;
+}
+
+/* The same of a SQLite file. */
+static const char *no_ledger_within(const char *path)
+{
+	sqlite3 *db = open_reader(path);
+	enum schema_kind kind = db ? schema_kind(db) : SCHEMA_LEDGER;
+
+	sqlite3_close(db);
+	switch (kind) {
+	case SCHEMA_EMPTY:
+		return "it has no tables";
+	case SCHEMA_FOREIGN:
+		return "it is another program's SQLite file";
+	case SCHEMA_NEWER:
+		return "it is of a later version of sealway";
+	case SCHEMA_LEDGER:
+		break;
+	}
+	return NULL;
+}
+
+const char *store_no_ledger(const char *path)
+{
+	static const char magic[16] = "SQLite format 3";
+	char head[sizeof(magic)];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof(head));
+	const char *why = n < 0 ? strerror(errno) : NULL;
+
+	if (fd >= 0)
+		close(fd);
+	if (why)
+		return why;
+	if (n != (ssize_t)sizeof(head) || memcmp(head, magic, sizeof(magic)) != 0)
+		return "it is no SQLite file";
+	return no_ledger_within(path);
 }
 
 bool store_check(const char *path, void (*problem)(void *arg, const char *text), void *arg)

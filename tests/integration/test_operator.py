@@ -239,8 +239,11 @@ def test_check_of_a_file_that_lies(own, tmp_path):
     (tmp_path / "text").write_text("this is no database, but it is long enough to be looked at" * 20)
     (tmp_path / "empty").write_text("")
     (tmp_path / "directory").mkdir()
+    db = sqlite3.connect(tmp_path / "foreign")
+    db.execute("CREATE TABLE t (a)")
+    db.close()
     for name, why in (("none", "No such file"), ("text", "no SQLite file"), ("empty", "no SQLite file"),
-                      ("directory", "Is a directory")):
+                      ("directory", "Is a directory"), ("foreign", "another program's")):
         text = run(own, "ledger", "check", "--database", str(tmp_path / name), code=1)
         assert f"{tmp_path / name}: cannot be opened as a ledger: " in text and why in text, text
         assert "does not add up" not in text
@@ -248,6 +251,7 @@ def test_check_of_a_file_that_lies(own, tmp_path):
 
 
 def test_a_broken_ledger_is_not_served(own, tmp_path):
+    ask(own)
     copy = str(tmp_path / "copy.db")
     run(own, "ledger", "backup", copy)
     db = sqlite3.connect(copy)

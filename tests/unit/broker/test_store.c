@@ -18,6 +18,7 @@
 #include "broker/ledger.h"
 #include "broker/node.h"
 #include "broker/store.h"
+#include "broker/store_read.h"
 #include "broker/store_schema.h"
 #include "common/hash.h"
 #include "proto/settle.h"
@@ -341,7 +342,23 @@ static void newer_schemas_are_left_alone(void **state)
 
 	closed(s);
 	assert_true(disk_sql("INSERT INTO schema_version VALUES (1000, 1)"));
+	assert_non_null(strstr(store_no_ledger(path), "a later version"));
 	assert_int_equal(store_open(&s, &loop, path, &epoch), ERR_VERSION);
+}
+
+/* Not a byte of it: it may be in use. */
+static void other_programs_files_are_left_alone(void **state)
+{
+	const char *path = *state;
+	struct store *s = NULL;
+	uint64_t epoch;
+
+	assert_true(disk_sql("CREATE TABLE schema_version (version TEXT)"));
+	assert_true(disk_sql("CREATE TABLE theirs (a)"));
+	assert_non_null(strstr(store_no_ledger(path), "another program's"));
+	assert_int_equal(store_open(&s, &loop, path, &epoch), ERR_FORMAT);
+	assert_int_equal(disk_int("SELECT count(*) FROM sqlite_master"), 2);
+	assert_int_equal(disk_int("SELECT journal_mode = 'delete' FROM pragma_journal_mode"), 1);
 }
 
 /* A database that version 0.1.0 left behind, opened by this one: nothing is lost, and what is new has its
@@ -636,6 +653,7 @@ int main(void)
 		T(one_broker_at_a_time),
 		T(a_link_leads_to_the_one_ledger),
 		T(newer_schemas_are_left_alone),
+		T(other_programs_files_are_left_alone),
 		T(version_1_is_brought_forward),
 		T(version_2_is_brought_forward),
 		T(the_state_of_a_stack_lasts),
