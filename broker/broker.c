@@ -12,6 +12,7 @@
 
 #include "broker/admin.h"
 #include "broker/allow.h"
+#include "broker/lock.h"
 #include "broker/peers.h"
 #include "broker/probe.h"
 #include "broker/purge.h"
@@ -68,6 +69,12 @@ static void on_row(void *arg, const struct store_op *op)
 			  L_U("kind", (uint64_t)op->kind));
 		l->result = e;
 	}
+}
+
+static void on_store_failing(void *arg)
+{
+	task_refuse_waiting(arg);
+	lock_refuse_waiting(arg);
 }
 
 static enum err open_ledger(struct broker *b)
@@ -137,6 +144,7 @@ enum err broker_open(struct broker *b, uv_loop_t *uv)
 		e = admin_open(b);
 	if (e != ERR_OK)
 		return e;
+	store_on_failing(b->store, on_store_failing, b);
 	task_recover(b);
 	peers_start(b);
 	probe_start(b);

@@ -39,7 +39,8 @@ struct broker {
 	struct readings *readings;
 	struct peers *peers;
 	struct queue *queue;
-	struct map *tasks; /* rid -> struct task */
+	struct map *tasks;            /* rid -> struct task */
+	struct waiting *lock_answers; /* that wait for a commit (lock.c) */
 	struct admin_http *http;
 	struct alarm drain_alarm, purge_alarm;
 	uint64_t epoch;                           /* of our lease */

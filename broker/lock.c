@@ -19,6 +19,8 @@
 
 /* An answer that waits for its commit. */
 struct waiting {
+	struct waiting *next, **prev; /* among b->lock_answers */
+	bool refused;
 	struct broker *broker;
 	uint64_t gateway;
 	uint64_t node, stack;
@@ -114,7 +116,10 @@ static void on_committed(void *arg, enum err result)
 	struct buf msg = { 0 };
 
 	(void)result;
-	if (!p) {
+	*w->prev = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+	if (!p || w->refused) {
 		; /* nobody to tell: the lock ends by the clock */
 	} else if (fill(b, w, &m) != ERR_OK) {
 		router_refuse(b, w->gateway, w->rid, ERR_UNAVAILABLE, NULL, 1);
@@ -123,6 +128,25 @@ static void on_committed(void *arg, enum err result)
 		router_send(b, p, &msg);
 	}
 	free(w);
+}
+
+void lock_refuse_waiting(struct broker *b)
+{
+	for (struct waiting *w = b->lock_answers; w; w = w->next) {
+		if (!w->refused)
+			router_refuse(b, w->gateway, w->rid, ERR_UNAVAILABLE, NULL, 1);
+		w->refused = true;
+	}
+}
+
+static void wait_add(struct broker *b, struct waiting *w)
+{
+	w->broker = b;
+	w->next = b->lock_answers;
+	w->prev = &b->lock_answers;
+	if (w->next)
+		w->next->prev = &w->next;
+	b->lock_answers = w;
 }
 
 static void give(struct broker *b, const struct party *from, const struct lock_ask *m, struct choice *c,
@@ -138,7 +162,7 @@ static void give(struct broker *b, const struct party *from, const struct lock_a
 	BUG_ON(!key || ledger_lock(b->ledger, c->stack, key->key, c->units, now,
 				   now + (int64_t)m->timeout_s * 1000, &k, &op) != ERR_OK);
 	lock_watch(b, k);
-	w->broker = b;
+	wait_add(b, w);
 	w->gateway = from->instance;
 	w->node = c->stack->node;
 	w->stack = c->stack->id;

@@ -12,6 +12,10 @@
  * by LOCKED after the commit, or REFUSE. */
 void lock_ask(struct broker *b, struct party *from, struct slice msg);
 
+/* The database cannot be written: whoever waits for a lock's commit is told so.  Their locks end by the
+ * clock. */
+void lock_refuse_waiting(struct broker *b);
+
 /* Lets a loaded lock end by the clock. */
 void lock_watch(struct broker *b, struct lock *k);
 

@@ -51,8 +51,10 @@ struct store {
 	bool writing;          /* the writer holds ops */
 	bool ticked;           /* while it held or was to take some: sync them without further wait */
 	bool closing, writer_done, waking;
-	atomic_bool failing;
+	atomic_bool failing, began; /* began: since the loop last looked */
 	atomic_uint backlog;
+	void (*on_failing)(void *arg);
+	void *on_failing_arg;
 };
 
 static void list_init(struct list *l)
@@ -243,9 +245,12 @@ static void pause_ms(unsigned ms)
 
 static void note_failure(struct store *s, const char *what)
 {
-	if (!atomic_exchange(&s->failing, true))
-		log_error("store_failing", L_S("step", what),
-			  L_S("effect", "nothing is admitted until the database can be written again"));
+	if (atomic_exchange(&s->failing, true))
+		return;
+	log_error("store_failing", L_S("step", what),
+		  L_S("effect", "nothing is admitted until the database can be written again"));
+	atomic_store(&s->began, true);
+	uv_async_send(&s->wake);
 }
 
 static void note_success(struct store *s)
@@ -376,6 +381,8 @@ static void on_wake(uv_async_t *h)
 	struct store_op *op;
 	struct list ready;
 
+	if (atomic_exchange(&s->began, false) && s->on_failing)
+		s->on_failing(s->on_failing_arg);
 	list_init(&ready);
 	pthread_mutex_lock(&s->mutex);
 	list_join(&ready, &s->done);
@@ -442,6 +449,12 @@ void store_submit(struct store *s, struct store_op *op)
 bool store_healthy(const struct store *s)
 {
 	return !atomic_load_explicit(&s->failing, memory_order_relaxed);
+}
+
+void store_on_failing(struct store *s, void (*failing)(void *arg), void *arg)
+{
+	s->on_failing = failing;
+	s->on_failing_arg = arg;
 }
 
 unsigned store_backlog(const struct store *s)

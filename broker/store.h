@@ -266,6 +266,10 @@ void store_submit(struct store *s, struct store_op *op);
 /* False while commits fail: admit nothing that needs one. */
 bool store_healthy(const struct store *s);
 
+/* Calls failing on the loop each time that commits begin to fail.  What was submitted waits on, and is
+ * committed once it can be; this is for telling those who wait for it. */
+void store_on_failing(struct store *s, void (*failing)(void *arg), void *arg);
+
 /* Ops submitted and not yet reported back. */
 unsigned store_backlog(const struct store *s);
 

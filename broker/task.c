@@ -193,6 +193,16 @@ void task_release(struct broker *b, struct task *t, enum err e, uint32_t retry_a
 	task_commit(b, t, &row);
 }
 
+void task_refuse_waiting(struct broker *b)
+{
+	struct task *t;
+	size_t pos = 0;
+
+	while ((t = map_next(b->tasks, &pos)) != NULL)
+		if (t->state == TASK_COMMITTING && !t->answered)
+			task_release(b, t, ERR_UNAVAILABLE, 1);
+}
+
 void task_lose(struct broker *b, struct task *t)
 {
 	bool fault = t->posted && !t->node->row.original; /* the original network keeps no receipts */

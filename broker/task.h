@@ -108,6 +108,10 @@ bool task_retry(struct broker *b, struct task *t) MUST_USE;
  * gateway why, unless e is ERR_OK. */
 void task_release(struct broker *b, struct task *t, enum err e, uint32_t retry_after_s);
 
+/* The database cannot be written: whoever waits for a commit is told so, and their jobs end with that commit.
+ */
+void task_refuse_waiting(struct broker *b);
+
 /* Ends a job whose node or receipt is not to be had: nothing billed. */
 void task_lose(struct broker *b, struct task *t);
 

@@ -5,7 +5,9 @@
  */
 #include "tests/unit/broker/test.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "broker/task.h"
 #include "proto/peer.h"
@@ -891,6 +893,49 @@ static void restart_with_a_lock_that_expires(void **state)
 	assert_true(rig_stack(r)->reserved == 0);
 }
 
+/* No file may grow any more, or again: what a full disk does. */
+static void set_full(bool full)
+{
+	struct rlimit l = { full ? 0 : RLIM_INFINITY, RLIM_INFINITY };
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+static void until_written(struct rig *r)
+{
+	set_full(false);
+	for (int i = 0; i < 500 && store_backlog(r->b.store); i++)
+		rig_run(r, 10);
+	rig_run(r, 20);
+}
+
+/* Who waits for a commit when the disk becomes full is told so then, and not left to wait until nobody
+ * listens; nothing comes of it later. */
+static void a_full_disk_is_told_at_once(void **state)
+{
+	struct rig *r = *state;
+	uint64_t st = locked(r, 1000), began = uv_hrtime();
+	struct refuse no;
+	struct locked l;
+
+	set_full(true);
+	assert_int_equal(rig_lock(r, 100, 60, &l), ERR_UNAVAILABLE);
+	until_written(r);
+	assert_true(rig_stack(r)->reserved == 1100); /* the clock ends it */
+	set_full(true);
+	rig_job(r, st, 0);
+	no = rig_refusal(r);
+	assert_true(no.error == ERR_UNAVAILABLE && no.retry_after_s == 1);
+	assert_true(uv_hrtime() - began < UINT64_C(2000000000));
+	until_written(r);
+	actor_none(r, &r->gw, MSG_LOCKED, 20);
+	actor_none(r, &r->gw, MSG_REFUSE, 1);
+	actor_none(r, &r->wk, MSG_WORK, 1);
+	assert_int_equal(map_count(r->b.tasks), 0);
+	assert_true(rig_stack(r)->spent == 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define SHORT(name) cmocka_unit_test_setup_teardown(name, setup_short, teardown)
 
@@ -930,6 +975,7 @@ int main(void)
 		T(restart_and_somebody_waits),
 		T(restart_and_it_goes_on),
 		T(restart_with_a_lock_that_expires),
+		T(a_full_disk_is_told_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
