@@ -15,8 +15,6 @@
 #include "broker/router.h"
 #include "common/log.h"
 
-#define DISPATCH_MS_MAX 600000
-
 enum err admit_user(const struct broker *b, const struct job *m, struct admission *a)
 {
 	a->token = ledger_token(b->ledger, m->token_hash);
@@ -188,9 +186,18 @@ static enum err reserve(struct broker *b, const struct job *m, struct admission 
 	return e;
 }
 
+/* How long it may wait for a worker: not beyond the time for which its node accepts its key. */
+static uint64_t wait_ms(const struct job *m, const struct admission *a)
+{
+	const struct node_key *k = node_find_key(a->node, m->node_key);
+	uint64_t wait = m->deadline_ms < DISPATCH_MS_MAX ? m->deadline_ms : DISPATCH_MS_MAX;
+	int64_t left = k && k->superseded ? k->superseded + KEY_OVERLAP_S - broker_now() : INT64_MAX / 1000;
+
+	return (uint64_t)left * 1000 < wait ? (uint64_t)left * 1000 : wait;
+}
+
 static void admit(struct broker *b, const struct job *m, struct admission *a, struct zmsg *body)
 {
-	uint64_t wait = m->deadline_ms < DISPATCH_MS_MAX ? m->deadline_ms : DISPATCH_MS_MAX;
 	struct reservation *res;
 	struct store_op *op;
 	struct task *t;
@@ -209,7 +216,7 @@ static void admit(struct broker *b, const struct job *m, struct admission *a, st
 	b->body_bytes += zmsg_slice(&t->body).n;
 	t->user->use.bytes += zmsg_slice(&t->body).n;
 	meter_enter(b, t);
-	t->deadline_ms = broker_ms(b) + wait;
+	t->deadline_ms = broker_ms(b) + wait_ms(m, a);
 	alarm_set(b->alarms, &t->alarm, t->deadline_ms, task_too_late);
 	stat_inc(&metrics.jobs, 1);
 	broker_keep(b, ledger_token_used(a->token, broker_now()));

@@ -143,7 +143,7 @@ const struct node_key *node_find_key(const struct node *n, const uint8_t key[KEY
 
 bool node_key_accepted(const struct node_key *k, int64_t now)
 {
-	return !k->dropped && (!k->superseded || now < k->superseded + KEY_GRACE_S);
+	return !k->dropped && (!k->superseded || now < k->superseded + KEY_OVERLAP_S);
 }
 
 enum breaker_state node_breaker(const struct node *n, uint64_t now_ms)

@@ -16,7 +16,6 @@
 #include "common/mem.h"
 #include "proto/receipt.h"
 
-#define KEY_GRACE_S (600 + 30) /* PROTOCOL 4.5: longest lock and the dispatch deadline */
 /* When the breaker of a node opens, and for how long nothing new goes there then.
  * After that it is half-open: one trial decides. */
 struct breaker {

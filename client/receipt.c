@@ -16,9 +16,7 @@
 #include "common/b64.h"
 #include "common/sign.h"
 
-#define KEY_OVERLAP_S                                                                                        \
-	7200 /* a key goes on after its statement ended: grace, dispatch, the longest stream                 \
-	      */
+#define STREAM_S 7200 /* a key goes on after its statement ended: overlap, and the longest stream */
 
 static void put(struct buf *out, const char *name, const void *p, size_t n)
 {
@@ -150,7 +148,7 @@ static bool check_chain(struct stored *s, struct fault *f)
 	    statement_decode(slice_of(s->lock.statement, STATEMENT_BYTES), &s->st))
 		return bad(f, "the receipt or the key statement is malformed, or newer than this program");
 	memcpy(s->lock.node_key, s->r.node_key, KEY_BYTES);
-	if (s->r.unix_s > s->st.not_after && s->r.unix_s <= s->st.not_after + KEY_OVERLAP_S)
+	if (s->r.unix_s > s->st.not_after && s->r.unix_s <= s->st.not_after + STREAM_S)
 		return lock_check_statement(&s->lock, s->st.not_after, f);
 	return lock_check_statement(&s->lock, s->r.unix_s, f);
 }

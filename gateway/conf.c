@@ -53,7 +53,7 @@ static const struct conf_opt opts[] = {
 	    "How long a client may take nothing of an answer before it is cut."),
 	NUM(control_ms, "10000", 1, HOUR_MS, "ms",
 	    "How long the broker may take over a lock, query or registration."),
-	NUM(dispatch_ms, "30000", 1, HOUR_MS, "ms", "How long a request may wait for a worker."),
+	NUM(dispatch_ms, "30000", 1, DISPATCH_MS_MAX, "ms", "How long a request may wait for a worker."),
 	NUM(connect_ms, "5000", 1, HOUR_MS, "ms",
 	    "Workers' time to connect to a node; the gateway waits this much longer."),
 	NUM(first_byte_ms, "120000", 1, HOUR_MS, "ms",

@@ -22,10 +22,9 @@
 #include "node/routes.h"
 
 #define UPKEEP_MS 500
-#define START_MS 20                       /* the same until ready */
-#define OVERLAP_S (LOCK_SECONDS_MAX + 30) /* longest lock, and the dispatch deadline */
-#define RECEIPTS_MAX 262144               /* about 450 bytes each: below 120 MB */
-#define GUARD_MAX 4000000                 /* about 100 bytes each: below 400 MB per key */
+#define START_MS 20         /* the same until ready */
+#define RECEIPTS_MAX 262144 /* about 450 bytes each: below 120 MB */
+#define GUARD_MAX 4000000   /* about 100 bytes each: below 400 MB per key */
 
 static uint64_t unix_ms(void)
 {
@@ -118,7 +117,7 @@ static void make_state(struct node *n)
 	struct keys_opts ko = { .node = n->conf.node_id,
 				.sign = n->sign,
 				.lifetime_s = n->conf.key_lifetime_s,
-				.overlap_s = OVERLAP_S,
+				.overlap_s = KEY_OVERLAP_S,
 				.guard_max = GUARD_MAX };
 	struct tasks_opts to = { .uv = n->uv, .sign = n->sign };
 

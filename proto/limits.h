@@ -27,5 +27,8 @@
 #define UNITS_IMAGE (1024u * 1024u)
 #define LOCK_SECONDS_MAX 600
 #define LOCK_SECONDS_DEFAULT 5
+#define DISPATCH_MS_MAX 600000                /* longest wait for a worker, whatever a gateway says */
+#define KEY_OVERLAP_S (LOCK_SECONDS_MAX + 30) /* a superseded key is accepted so long, PROTOCOL section 4.5  \
+					       */
 
 #endif

@@ -381,13 +381,18 @@ enum err rig_lock(struct rig *r, uint64_t units, uint32_t timeout_s, struct lock
 
 void rig_job(struct rig *r, uint64_t stack, uint64_t units)
 {
+	rig_job_within(r, stack, units, 400);
+}
+
+void rig_job_within(struct rig *r, uint64_t stack, uint64_t units, uint32_t deadline_ms)
+{
 	struct job m = { .topic = r->gw.instance,
 			 .endpoint = EP_COMPLETIONS,
 			 .stack = stack,
 			 .model = SLICE_STR("demo"),
 			 .has_units = units != 0,
 			 .units = units,
-			 .deadline_ms = 400 };
+			 .deadline_ms = deadline_ms };
 	struct buf msg = { 0 };
 
 	new_rid(r, m.rid);

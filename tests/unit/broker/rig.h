@@ -40,12 +40,12 @@ struct rig {
 	struct actor gw, wk, wk2;
 	struct sign_key *node_key;
 	struct sign_key *second_key; /* of node 2, once it is there */
-	uint8_t token[KEY_BYTES];  /* hash of alice's token */
-	uint8_t x25519[KEY_BYTES]; /* the node's current public key */
-	uint64_t counter;          /* of its registrations */
-	struct zcurve curve[3];    /* with CURVE: keys of broker, gateway, worker (enum role) */
-	bool original_form;        /* rig_register leaves the full form out */
-	uint8_t rid;               /* of the last request made here */
+	uint8_t token[KEY_BYTES];    /* hash of alice's token */
+	uint8_t x25519[KEY_BYTES];   /* the node's current public key */
+	uint64_t counter;            /* of its registrations */
+	struct zcurve curve[3];      /* with CURVE: keys of broker, gateway, worker (enum role) */
+	bool original_form;          /* rig_register leaves the full form out */
+	uint8_t rid;                 /* of the last request made here */
 };
 
 /* A broker that serves, with a gateway, a worker, alice (balance 1,000,000 micro-USD)
@@ -105,6 +105,9 @@ enum err rig_lock(struct rig *r, uint64_t units, uint32_t timeout_s, struct lock
 
 /* A request on that stack with the node's current key; its rid is all r->rid. */
 void rig_job(struct rig *r, uint64_t stack, uint64_t units);
+
+/* The same, that waits for a worker for so long; rig_job's wait 0.4 s. */
+void rig_job_within(struct rig *r, uint64_t stack, uint64_t units, uint32_t deadline_ms);
 
 /* The refusal that the gateway gets next. */
 struct refuse rig_refusal(struct rig *r);

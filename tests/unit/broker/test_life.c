@@ -283,6 +283,17 @@ static void tenants_look_alike(void **state)
 	assert_true(rig_stack(r)->reserved == 1000); /* the lock is untouched */
 }
 
+/* The worker is connected, but does not hear the gateway. */
+static void deaf(struct rig *r)
+{
+	struct heard h = { .topic = 100, .present = false };
+	struct buf msg = { 0 };
+
+	heard_encode(&h, &msg);
+	actor_send(&r->wk, &msg, NULL);
+	rig_run(r, 20);
+}
+
 static void keys_old_and_unknown(void **state)
 {
 	struct rig *r = *state;
@@ -305,6 +316,26 @@ static void keys_old_and_unknown(void **state)
 	memcpy(r->x25519, fresh, KEY_BYTES);
 	rig_job(r, st, 10);
 	(void)rig_work(r, &r->wk);
+}
+
+/* Its lock is good, but when it comes to its node the key would not be. */
+static void an_old_key_does_not_wait_beyond_its_time(void **state)
+{
+	struct rig *r = *state;
+	uint64_t st = locked(r, 1000);
+	uint8_t old[KEY_BYTES];
+	struct node *n = registry_node(r->b.registry, 1);
+
+	memcpy(old, r->x25519, KEY_BYTES);
+	assert_int_equal(rig_register(r, true, NULL), ERR_OK);
+	memcpy(r->x25519, old, KEY_BYTES);
+	for (unsigned i = 0; i < n->n_keys; i++)
+		if (n->keys[i].superseded)
+			n->keys[i].superseded = broker_now() - KEY_OVERLAP_S + 1;
+	deaf(r);
+	rig_job_within(r, st, 0, 60000);
+	assert_int_equal(rig_refusal(r).error, ERR_NO_WORKER);
+	assert_true(rig_stack(r)->reserved == 0);
 }
 
 static void says_key_unknown(struct receipt *rc, struct settle *m)
@@ -560,12 +591,8 @@ static void without_a_worker_until_the_deadline(void **state)
 {
 	struct rig *r = *state;
 	uint64_t st = locked(r, 1000);
-	struct heard h = { .topic = 100, .present = false };
-	struct buf msg = { 0 };
 
-	heard_encode(&h, &msg);
-	actor_send(&r->wk, &msg, NULL); /* connected, but does not hear the gateway */
-	rig_run(r, 20);
+	deaf(r);
 	rig_job(r, st, 0);
 	alive(r, 300, &r->wk);
 	assert_true(rig_stack(r)->reserved == 1000);
@@ -952,6 +979,7 @@ int main(void)
 		T(two_hundred_locks_at_once),
 		T(tenants_look_alike),
 		T(keys_old_and_unknown),
+		T(an_old_key_does_not_wait_beyond_its_time),
 		T(a_key_that_the_node_lacks_goes_at_once),
 		T(units),
 		T(concurrency_of_a_node),
