@@ -134,7 +134,7 @@ enum err broker_open(struct broker *b, uv_loop_t *uv)
 
 	b->uv = uv;
 	make_parts(b);
-	e = networks_new(&b->networks, b->conf.node_networks);
+	e = networks_parse(b->conf.node_networks, &b->networks);
 
 	if (e == ERR_OK)
 		e = open_ledger(b);

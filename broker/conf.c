@@ -106,7 +106,7 @@ enum err broker_conf_check(const struct broker_conf *c)
 		return bad("database", "no file named");
 	if (c->curve_key[0] && !c->peers[0])
 		return bad("peers", "curve_key needs the allow-list of peers");
-	if (networks_new(&n, c->node_networks) != ERR_OK)
+	if (networks_parse(c->node_networks, &n) != ERR_OK)
 		return bad("node_networks", "not a list of networks such as 10.0.0.0/8 or fd00::/8");
 	networks_free(n);
 	return ERR_OK;

@@ -1,107 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Syntax of node URLs and the configured networks (url.h).
+ * Syntax of node URLs (url.h).
  */
 #include "broker/url.h"
 
 #include <arpa/inet.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "proto/limits.h"
 
 #define HOST_BYTES_MAX 253
 
-struct net {
-	int family;
-	uint8_t addr[16];
-	unsigned bits;
-};
-
-struct networks {
-	struct net *net;
-	size_t n;
-};
-
-/* family and bytes of a literal; 0 when it is none. */
-static int literal(struct slice host, uint8_t out[16])
+/* The address that host spells out; false when it is a name. */
+static bool literal(struct slice host, struct sockaddr_storage *out)
 {
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
 	char text[INET6_ADDRSTRLEN];
 
 	if (host.n == 0 || host.n >= sizeof(text))
-		return 0;
+		return false;
 	memcpy(text, host.p, host.n);
 	text[host.n] = 0;
-	if (inet_pton(AF_INET, text, out) == 1)
-		return AF_INET;
-	return inet_pton(AF_INET6, text, out) == 1 ? AF_INET6 : 0;
+	if (inet_pton(AF_INET, text, &in.sin_addr) == 1)
+		memcpy(out, &in, sizeof(in));
+	else if (inet_pton(AF_INET6, text, &in6.sin6_addr) == 1)
+		memcpy(out, &in6, sizeof(in6));
+	else
+		return false;
+	return true;
 }
 
-static enum err parse_net(struct slice text, struct net *out)
+static bool inside(const struct networks *n, struct slice host)
 {
-	const uint8_t *slash = memchr(text.p, '/', text.n);
-	uint64_t bits;
-	size_t at;
+	struct sockaddr_storage addr;
 
-	if (!slash)
-		return ERR_FORMAT;
-	at = (size_t)(slash - text.p);
-	out->family = literal(slice_of(text.p, at), out->addr);
-	if (!out->family ||
-	    slice_u64(slice_of(slash + 1, text.n - at - 1), out->family == AF_INET ? 32 : 128, &bits))
-		return ERR_FORMAT;
-	out->bits = (unsigned)bits;
-	return ERR_OK;
-}
-
-enum err networks_new(struct networks **out, const char *list)
-{
-	struct networks *n = mem_new(sizeof(*n));
-	size_t len;
-
-	for (; *list; list += len) {
-		list += strspn(list, " \t");
-		len = strcspn(list, " \t");
-		if (!len)
-			continue;
-		n->net = mem_grow(n->net, (n->n + 1) * sizeof(n->net[0]));
-		memset(&n->net[n->n], 0, sizeof(n->net[0]));
-		if (parse_net(slice_of(list, len), &n->net[n->n]) != ERR_OK) {
-			networks_free(n);
-			return ERR_FORMAT;
-		}
-		n->n++;
-	}
-	*out = n;
-	return ERR_OK;
-}
-
-void networks_free(struct networks *n)
-{
-	if (!n)
-		return;
-	free(n->net);
-	free(n);
-}
-
-static bool prefix_same(const uint8_t *a, const uint8_t *b, unsigned bits)
-{
-	unsigned whole = bits / 8, rest = bits % 8;
-	uint8_t mask = (uint8_t)(0xff00u >> rest);
-
-	return memcmp(a, b, whole) == 0 && (!rest || (a[whole] & mask) == (b[whole] & mask));
-}
-
-bool networks_hold(const struct networks *n, struct slice host)
-{
-	uint8_t addr[16] = { 0 };
-	int family = literal(host, addr);
-
-	for (size_t i = 0; family && i < n->n; i++) {
-		if (n->net[i].family == family && prefix_same(addr, n->net[i].addr, n->net[i].bits))
-			return true;
-	}
-	return false;
+	return literal(host, &addr) && networks_hold(n, (const struct sockaddr *)&addr);
 }
 
 static bool host_char(uint8_t c)
@@ -112,14 +46,14 @@ static bool host_char(uint8_t c)
 /* Takes "[v6]" or a name or v4 from the front of *rest. */
 static enum err take_host(struct slice *rest, struct slice *host)
 {
-	uint8_t addr[16];
+	struct sockaddr_storage addr;
 	size_t n = 0;
 
 	if (rest->n && rest->p[0] == '[') {
 		const uint8_t *end = memchr(rest->p, ']', rest->n);
 
 		n = end ? (size_t)(end - rest->p) : 0;
-		if (!end || literal(slice_of(rest->p + 1, n - 1), addr) != AF_INET6)
+		if (!end || !literal(slice_of(rest->p + 1, n - 1), &addr) || addr.ss_family != AF_INET6)
 			return ERR_FORMAT;
 		*host = slice_of(rest->p + 1, n - 1);
 		*rest = slice_of(rest->p + n + 1, rest->n - n - 1);
@@ -154,7 +88,7 @@ enum err url_check(struct slice url, const struct networks *n, size_t *bare)
 	if (rest.n && (rest.p[0] != ':' ||
 		       slice_u64(slice_of(rest.p + 1, rest.n - 1), 65535, &port) != ERR_OK || !port))
 		return ERR_FORMAT;
-	if (plain && !networks_hold(n, host))
+	if (plain && !inside(n, host))
 		return ERR_RANGE;
 	*bare = len;
 	return ERR_OK;

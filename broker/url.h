@@ -7,22 +7,9 @@
 #ifndef SEALWAY_BROKER_URL_H
 #define SEALWAY_BROKER_URL_H
 
-#include <stdbool.h>
-
 #include "common/err.h"
 #include "common/mem.h"
-
-struct networks;
-
-/* A space separated list of CIDR networks, IPv4 or IPv6; "" is none.  ERR_FORMAT. */
-enum err networks_new(struct networks **out, const char *list) MUST_USE;
-
-/* NULL is fine. */
-void networks_free(struct networks *n);
-
-/* Whether a literal address ("10.0.0.1", "fd00::1", without brackets) lies in
- * one of them; false for anything that is not a literal. */
-bool networks_hold(const struct networks *n, struct slice host);
+#include "common/net/networks.h"
 
 /* Checks a node's URL: http or https, a host name or literal, an optional port;
  * no user, path (but "/"), query or fragment; at most URL_BYTES_MAX; plain http
