@@ -74,28 +74,16 @@ static const struct conf_opt opts[] = {
 	    "Longest life of a request at a worker before its receipt is fetched by another."),
 };
 
-static enum err check(void *conf)
-{
-	return broker_conf_check(conf);
-}
-
-const struct conf_spec broker_conf_spec = {
-	.program = "sealway-broker",
-	.summary = "Keeps the ledger and the registry, and gives requests to workers.",
-	.opts = opts,
-	.n = sizeof(opts) / sizeof(opts[0]),
-	.sighup = "read the allow-list (peers) again; a mistake in it changes nothing",
-	.check = check,
-};
-
 static enum err bad(const char *name, const char *why)
 {
 	log_error("bad_setting", L_S("setting", name), L_S("why", why));
 	return ERR_CONFIG;
 }
 
-enum err broker_conf_check(const struct broker_conf *c)
+/* What no single setting shows. */
+static enum err check(void *conf)
 {
+	const struct broker_conf *c = conf;
 	struct networks *n;
 
 	if (!c->bus[0])
@@ -111,3 +99,12 @@ enum err broker_conf_check(const struct broker_conf *c)
 	networks_free(n);
 	return ERR_OK;
 }
+
+const struct conf_spec broker_conf_spec = {
+	.program = "sealway-broker",
+	.summary = "Keeps the ledger and the registry, and gives requests to workers.",
+	.opts = opts,
+	.n = sizeof(opts) / sizeof(opts[0]),
+	.sighup = "read the allow-list (peers) again; a mistake in it changes nothing",
+	.check = check,
+};

@@ -30,7 +30,4 @@ struct broker_conf {
 
 extern const struct conf_spec broker_conf_spec;
 
-/* Checks what a table cannot: ERR_CONFIG, said in the log. */
-enum err broker_conf_check(const struct broker_conf *c) MUST_USE;
-
 #endif

@@ -8,23 +8,16 @@
 
 #include <string.h>
 
-static const struct row {
-	const char *name;
-	unsigned next;
-} rows[FLIGHT_STATE_COUNT] = {
-#define X(state, name, next) [state] = { name, next },
+/* The states that may follow each. */
+static const unsigned next_of[FLIGHT_STATE_COUNT] = {
+#define X(state, next) [state] = (next),
 	FLIGHT_STATES(X)
 #undef X
 };
 
-const char *flight_state_name(enum flight_state s)
-{
-	return rows[s].name;
-}
-
 static void enter(struct flight *f, enum flight_state next)
 {
-	BUG_ON(!(rows[f->state].next & FLIGHT_BIT(next)));
+	BUG_ON(!(next_of[f->state] & FLIGHT_BIT(next)));
 	f->state = next;
 }
 

@@ -10,15 +10,15 @@
 #include "common/err.h"
 #include "proto/chunk.h"
 
-#define FLIGHT_STATES(X) /* state, name, states it may enter next */                                         \
-	X(FLIGHT_WAITING, "waiting", FLIGHT_BIT(FLIGHT_OPEN) | FLIGHT_BIT(FLIGHT_OVER))                      \
-	X(FLIGHT_OPEN, "open", FLIGHT_BIT(FLIGHT_OVER))                                                      \
-	X(FLIGHT_OVER, "over", 0)
+#define FLIGHT_STATES(X) /* state, states it may enter next */                                               \
+	X(FLIGHT_WAITING, FLIGHT_BIT(FLIGHT_OPEN) | FLIGHT_BIT(FLIGHT_OVER))                                 \
+	X(FLIGHT_OPEN, FLIGHT_BIT(FLIGHT_OVER))                                                              \
+	X(FLIGHT_OVER, 0)
 
 #define FLIGHT_BIT(state) (1u << (state))
 
 enum flight_state {
-#define X(state, name, next) state,
+#define X(state, next) state,
 	FLIGHT_STATES(X)
 #undef X
 		FLIGHT_STATE_COUNT
@@ -68,8 +68,5 @@ void flight_granted(struct flight *f, uint32_t bytes);
 /* Whether a comment or an event may be written now, that is, outside of an
  * event that has come only in part. */
 bool flight_between_events(const struct flight *f);
-
-/* The name of a state for logs. */
-const char *flight_state_name(enum flight_state s);
 
 #endif

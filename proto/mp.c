@@ -204,25 +204,6 @@ void mp_reader_fini(struct mp_reader *r)
 	r->zone = NULL;
 }
 
-enum err mp_reader_new(struct slice bytes, struct mp_reader **out)
-{
-	struct mp_reader *r = mem_new(sizeof(*r));
-	enum err e = mp_reader_init(r, bytes);
-
-	if (e == ERR_OK)
-		*out = r;
-	else
-		free(r);
-	return e;
-}
-
-void mp_reader_free(struct mp_reader *r)
-{
-	if (r)
-		mp_reader_fini(r);
-	free(r);
-}
-
 void mp_fail(struct mp_reader *r)
 {
 	r->bad = true;
@@ -363,19 +344,6 @@ static msgpack_packer packer(struct mp_writer *w)
 void mp_writer_init(struct mp_writer *w, struct buf *out)
 {
 	w->out = out;
-}
-
-struct mp_writer *mp_writer_new(struct buf *out)
-{
-	struct mp_writer *w = mem_new(sizeof(*w));
-
-	mp_writer_init(w, out);
-	return w;
-}
-
-void mp_writer_free(struct mp_writer *w)
-{
-	free(w);
 }
 
 void mp_put_u64(struct mp_writer *w, uint64_t v)

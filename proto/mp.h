@@ -51,10 +51,6 @@ enum err mp_reader_init_map(struct mp_reader *r, struct slice bytes) MUST_USE;
 /* Frees what r holds, not r itself. */
 void mp_reader_fini(struct mp_reader *r);
 
-/* mp_reader_init in memory of its own.  Free with mp_reader_free. */
-enum err mp_reader_new(struct slice bytes, struct mp_reader **out) MUST_USE;
-void mp_reader_free(struct mp_reader *r); /* NULL is fine */
-
 /* Each takes the next element.  The first mismatch makes the reader bad and
  * every later call a no-op that returns zero. */
 uint64_t mp_u64(struct mp_reader *r, uint64_t max); /* unsigned integer <= max */
@@ -71,10 +67,6 @@ enum err mp_done(struct mp_reader *r) MUST_USE;     /* ERR_OK if nothing was bad
 
 /* A writer that appends to out (owned by the caller).  Nothing to free. */
 void mp_writer_init(struct mp_writer *w, struct buf *out);
-
-/* mp_writer_init in memory of its own. */
-struct mp_writer *mp_writer_new(struct buf *out);
-void mp_writer_free(struct mp_writer *w); /* NULL is fine */
 
 /* Each appends one value in its shortest form; after mp_put_array(n) n values
  * follow, after mp_put_map(n) n times a text and a value. */

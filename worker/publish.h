@@ -59,10 +59,6 @@ enum err publish_peer(struct publish *p, unsigned from, const struct peer *m) MU
 /* Whether topic's subscription has been seen and stands. */
 bool publish_heard(const struct publish *p, uint64_t topic);
 
-/* Calls each with every topic that broker from has named, for telling it anew. */
-void publish_each(const struct publish *p, unsigned from, void (*each)(void *arg, uint64_t topic, bool heard),
-		  void *arg);
-
 /* Inside credit and cancel: whether the sender is the peer of topic. */
 bool publish_sender_is(const struct publish *p, uint64_t topic);
 

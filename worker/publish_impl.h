@@ -43,7 +43,5 @@ bool publish_key_fits(const struct publish *p, const struct topic *t);
 
 /* publish_queue.c: drops what waits for t. */
 void publish_queue_drop(struct publish *p, struct topic *t);
-/* The timer's callback: tries all waiting topics again. */
-void publish_on_retry(uv_timer_t *timer);
 
 #endif

@@ -72,7 +72,8 @@ static bool queue_flush(struct publish *p, struct topic *t)
 	return true;
 }
 
-void publish_on_retry(uv_timer_t *timer)
+/* Tries all waiting topics again. */
+static void on_retry(uv_timer_t *timer)
 {
 	struct publish *p = timer->data;
 	struct topic *t;
@@ -104,7 +105,7 @@ enum err publish_send(struct publish *p, uint64_t topic, struct buf *frame)
 		return e;
 	}
 	if (!uv_is_active((uv_handle_t *)&p->retry))
-		uv_timer_start(&p->retry, publish_on_retry, RETRY_MS, RETRY_MS);
+		uv_timer_start(&p->retry, on_retry, RETRY_MS, RETRY_MS);
 	return queue_add(p, t, &m, n);
 }
 

@@ -113,18 +113,6 @@ bool publish_heard(const struct publish *p, uint64_t topic)
 	return t && t->heard;
 }
 
-void publish_each(const struct publish *p, unsigned from, void (*each)(void *arg, uint64_t topic, bool heard),
-		  void *arg)
-{
-	struct topic *t;
-	size_t pos = 0;
-
-	while ((t = map_next(p->topics, &pos))) {
-		if (t->named_by & 1u << from)
-			each(arg, t->id, t->heard);
-	}
-}
-
 bool publish_key_fits(const struct publish *p, const struct topic *t)
 {
 	if (!t->has_key)

@@ -95,15 +95,6 @@ bool hreq_over_limit(const struct hreq *r);
 /* 0x100, 0x101 or 0x200. */
 unsigned hreq_version(const struct hreq *r);
 
-/* The server that this request came to. */
-struct httpd *hreq_httpd(const struct hreq *r);
-
-/* A pointer of the caller's. */
-void hreq_set_data(struct hreq *r, void *data);
-
-/* The pointer set with hreq_set_data, or NULL. */
-void *hreq_data(const struct hreq *r);
-
 /* Frees the request body's memory early (bytes return to the budget); hreq_body
  * is empty afterwards.  Also done when the answer begins. */
 void hreq_drop_body(struct hreq *r);

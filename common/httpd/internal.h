@@ -79,7 +79,6 @@ struct hreq {
 	h2o_req_t *req;
 	struct conn *conn;
 	struct httpd *h;
-	void *data;
 	void (*gone)(void *arg, struct hreq *r);
 	void *gone_arg;
 	void (*taken)(void *arg, struct hreq *r, size_t n);

@@ -192,21 +192,6 @@ unsigned hreq_version(const struct hreq *r)
 	return (unsigned)r->req->version;
 }
 
-struct httpd *hreq_httpd(const struct hreq *r)
-{
-	return r->h;
-}
-
-void hreq_set_data(struct hreq *r, void *data)
-{
-	r->data = data;
-}
-
-void *hreq_data(const struct hreq *r)
-{
-	return r->data;
-}
-
 void hreq_on_gone(struct hreq *r, void (*gone)(void *arg, struct hreq *r), void *arg)
 {
 	r->gone = gone;

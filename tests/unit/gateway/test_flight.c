@@ -269,13 +269,6 @@ static void unfinished_events(void **state)
 			 FLIGHT_BREAK); /* it would be lost silently */
 }
 
-static void names(void **state)
-{
-	(void)state;
-	assert_string_equal(flight_state_name(FLIGHT_WAITING), "waiting");
-	assert_string_equal(flight_state_name(FLIGHT_OVER), "over");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,7 +285,6 @@ int main(void)
 		cmocka_unit_test(whole_answers_get_no_more_than_they_need),
 		cmocka_unit_test(ending_for_our_own_reasons),
 		cmocka_unit_test(unfinished_events),
-		cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

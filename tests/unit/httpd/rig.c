@@ -59,7 +59,7 @@ static void respond_big(struct hreq *r)
 static void hold(struct rig *g, struct hreq *r)
 {
 	g->held = r;
-	hreq_set_data(r, g);
+	g->begun = false;
 	hreq_on_gone(r, on_gone, g);
 	hreq_on_taken(r, on_taken, g);
 }

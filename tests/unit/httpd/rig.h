@@ -23,6 +23,7 @@ struct rig {
 	size_t taken;           /* bytes reported taken */
 	unsigned takes;         /* taken callbacks */
 	struct hreq *held;      /* last request of /hold or /stream still open */
+	bool begun;             /* a test has begun to answer it */
 	struct slice last_body; /* copy below */
 	char body[65536];
 	char path[256];

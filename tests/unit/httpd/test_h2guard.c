@@ -470,9 +470,9 @@ static void answer_at_random(struct rig *g)
 
 	if (r == NULL)
 		return;
-	if (slice_is(hreq_path(r), "/hold") && hreq_data(r) != NULL)
+	if (slice_is(hreq_path(r), "/hold") && !g->begun)
 		hreq_begin(r, 200, NULL, 0, UINT64_MAX);
-	hreq_set_data(r, NULL); /* begun */
+	g->begun = true;
 	hreq_write(r, slice_of(block, (size_t)rand() % sizeof(block)));
 	if (rand() % 3 == 0)
 		return;

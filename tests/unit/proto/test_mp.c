@@ -92,26 +92,23 @@ static void test_many(void **state)
 {
 	struct buf b = { .n = 0 };
 	struct mp_writer w;
-	struct mp_reader *r = NULL;
+	struct mp_reader r;
 
 	(void)state;
 	mp_writer_init(&w, &b);
 	mp_put_array(&w, MP_ELEMENTS_MAX);
 	for (unsigned i = 0; i < MP_ELEMENTS_MAX; i++)
 		mp_put_u64(&w, i);
-	assert_int_equal(mp_reader_new(buf_slice(&b), &r), ERR_OK);
+	assert_int_equal(mp_reader_init(&r, buf_slice(&b)), ERR_OK);
 	for (unsigned i = 0; i < MP_ELEMENTS_MAX; i++)
-		assert_int_equal(mp_u64(r, UINT64_MAX), i);
-	assert_int_equal(mp_done(r), ERR_OK);
-	mp_reader_free(r);
+		assert_int_equal(mp_u64(&r, UINT64_MAX), i);
+	assert_int_equal(mp_done(&r), ERR_OK);
+	mp_reader_fini(&r);
 	buf_reset(&b);
 	mp_put_array(&w, MP_ELEMENTS_MAX + 1);
 	for (unsigned i = 0; i < MP_ELEMENTS_MAX + 1; i++)
 		mp_put_nil(&w);
-	r = NULL;
-	assert_int_equal(mp_reader_new(buf_slice(&b), &r), ERR_FORMAT);
-	assert_null(r);
-	mp_reader_free(NULL);
+	assert_int_equal(mp_reader_init(&r, buf_slice(&b)), ERR_FORMAT);
 	buf_free(&b);
 }
 
@@ -128,11 +125,12 @@ static void test_values(void **state)
 	static const size_t SIZES[] = { 0, 1, 31, 32, 255, 256, 65535, 65536 };
 	static uint8_t bytes[65536];
 	struct buf b = { .n = 0 };
-	struct mp_writer *w = mp_writer_new(&b);
+	struct mp_writer writer, *w = &writer;
 	struct mp_reader r;
 
 	(void)state;
 	memset(bytes, 'x', sizeof(bytes));
+	mp_writer_init(w, &b);
 	mp_put_array(w, 15 + 16 + 4);
 	for (size_t i = 0; i < 15; i++)
 		mp_put_u64(w, NUMBERS[i]);
@@ -144,7 +142,7 @@ static void test_values(void **state)
 	mp_put_bool(w, false);
 	mp_put_nil(w);
 	mp_put_map(w, 0);
-	mp_writer_free(w);
+
 	assert_int_equal(mp_reader_init(&r, buf_slice(&b)), ERR_OK);
 	for (size_t i = 0; i < 15; i++)
 		assert_true(mp_u64(&r, UINT64_MAX) == NUMBERS[i]);
