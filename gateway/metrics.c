@@ -39,7 +39,7 @@ static struct stat_hist durations[ROUTE_COUNT] = {
 static struct stat_hist first_byte = {
 	.name = "sealway_gateway_first_byte_seconds",
 	.labels = "",
-	.help = "Time from a confidential request to the head of its answer.",
+	.help = "Time from a request to the head of its answer.",
 };
 
 #define GAUGE(text, about)                                                                                   \
