@@ -9,7 +9,6 @@
 #include "common/hash.h"
 
 #define SIDE 16
-#define ROW (1 + SIDE * 3) /* filter byte, then RGB */
 
 static uint32_t crc32_of(const uint8_t *p, size_t n)
 {
