@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The store on SQLite: the only includer of sqlite3.h.  WAL with
+ * The store on SQLite; no file but the store_sqlite*.c includes sqlite3.h.  WAL with
  * synchronous=NORMAL gives commits that outlive the process; backend_sync adds
  * what synchronous=FULL adds, the sync of the log after the commit, from a
  * second thread and once for many commits.  A lock on FILE.lease keeps a second
