@@ -129,9 +129,6 @@ uint64_t zsock_dropped(const struct zsock *z);
 /* An empty frame. */
 void zmsg_init(struct zmsg *m);
 
-/* A frame of n uninitialised bytes to be filled through zmsg_data. */
-void zmsg_size_init(struct zmsg *m, size_t n);
-
 /* A frame holding a copy of s. */
 void zmsg_copy_init(struct zmsg *m, struct slice s);
 

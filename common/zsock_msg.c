@@ -42,15 +42,10 @@ void zmsg_init(struct zmsg *m)
 	zmq_msg_init(zsock_frame(m));
 }
 
-void zmsg_size_init(struct zmsg *m, size_t n)
-{
-	m->skip = 0;
-	BUG_ON(zmq_msg_init_size(zsock_frame(m), n) < 0);
-}
-
 void zmsg_copy_init(struct zmsg *m, struct slice s)
 {
-	zmsg_size_init(m, s.n);
+	m->skip = 0;
+	BUG_ON(zmq_msg_init_size(zsock_frame(m), s.n) < 0);
 	if (s.n > 0)
 		memcpy(zmq_msg_data(zsock_frame(m)), s.p, s.n);
 }

@@ -28,9 +28,10 @@ static bool echo_done(void *arg)
 
 static void put_number(struct zmsg *m, unsigned n)
 {
-	zmsg_size_init(m, 400);
-	memset((void *)zmsg_slice(m).p, 0, 400);
-	put_be32((uint8_t *)zmsg_slice(m).p, n);
+	uint8_t bytes[400] = { 0 };
+
+	put_be32(bytes, n);
+	zmsg_copy_init(m, slice_of(bytes, sizeof(bytes)));
 }
 
 static void feed(struct echo *e)

@@ -74,7 +74,7 @@ struct live_client {
  * worker: also starts a worker, introduces it and waits for its subscription. */
 void live_start(struct live *l, void (*tune)(struct gw_conf *c), bool worker);
 
-/* Ends everything (live_drain may have ended the gateway before). */
+/* Ends everything (live_ended may have ended the gateway before). */
 void live_stop(struct live *l);
 
 /* Runs the loop until done(arg); fails the test after LIVE_MS. */
