@@ -45,10 +45,14 @@ struct operands {
 #define ARGS_COMPLETIONS "--completions"
 #define ARGS_MAN_PART "--man-part"
 
+/* Exit statuses of every subcommand. */
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
 enum args_result {
-	ARGS_RUN,
-	ARGS_HELP,  /* --help or one of the above was served: exit 0 */
-	ARGS_USAGE, /* said on stderr what is wrong: exit 2 */
+	ARGS_RUN = -1,
+	/* the command is to end with this as its status */
+	ARGS_HELP = EXIT_OK,     /* --help or one of the above was served */
+	ARGS_USAGE = EXIT_USAGE, /* said on stderr what is wrong */
 };
 
 /* Reads argv[1..] (argv[0] is the subcommand).  "--name value", "--name=value",
@@ -70,8 +74,5 @@ int args_wrong(const struct command *c);
 
 /* Says on stderr that an option is missing, by its name; returns EXIT_USAGE. */
 int args_missing(const struct command *c, const char *what);
-
-/* Exit statuses of every subcommand. */
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 #endif

@@ -22,14 +22,10 @@ int cmd_complete(int argc, char **argv)
 
 	ask_init(&a);
 	const struct arg args[] = { TEXT_ARGS(&a, &max_tokens), ASK_ARGS(&a) };
-	switch (args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words)) {
-	case ARGS_HELP:
-		return EXIT_OK;
-	case ARGS_USAGE:
-		return EXIT_USAGE;
-	case ARGS_RUN:
-		break;
-	}
+	enum args_result r = args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words);
+
+	if (r != ARGS_RUN)
+		return r;
 	if (!ask_text(&a, words.v[0])) {
 		ask_fini(&a);
 		return EXIT_USAGE;

@@ -30,15 +30,10 @@ int cmd_completion(int argc, char **argv)
 		1,
 	};
 	struct operands words;
+	enum args_result r = args_parse(&c, NULL, 0, argc, argv, &words);
 
-	switch (args_parse(&c, NULL, 0, argc, argv, &words)) {
-	case ARGS_HELP:
-		return EXIT_OK;
-	case ARGS_USAGE:
-		return EXIT_USAGE;
-	case ARGS_RUN:
-		break;
-	}
+	if (r != ARGS_RUN)
+		return r;
 	if (strcmp(words.v[0], "bash") != 0)
 		return args_wrong(&c);
 	fputs(bash, stdout);

@@ -48,14 +48,10 @@ int cmd_embed(int argc, char **argv)
 
 	ask_init(&a);
 	const struct arg args[] = { ASK_ARGS(&a) };
-	switch (args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words)) {
-	case ARGS_HELP:
-		return EXIT_OK;
-	case ARGS_USAGE:
-		return EXIT_USAGE;
-	case ARGS_RUN:
-		break;
-	}
+	enum args_result r = args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words);
+
+	if (r != ARGS_RUN)
+		return r;
 	if (ask_text(&a, words.v[0])) {
 		buf_str(&json, "{\"input\":\"");
 		buf_json(&json, buf_slice(&a.text));

@@ -110,7 +110,7 @@ int cmd_image(int argc, char **argv)
 	struct ask a;
 	const char *output = NULL, *size = "256x256";
 	struct operands words;
-	int status = EXIT_OK;
+	int status;
 
 	ask_init(&a);
 	const struct arg args[] = {
@@ -118,15 +118,9 @@ int cmd_image(int argc, char **argv)
 		{ "size", ARG_TEXT, &size, "WxH", "in pixels, one unit each (default 256x256)", 0, 0 },
 		ASK_ARGS(&a),
 	};
-	switch (args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words)) {
-	case ARGS_HELP:
-		break;
-	case ARGS_USAGE:
-		status = EXIT_USAGE;
-		break;
-	case ARGS_RUN:
+	status = args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words);
+	if (status == ARGS_RUN)
 		status = paint(&a, words.v[0], size, output);
-	}
 	ask_fini(&a);
 	return status;
 }

@@ -177,15 +177,10 @@ int cmd_keys(int argc, char **argv)
 		{ "name", ARG_TEXT, &name, "NAME", "name of the node's key files (default: node)", 0, 0 },
 	};
 	struct operands words;
+	enum args_result r = args_parse(&c, args, 2, argc, argv, &words);
 
-	switch (args_parse(&c, args, 2, argc, argv, &words)) {
-	case ARGS_HELP:
-		return EXIT_OK;
-	case ARGS_USAGE:
-		return EXIT_USAGE;
-	case ARGS_RUN:
-		break;
-	}
+	if (r != ARGS_RUN)
+		return r;
 	if (sodium_init() < 0)
 		return EXIT_FAILED;
 	return run(&c, dir, name, &words);

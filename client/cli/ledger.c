@@ -215,13 +215,7 @@ int cmd_ledger(int argc, char **argv)
 	/* options came first: once more, with those of the action alone */
 	if (r == ARGS_RUN && !action)
 		r = parse(&c, action_of(words.v[0]), argc, argv, &o, &words);
-	switch (r) {
-	case ARGS_HELP:
-		return EXIT_OK;
-	case ARGS_USAGE:
-		return EXIT_USAGE;
-	case ARGS_RUN:
-		break;
-	}
+	if (r != ARGS_RUN)
+		return r;
 	return run(&c, &o, &words);
 }

@@ -101,14 +101,10 @@ static int node_admit(int argc, char **argv)
 		  0 },
 		ADMIN_ARGS(&w),
 	};
-	switch (args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words)) {
-	case ARGS_HELP:
-		return EXIT_OK;
-	case ARGS_USAGE:
-		return EXIT_USAGE;
-	case ARGS_RUN:
-		break;
-	}
+	enum args_result r = args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words);
+
+	if (r != ARGS_RUN)
+		return r;
 	if (lacking(&m, words.n))
 		return args_missing(&c, lacking(&m, words.n));
 	if (m.readdress && words.n)

@@ -238,6 +238,7 @@ static int run_verb(const struct command *c, const struct verb *v, int argc, cha
 	struct command own = *c;
 	struct options o;
 	struct operands words;
+	enum args_result r;
 
 	args_action(c, v->action, operands, sizeof(operands));
 	snprintf(name, sizeof(name), "%s %s", c->name, v->action);
@@ -245,14 +246,9 @@ static int run_verb(const struct command *c, const struct verb *v, int argc, cha
 	own.operands = operands;
 	own.min_operands = skip + strlen(v->kinds);
 	own.max_operands = own.min_operands;
-	switch (parse(&own, v->options, argc, argv, &o, &words)) {
-	case ARGS_HELP:
-		return EXIT_OK;
-	case ARGS_USAGE:
-		return EXIT_USAGE;
-	case ARGS_RUN:
-		break;
-	}
+	r = parse(&own, v->options, argc, argv, &o, &words);
+	if (r != ARGS_RUN)
+		return r;
 	return call(&own, v, &o, words.v + skip, words.n - skip);
 }
 
@@ -261,20 +257,16 @@ int operate(const struct command *c, const struct verb *verbs, size_t n, int arg
 	const struct verb *v = argc > 1 ? find(verbs, n, argv[1]) : NULL;
 	struct options o;
 	struct operands words;
+	enum args_result r;
 	unsigned which = 0;
 
 	if (v)
 		return run_verb(c, v, argc - 1, argv + 1, 0);
 	for (size_t i = 0; i < n; i++)
 		which |= verbs[i].options;
-	switch (parse(c, which, argc, argv, &o, &words)) {
-	case ARGS_HELP:
-		return EXIT_OK;
-	case ARGS_USAGE:
-		return EXIT_USAGE;
-	case ARGS_RUN:
-		break;
-	}
+	r = parse(c, which, argc, argv, &o, &words);
+	if (r != ARGS_RUN)
+		return r;
 	v = words.n ? find(verbs, n, words.v[0]) : &verbs[0];
 	return v ? run_verb(c, v, argc, argv, words.n ? 1 : 0) : args_wrong(c);
 }

@@ -93,15 +93,10 @@ int cmd_receipt(int argc, char **argv)
 		  0 },
 	};
 	struct operands words;
+	enum args_result r = args_parse(&c, args, 1, argc, argv, &words);
 
-	switch (args_parse(&c, args, 1, argc, argv, &words)) {
-	case ARGS_HELP:
-		return EXIT_OK;
-	case ARGS_USAGE:
-		return EXIT_USAGE;
-	case ARGS_RUN:
-		break;
-	}
+	if (r != ARGS_RUN)
+		return r;
 	if (strcmp(words.v[0], "verify")) {
 		fprintf(stderr, "sealway receipt: the only thing to do with a receipt is \"verify\"\n");
 		return EXIT_USAGE;

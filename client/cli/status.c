@@ -23,14 +23,10 @@ int cmd_status(int argc, char **argv)
 
 	admin_where_init(&w);
 	const struct arg args[] = { ADMIN_ARGS(&w) };
-	switch (args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words)) {
-	case ARGS_HELP:
-		return EXIT_OK;
-	case ARGS_USAGE:
-		return EXIT_USAGE;
-	case ARGS_RUN:
-		break;
-	}
+	enum args_result r = args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words);
+
+	if (r != ARGS_RUN)
+		return r;
 	reply = admin_call(&w, "status", json_object());
 	if (reply) {
 		w.dir = "."; /* the first call went there */

@@ -120,13 +120,9 @@ int cmd_top(int argc, char **argv)
 		{ "once", ARG_FLAG, &one, NULL, "print one view and end", 0, 0 },
 		{ "seconds", ARG_U64, &seconds, "N", "between samples (default: 1)", 1, 3600 },
 	};
-	switch (args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words)) {
-	case ARGS_HELP:
-		return EXIT_OK;
-	case ARGS_USAGE:
-		return EXIT_USAGE;
-	case ARGS_RUN:
-		break;
-	}
+	enum args_result r = args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words);
+
+	if (r != ARGS_RUN)
+		return r;
 	return one || w.json || !isatty(STDOUT_FILENO) ? once(&w, seconds) : live(&w, seconds);
 }

@@ -372,7 +372,7 @@ int cmd_up(int argc, char **argv)
 	};
 	struct up *u = mem_new(sizeof(*u));
 	struct operands words;
-	int status = EXIT_OK;
+	int status;
 
 	u->o = (struct up_opts){ .dir = "sealway-data",
 				 .listen = "127.0.0.1:8080",
@@ -396,15 +396,9 @@ int cmd_up(int argc, char **argv)
 		{ "ready-file", ARG_TEXT, &u->o.ready_file, "F",
 		  "written when all is ready: URL, token, model, pids", 0, 0 },
 	};
-	switch (args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words)) {
-	case ARGS_HELP:
-		break;
-	case ARGS_USAGE:
-		status = EXIT_USAGE;
-		break;
-	case ARGS_RUN:
+	status = args_parse(&c, args, sizeof(args) / sizeof(args[0]), argc, argv, &words);
+	if (status == ARGS_RUN)
 		status = up(u);
-	}
 	free(u);
 	return status;
 }
