@@ -137,6 +137,14 @@ struct user *arg_user(struct admin_call *c, const json_t *args)
 	return u;
 }
 
+bool arg_user_if(struct admin_call *c, const json_t *args, struct user **out)
+{
+	bool named = json_object_get(args, "user") != NULL;
+
+	*out = named ? arg_user(c, args) : NULL;
+	return !named || *out;
+}
+
 const char *arg_reason(struct admin_call *c, const json_t *args)
 {
 	const char *reason = arg_text(args, "reason");

@@ -45,6 +45,9 @@ bool arg_key(const json_t *args, const char *name, uint8_t out[KEY_BYTES]);
  * there is none. */
 struct user *arg_user(struct admin_call *c, const json_t *args);
 
+/* The same where the member may be absent: true with *out NULL then, false when the call was answered. */
+bool arg_user_if(struct admin_call *c, const json_t *args, struct user **out);
+
 /* Member "reason", 1..REASON_BYTES_MAX bytes; the same. */
 const char *arg_reason(struct admin_call *c, const json_t *args);
 

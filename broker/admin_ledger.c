@@ -85,14 +85,11 @@ static void usage_done(struct reading *r)
 
 void admin_usage_list(struct admin_call *c, const json_t *args)
 {
-	const struct user *u = NULL;
 	struct reading *r;
+	struct user *u;
 
-	if (json_object_get(args, "user")) {
-		u = arg_user(c, args);
-		if (!u)
-			return;
-	}
+	if (!arg_user_if(c, args, &u))
+		return;
 	r = reading_new(c);
 	r->page.user = u ? u->id : 0;
 	reading_start(r, READING_SHORT, usage_work, usage_done);

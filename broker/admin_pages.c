@@ -124,7 +124,7 @@ void admin_ledger_export(struct admin_call *c, const json_t *args)
 {
 	const char *what = arg_text(args, "what");
 	struct store_page q;
-	const struct user *u;
+	struct user *u;
 
 	if (!read_span(c, args, &q))
 		return;
@@ -133,12 +133,9 @@ void admin_ledger_export(struct admin_call *c, const json_t *args)
 		return;
 	}
 	q.what = what[0] == 'j' ? PAGE_JOURNAL : PAGE_SETTLEMENTS;
-	if (json_object_get(args, "user")) {
-		u = arg_user(c, args);
-		if (!u)
-			return;
-		q.user = u->id;
-	}
+	if (!arg_user_if(c, args, &u))
+		return;
+	q.user = u ? u->id : 0;
 	start_page(c, &q);
 }
 

@@ -23,16 +23,13 @@ static json_t *stack_json(const struct broker *b, const struct stack *st)
 void admin_stack_list(struct admin_call *c, const json_t *args)
 {
 	const struct broker *b = admin_broker(c);
-	const struct user *only = NULL;
+	struct user *only;
 	const struct stack *st;
 	json_t *list;
 	size_t pos = 0;
 
-	if (json_object_get(args, "user")) {
-		only = arg_user(c, args);
-		if (!only)
-			return;
-	}
+	if (!arg_user_if(c, args, &only))
+		return;
 	list = json_array();
 	while ((st = ledger_next_stack(b->ledger, &pos)) != NULL) {
 		if (!only || st->user == only)

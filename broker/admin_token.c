@@ -57,16 +57,13 @@ void admin_token_create(struct admin_call *c, const json_t *args)
 void admin_token_list(struct admin_call *c, const json_t *args)
 {
 	const struct broker *b = admin_broker(c);
-	const struct user *only = NULL;
+	struct user *only;
 	json_t *list;
 	const struct token *t;
 	size_t pos = 0;
 
-	if (json_object_get(args, "user")) {
-		only = arg_user(c, args);
-		if (!only)
-			return;
-	}
+	if (!arg_user_if(c, args, &only))
+		return;
 	list = json_array();
 	while ((t = ledger_next_token(b->ledger, &pos)) != NULL) {
 		if (only && t->user != only)
