@@ -379,6 +379,32 @@ enum err rig_lock(struct rig *r, uint64_t units, uint32_t timeout_s, struct lock
 	return ERR_OK;
 }
 
+uint64_t rig_locked(struct rig *r, uint64_t units)
+{
+	struct locked l;
+
+	assert_int_equal(rig_lock(r, units, 60, &l), ERR_OK);
+	return l.stack;
+}
+
+void rig_alive(struct rig *r, unsigned ms, struct actor *wk)
+{
+	for (unsigned i = 0; i < ms; i += 40) {
+		actor_ping(&r->gw);
+		if (wk)
+			actor_ping(wk);
+		rig_run(r, 40);
+	}
+}
+
+void rig_back(struct rig *r)
+{
+	actor_hello(r, &r->gw);
+	(void)actor_get(r, &r->gw, MSG_WELCOME);
+	actor_hello(r, &r->wk);
+	(void)actor_get(r, &r->wk, MSG_WELCOME);
+}
+
 void rig_job(struct rig *r, uint64_t stack, uint64_t units)
 {
 	rig_job_within(r, stack, units, 400);

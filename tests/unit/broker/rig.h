@@ -103,6 +103,15 @@ void rig_introduce(struct rig *r, struct actor *gw, struct actor *wk);
 /* Takes a lock and gives its answer; ERR_OK, or the refusal. */
 enum err rig_lock(struct rig *r, uint64_t units, uint32_t timeout_s, struct locked *out);
 
+/* A lock for a minute; its stack. */
+uint64_t rig_locked(struct rig *r, uint64_t units);
+
+/* Runs for ms with the gateway and that worker (or none: NULL) alive. */
+void rig_alive(struct rig *r, unsigned ms, struct actor *wk);
+
+/* Gateway and worker find the restarted broker. */
+void rig_back(struct rig *r);
+
 /* A request on that stack with the node's current key; its rid is all r->rid. */
 void rig_job(struct rig *r, uint64_t stack, uint64_t units);
 

@@ -44,23 +44,6 @@ static int teardown(void **state)
 }
 
 /* Runs for ms with the gateway and that worker alive. */
-static void alive(struct rig *r, unsigned ms, struct actor *wk)
-{
-	for (unsigned i = 0; i < ms; i += 40) {
-		actor_ping(&r->gw);
-		actor_ping(wk);
-		rig_run(r, 40);
-	}
-}
-
-static uint64_t locked(struct rig *r, uint64_t units)
-{
-	struct locked l;
-
-	assert_int_equal(rig_lock(r, units, 60, &l), ERR_OK);
-	return l.stack;
-}
-
 static void ask_lock(struct rig *r)
 {
 	struct lock_ask m = { .model = SLICE_STR("demo"), .has_units = true, .units = 100, .timeout_s = 60 };
@@ -78,7 +61,7 @@ static void a_stack_is_promised_when_the_disk_has_it(void **state)
 	struct rig *r = *state;
 	struct locked l;
 
-	alive(r, 40, &r->wk);
+	rig_alive(r, 40, &r->wk);
 	atomic_store(&disk_hangs, true);
 	ask_lock(r);
 	for (int i = 0; i < 3; i++) {
@@ -95,7 +78,7 @@ static void a_stack_is_promised_when_the_disk_has_it(void **state)
 static void a_late_claim_after_a_restart(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct work w;
 
 	rig_job(r, st, 0);
@@ -106,13 +89,13 @@ static void a_late_claim_after_a_restart(void **state)
 	actor_hello(r, &r->gw);
 	(void)actor_get(r, &r->gw, MSG_WELCOME);
 	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	alive(r, 400, &r->wk2);
+	rig_alive(r, 400, &r->wk2);
 	(void)actor_get(r, &r->wk2, MSG_RECEIPT_WANTED);
 	actor_hello(r, &r->wk);
 	(void)actor_get(r, &r->wk, MSG_WELCOME);
 	rig_inflight(&r->wk, &w, true);
 	actor_ping(&r->wk);
-	alive(r, 40, &r->wk2);
+	rig_alive(r, 40, &r->wk2);
 	rig_settle(r, &r->wk2, &w, SETTLE_LOST, 0, 0, NULL);
 	rig_settled(r, &r->wk2);
 	assert_int_equal(rig_stack(r)->reserved, 1000);
@@ -131,14 +114,14 @@ static void says_answered(struct receipt *rc, struct settle *m)
 /* The first worker was only cut off from the broker: it had posted, and goes on. */
 static struct work taken_for_dead(struct rig *r, struct work *second)
 {
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct work w;
 
 	rig_job(r, st, 0);
 	w = rig_work(r, &r->wk);
 	actor_open(r, &r->wk2, ROLE_WORKER, 201);
 	rig_introduce(r, &r->gw, &r->wk2);
-	alive(r, 300, &r->wk2);
+	rig_alive(r, 300, &r->wk2);
 	*second = rig_work(r, &r->wk2);
 	assert_int_equal(second->attempt, 2);
 	rig_posted(&r->wk2, second);
@@ -180,7 +163,7 @@ static void the_first_attempt_is_billed_by_its_receipt(void **state)
 static void answered_to_a_first_attempt_is_a_replay(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct work w;
 
 	rig_job(r, st, 0);
@@ -207,7 +190,7 @@ static void locks_of_a_withdrawn_offer_are_counted(void **state)
 
 	assert_int_equal(rig_lock(r, 100, 1, &l), ERR_OK);
 	assert_int_equal(rig_register(r, false, other_offer), ERR_OK);
-	alive(r, 1200, &r->wk);
+	rig_alive(r, 1200, &r->wk);
 	assert_int_equal(rig_stack(r)->reserved, 0);
 	assert_int_equal(rig_register(r, false, NULL), ERR_OK);
 	assert_int_equal(node_sub(registry_node(r->b.registry, 1), model)->locks, 0);
@@ -254,7 +237,7 @@ static void what_changed_while_signatures_were_verified(void **state)
 static void a_repeated_settlement_is_not_acknowledged_early(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct work w;
 
 	rig_job(r, st, 0);
@@ -264,7 +247,7 @@ static void a_repeated_settlement_is_not_acknowledged_early(void **state)
 	atomic_store(&disk_hangs, true);
 	for (int i = 0; i < 3; i++) {
 		rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
-		alive(r, 40, &r->wk);
+		rig_alive(r, 40, &r->wk);
 		actor_none(r, &r->wk, MSG_SETTLED, 1);
 	}
 	atomic_store(&disk_hangs, false);

@@ -5,9 +5,7 @@
  */
 #include "tests/unit/broker/test.h"
 
-#include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "broker/task.h"
 #include "proto/peer.h"
@@ -30,34 +28,6 @@ static int teardown(void **state)
 {
 	rig_free(*state);
 	return 0;
-}
-
-/* Runs for ms with the gateway and those workers alive. */
-static void alive(struct rig *r, unsigned ms, struct actor *wk)
-{
-	for (unsigned i = 0; i < ms; i += 40) {
-		actor_ping(&r->gw);
-		if (wk)
-			actor_ping(wk);
-		rig_run(r, 40);
-	}
-}
-
-/* Both peers find the restarted broker. */
-static void back(struct rig *r)
-{
-	actor_hello(r, &r->gw);
-	(void)actor_get(r, &r->gw, MSG_WELCOME);
-	actor_hello(r, &r->wk);
-	(void)actor_get(r, &r->wk, MSG_WELCOME);
-}
-
-static uint64_t locked(struct rig *r, uint64_t units)
-{
-	struct locked l;
-
-	assert_int_equal(rig_lock(r, units, 60, &l), ERR_OK);
-	return l.stack;
 }
 
 static void said_423(struct receipt *rc, struct settle *m)
@@ -94,7 +64,7 @@ static void lock_request_settle(void **state)
 static void settled_exactly_once(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct work w;
 
 	rig_job(r, st, 0);
@@ -142,7 +112,7 @@ static void a_locked_stack(void **state)
 	assert_int_equal(rig_lock(r, 1000, 60, &again), ERR_OK);
 	assert_true(again.stack != l.stack && again.digest.n == 64); /* another one, bought for this */
 	rig_restart(r);
-	back(r);
+	rig_back(r);
 	st = ledger_stack(r->b.ledger, l.stack);
 	assert_int_equal(st->state, STACK_LOCKED);
 	rig_job(r, l.stack, 10);
@@ -157,7 +127,7 @@ static void a_locked_stack(void **state)
 static void a_locked_stack_of_another(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct store_op *op;
 	struct user *u;
 
@@ -194,7 +164,7 @@ static void expiry_by_the_clock(void **state)
 
 	assert_int_equal(rig_lock(r, 1000, 1, &l), ERR_OK);
 	assert_true(rig_stack(r)->reserved == 1000);
-	alive(r, 1200, &r->wk);
+	rig_alive(r, 1200, &r->wk);
 	assert_true(rig_stack(r)->reserved == 0);
 	rig_job(r, l.stack, 10); /* the key is still current: no lock is needed */
 	assert_true(rig_work(r, &r->wk).units == 10);
@@ -263,7 +233,7 @@ static void two_hundred_locks_at_once(void **state)
 static void tenants_look_alike(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	uint8_t alice[KEY_BYTES];
 	struct store_op *op;
 	struct user *bob;
@@ -297,7 +267,7 @@ static void deaf(struct rig *r)
 static void keys_old_and_unknown(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	uint8_t old[KEY_BYTES], fresh[KEY_BYTES];
 	struct work w;
 
@@ -322,7 +292,7 @@ static void keys_old_and_unknown(void **state)
 static void an_old_key_does_not_wait_beyond_its_time(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	uint8_t old[KEY_BYTES];
 	struct node *n = registry_node(r->b.registry, 1);
 
@@ -350,11 +320,11 @@ static void says_key_unknown(struct receipt *rc, struct settle *m)
 static void a_key_that_the_node_lacks_goes_at_once(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct locked l;
 	struct work w;
 
-	(void)locked(r, 500); /* another one for the same key */
+	(void)rig_locked(r, 500); /* another one for the same key */
 	rig_job(r, st, 10);
 	w = rig_work(r, &r->wk);
 	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, says_key_unknown);
@@ -370,7 +340,7 @@ static void a_key_that_the_node_lacks_goes_at_once(void **state)
 static void units(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct refuse no;
 
 	rig_job(r, st, 60001); /* more than the node takes */
@@ -388,7 +358,7 @@ static void units(void **state)
 static void concurrency_of_a_node(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct refuse no;
 	struct work w;
 
@@ -477,7 +447,7 @@ static void wrong_receipts_bill_nothing(void **state)
 		other_key,   other_transcript, stale_signature, without,
 	};
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct node *n = registry_node(r->b.registry, 1);
 
 	for (size_t i = 0; i < sizeof(spoil) / sizeof(spoil[0]); i++) {
@@ -496,7 +466,7 @@ static void wrong_receipts_bill_nothing(void **state)
 static void excess_is_the_nodes_loss(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct work w;
 
 	rig_job(r, st, 0);
@@ -525,7 +495,7 @@ static void other_epoch(struct receipt *rc, struct settle *m)
 static void only_its_worker_settles(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct cancel c = { .attempt = 0 };
 	struct buf msg = { 0 };
 	struct work w;
@@ -557,7 +527,7 @@ static void only_its_worker_settles(void **state)
 static void a_topic_belongs_to_its_gateway(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 
 	r->gw.instance = 777; /* a job for somebody else's topic */
 	rig_job(r, st, 0);
@@ -569,7 +539,7 @@ static void a_topic_belongs_to_its_gateway(void **state)
 static void another_gateway_cancels_nothing(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct cancel c = { .attempt = 0 };
 	struct buf msg = { 0 };
 	struct work w;
@@ -590,13 +560,13 @@ static void another_gateway_cancels_nothing(void **state)
 static void without_a_worker_until_the_deadline(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 
 	deaf(r);
 	rig_job(r, st, 0);
-	alive(r, 300, &r->wk);
+	rig_alive(r, 300, &r->wk);
 	assert_true(rig_stack(r)->reserved == 1000);
-	alive(r, 200, &r->wk);
+	rig_alive(r, 200, &r->wk);
 	assert_int_equal(rig_refusal(r).error, ERR_NO_WORKER);
 	rig_run(r, 20);
 	assert_true(rig_stack(r)->reserved == 0); /* units return, the lock does not */
@@ -606,7 +576,7 @@ static void without_a_worker_until_the_deadline(void **state)
 static void waits_for_a_worker_that_comes(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct bye bye = { .instance = 200 };
 	struct buf msg = { 0 };
 
@@ -623,7 +593,7 @@ static void waits_for_a_worker_that_comes(void **state)
 static void capacity_is_respected(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct work w;
 
 	registry_node(r->b.registry, 1)->subs->max_concurrent = 0;
@@ -640,7 +610,7 @@ static void capacity_is_respected(void **state)
 static void returned_once_then_refused(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct work_return back = { .error = ERR_NO_WORKER };
 	struct buf msg = { 0 };
 	struct work w;
@@ -673,14 +643,14 @@ static void returned_once_then_refused(void **state)
 static void a_silent_worker_before_posting(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct work w;
 
 	rig_job(r, st, 0);
 	w = rig_work(r, &r->wk);
 	actor_open(r, &r->wk2, ROLE_WORKER, 201);
 	rig_introduce(r, &r->gw, &r->wk2);
-	alive(r, 300, &r->wk2);
+	rig_alive(r, 300, &r->wk2);
 	w = rig_work(r, &r->wk2);
 	assert_int_equal(w.attempt, 2);
 	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 1, 2, NULL);
@@ -691,7 +661,7 @@ static void a_silent_worker_before_posting(void **state)
 static void a_silent_worker_after_posting(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct receipt_wanted want;
 	struct work w;
 
@@ -700,13 +670,13 @@ static void a_silent_worker_after_posting(void **state)
 	rig_posted(&r->wk, &w);
 	actor_open(r, &r->wk2, ROLE_WORKER, 201);
 	rig_introduce(r, &r->gw, &r->wk2);
-	alive(r, 300, &r->wk2);
+	rig_alive(r, 300, &r->wk2);
 	assert_int_equal(rig_refusal(r).error, ERR_INTERNAL);
 	actor_none(r, &r->wk2, MSG_WORK, 1); /* a sealed job is never posted twice */
 	assert_int_equal(receipt_wanted_decode(actor_get(r, &r->wk2, MSG_RECEIPT_WANTED), &want), ERR_OK);
 	assert_memory_equal(want.ref.rid, w.rid, RID_BYTES);
 	assert_true(want.stack == st && want.units == 1000);
-	alive(r, 400, &r->wk2); /* the question may be lost: five heartbeats, and it is asked again */
+	rig_alive(r, 400, &r->wk2); /* the question may be lost: five heartbeats, and it is asked again */
 	assert_int_equal(receipt_wanted_decode(actor_get(r, &r->wk2, MSG_RECEIPT_WANTED), &want), ERR_OK);
 	assert_memory_equal(want.ref.rid, w.rid, RID_BYTES);
 	rig_settle(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
@@ -719,7 +689,7 @@ static void a_worker_without_a_network(void **state)
 {
 	struct rig *r = *state;
 	const struct node *n = registry_node(r->b.registry, 1);
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct work w;
 
 	for (uint32_t i = 0; i < 2 * r->b.conf.breaker_failures; i++) {
@@ -749,7 +719,7 @@ static void a_worker_without_a_network(void **state)
 static void no_receipt_to_be_had(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct work w;
 
 	rig_job(r, st, 0);
@@ -765,7 +735,7 @@ static void no_receipt_to_be_had(void **state)
 static void a_gateway_that_dies(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
+	uint64_t st = rig_locked(r, 1000);
 	struct peer p;
 	struct work w;
 
@@ -780,187 +750,6 @@ static void a_gateway_that_dies(void **state)
 	rig_settle(r, &r->wk, &w, SETTLE_STOPPED, 1, 1, NULL);
 	rig_settled(r, &r->wk);
 	assert_true(rig_stack(r)->spent == 2);
-}
-
-/* --- restart --- */
-
-static void restart_with_work_in_flight(void **state)
-{
-	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
-	struct work w;
-
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
-	(void)locked(r, 500);
-	rig_run(r, 20);
-	rig_restart(r);
-	assert_true(r->b.epoch > w.epoch);
-	assert_true(rig_stack(r)->reserved == 1500); /* still held */
-	back(r);
-	rig_inflight(&r->wk, &w, true);
-	alive(r, 400, &r->wk); /* beyond the time for claims */
-	actor_none(r, &r->wk, MSG_RECEIPT_WANTED, 1);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
-	rig_settled(r, &r->wk);
-	assert_true(rig_stack(r)->spent == 14 && rig_stack(r)->reserved == 500);
-}
-
-static void restart_and_settle_outright(void **state)
-{
-	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
-	struct work w;
-
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
-	rig_run(r, 20);
-	rig_restart(r);
-	back(r);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
-	rig_settled(r, &r->wk);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
-	rig_settled(r, &r->wk);
-	assert_true(rig_stack(r)->spent == 14);
-}
-
-static void restart_and_nobody_claims(void **state)
-{
-	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
-	struct work w;
-
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_run(r, 20);
-	rig_restart(r);
-	back(r);
-	alive(r, 400, &r->wk);
-	(void)actor_get(r, &r->wk, MSG_RECEIPT_WANTED);
-	rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
-	rig_settled(r, &r->wk);
-	assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
-	/* nobody knows whether the node ever had it */
-	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 0);
-}
-
-static void say_waiting(struct rig *r, uint8_t rid)
-{
-	struct waiting_job m;
-	struct buf b = { 0 };
-
-	memset(m.rid, rid, RID_BYTES);
-	waiting_encode(&m, &b);
-	actor_send(&r->gw, &b, NULL);
-}
-
-/* A client that waited over the restart hears that nobody has its job: at once when the ledger does not
- * know it, else when no worker has claimed it in time. */
-static void restart_and_somebody_waits(void **state)
-{
-	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
-	struct refuse m;
-	struct work w;
-
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_run(r, 20);
-	rig_restart(r);
-	back(r);
-	say_waiting(r, 0xee);
-	m = rig_refusal(r);
-	assert_int_equal(m.error, ERR_UNAVAILABLE);
-	assert_true(m.rid[0] == 0xee && m.retry_after_s > 0);
-	say_waiting(r, w.rid[0]);
-	actor_none(r, &r->gw, MSG_REFUSE, 50);
-	alive(r, 400, &r->wk);
-	m = rig_refusal(r);
-	assert_int_equal(m.error, ERR_UNAVAILABLE);
-	assert_memory_equal(m.rid, w.rid, RID_BYTES);
-	(void)actor_get(r, &r->wk, MSG_RECEIPT_WANTED);
-	say_waiting(r, w.rid[0]); /* too late to wait */
-	assert_int_equal(rig_refusal(r).error, ERR_UNAVAILABLE);
-	rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
-	rig_settled(r, &r->wk);
-	assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
-}
-
-/* One that a worker has is not refused. */
-static void restart_and_it_goes_on(void **state)
-{
-	struct rig *r = *state;
-	uint64_t st = locked(r, 1000);
-	struct work w;
-
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
-	rig_run(r, 20);
-	rig_restart(r);
-	back(r);
-	say_waiting(r, w.rid[0]);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 3, 4, NULL);
-	rig_settled(r, &r->wk);
-	actor_none(r, &r->gw, MSG_REFUSE, 50);
-	assert_true(rig_stack(r)->spent == 7);
-}
-
-static void restart_with_a_lock_that_expires(void **state)
-{
-	struct rig *r = *state;
-	struct locked l;
-
-	assert_int_equal(rig_lock(r, 1000, 1, &l), ERR_OK);
-	rig_restart(r);
-	assert_true(rig_stack(r)->reserved == 1000);
-	rig_run(r, 1200);
-	assert_true(rig_stack(r)->reserved == 0);
-}
-
-/* No file may grow any more, or again: what a full disk does. */
-static void set_full(bool full)
-{
-	struct rlimit l = { full ? 0 : RLIM_INFINITY, RLIM_INFINITY };
-
-	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
-}
-
-static void until_written(struct rig *r)
-{
-	set_full(false);
-	for (int i = 0; i < 500 && store_backlog(r->b.store); i++)
-		rig_run(r, 10);
-	rig_run(r, 20);
-}
-
-/* Who waits for a commit when the disk becomes full is told so then, and not left to wait until nobody
- * listens; nothing comes of it later. */
-static void a_full_disk_is_told_at_once(void **state)
-{
-	struct rig *r = *state;
-	uint64_t st = locked(r, 1000), began = uv_hrtime();
-	struct refuse no;
-	struct locked l;
-
-	set_full(true);
-	assert_int_equal(rig_lock(r, 100, 60, &l), ERR_UNAVAILABLE);
-	until_written(r);
-	assert_true(rig_stack(r)->reserved == 1100); /* the clock ends it */
-	set_full(true);
-	rig_job(r, st, 0);
-	no = rig_refusal(r);
-	assert_true(no.error == ERR_UNAVAILABLE && no.retry_after_s == 1);
-	assert_true(uv_hrtime() - began < UINT64_C(2000000000));
-	until_written(r);
-	actor_none(r, &r->gw, MSG_LOCKED, 20);
-	actor_none(r, &r->gw, MSG_REFUSE, 1);
-	actor_none(r, &r->wk, MSG_WORK, 1);
-	assert_int_equal(map_count(r->b.tasks), 0);
-	assert_true(rig_stack(r)->spent == 0);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -997,13 +786,6 @@ int main(void)
 		SHORT(a_worker_without_a_network),
 		T(no_receipt_to_be_had),
 		SHORT(a_gateway_that_dies),
-		T(restart_with_work_in_flight),
-		T(restart_and_settle_outright),
-		T(restart_and_nobody_claims),
-		T(restart_and_somebody_waits),
-		T(restart_and_it_goes_on),
-		T(restart_with_a_lock_that_expires),
-		T(a_full_disk_is_told_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

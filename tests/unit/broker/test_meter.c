@@ -55,14 +55,6 @@ static void no_worker(struct rig *r)
 	rig_run(r, 50);
 }
 
-static uint64_t locked(struct rig *r, uint64_t units)
-{
-	struct locked l;
-
-	assert_int_equal(rig_lock(r, units, 60, &l), ERR_OK);
-	return l.stack;
-}
-
 static void nothing_counted(const struct rig *r, const struct user *u)
 {
 	assert_true(u->use.running == 0 && u->use.waiting == 0 && u->use.bytes == 0);
@@ -107,7 +99,7 @@ static void rate(void **state)
 static void concurrency(void **state)
 {
 	struct rig *r = *state;
-	uint64_t stack = locked(r, 100);
+	uint64_t stack = rig_locked(r, 100);
 	struct refuse no;
 	struct work w[2];
 	struct locked l;
@@ -141,7 +133,7 @@ static void concurrency(void **state)
 static void units_per_minute(void **state)
 {
 	struct rig *r = *state;
-	uint64_t stack = locked(r, 10);
+	uint64_t stack = rig_locked(r, 10);
 	struct refuse no;
 	struct work w;
 
@@ -177,7 +169,7 @@ static void flood(void **state)
 	memcpy(token[0], r->token, KEY_BYTES);
 	for (int i = 0; i < 2; i++) {
 		memcpy(r->token, token[i], KEY_BYTES);
-		stack[i] = locked(r, 1000);
+		stack[i] = rig_locked(r, 1000);
 	}
 	r->b.conf.queue_max = 8;
 	node_sub(registry_node(r->b.registry, 1), registry_model(r->b.registry, SLICE_STR("demo"))->id)
@@ -206,7 +198,7 @@ static void flood(void **state)
 static void full(void **state)
 {
 	struct rig *r = *state;
-	uint64_t stack = locked(r, 1000);
+	uint64_t stack = rig_locked(r, 1000);
 	struct refuse no;
 
 	r->b.conf.queue_max = 1;
@@ -225,7 +217,7 @@ static void full(void **state)
 static void bodies(void **state)
 {
 	struct rig *r = *state;
-	uint64_t stack = locked(r, 1000);
+	uint64_t stack = rig_locked(r, 1000);
 	size_t body = strlen("{\"sealed\":true}");
 	struct refuse no;
 
@@ -243,7 +235,7 @@ static void restart(void **state)
 {
 	struct rig *r = *state;
 	const struct limits own = { .v = { 100, LIMIT_UNSET, 0 } };
-	uint64_t stack = locked(r, 1000);
+	uint64_t stack = rig_locked(r, 1000);
 	struct store_op *op;
 	struct limits l;
 	struct work w;

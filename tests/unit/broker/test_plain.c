@@ -495,15 +495,6 @@ static void cancelled_while_it_moves(void **state)
 
 /* --- restarts --- */
 
-static void back(struct rig *r)
-{
-	rig_restart(r);
-	actor_hello(r, &r->gw);
-	(void)actor_get(r, &r->gw, MSG_WELCOME);
-	actor_hello(r, &r->wk);
-	(void)actor_get(r, &r->wk, MSG_WELCOME);
-}
-
 static void settled_after_a_restart(void **state)
 {
 	struct rig *r = *state;
@@ -518,7 +509,8 @@ static void settled_after_a_restart(void **state)
 	rig_settled(r, &r->wk);
 	rig_posted(&r->wk, &w);
 	rig_run(r, 20);
-	back(r);
+	rig_restart(r);
+	rig_back(r);
 	assert_true(stack_at(r, 2)->reserved == 500); /* the store knows of the move */
 	assert_true(stack_at(r, 1)->reserved == 0);
 	sound(r);
@@ -541,7 +533,8 @@ static void refused_after_a_restart(void **state)
 	w = rig_work(r, &r->wk);
 	rig_posted(&r->wk, &w);
 	rig_run(r, 20);
-	back(r);
+	rig_restart(r);
+	rig_back(r);
 	refused(r, &w, ERR_UNAVAILABLE);
 	rig_settled(r, &r->wk);
 	actor_none(r, &r->gw, MSG_REFUSE, 10);
