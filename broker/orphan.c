@@ -14,10 +14,10 @@
 #include "proto/work.h"
 
 #define ANSWER_MS 60000 /* one fetch may take this long, then another worker is asked */
-#define WORKERS_MAX 3
-#define SAME_AGAIN 5 /* heartbeats: question or answer may have been lost, and to ask twice costs nothing */
-#define NO_WORKER_MS 1000 /* look again for a worker after this */
-#define GIVE_UP_MS 300000 /* no worker for so long */
+#define SAME_AGAIN 5   /* heartbeats: question or answer may have been lost, and to ask twice costs nothing */
+#define LATER_MS 30000 /* the same, once it has been asked for a minute */
+#define NO_WORKER_MS 1000           /* look again for a worker after this */
+#define GIVE_UP_MS (15 * 60 * 1000) /* no node has it for longer */
 
 static void on_turn(void *arg, struct alarm *a);
 
@@ -37,44 +37,51 @@ static bool ask(struct broker *b, struct task *t, const struct party *p)
 	return router_send(b, p, &msg) == ERR_OK;
 }
 
-/* The one that was asked, while its time lasts; one that left does not count as asked. */
+/* The one that was asked, while its time lasts; then rather another. */
 static const struct party *whom(struct broker *b, struct task *t, uint64_t now)
 {
 	const struct party *p = NULL;
 
-	if (t->asks && now - t->asked_ms < ANSWER_MS) {
+	if (now - t->asked_ms < ANSWER_MS)
 		p = peers_by_instance(b, t->asked, ROLE_WORKER);
-		if (!p)
-			t->asks--;
-	}
-	if (p || t->asks >= WORKERS_MAX)
+	if (p)
 		return p;
-	p = peers_any_worker(b);
+	p = peers_any_worker(b, t->asked);
 	if (!p)
 		return NULL;
-	t->asks++;
 	t->asked = p->instance;
 	t->asked_ms = now;
 	log_info("receipt_wanted", L_RID(t->rid), L_U("node", t->node->row.id), L_U("worker", p->instance));
 	return p;
 }
 
+static uint64_t pause_ms(const struct broker *b, const struct task *t, uint64_t now)
+{
+	uint64_t soon = SAME_AGAIN * b->conf.heartbeat_ms;
+
+	return now - t->since_ms < ANSWER_MS || soon > LATER_MS ? soon : LATER_MS;
+}
+
 static void next(struct broker *b, struct task *t)
 {
 	uint64_t now = broker_ms(b);
-	const struct party *p = whom(b, t, now);
+	const struct party *p;
 
-	if ((!p && t->asks >= WORKERS_MAX) || (!t->asks && now - t->since_ms > GIVE_UP_MS)) {
+	if (now - t->since_ms > GIVE_UP_MS) {
 		task_lose(b, t);
 		return;
 	}
-	alarm_set(b->alarms, &t->alarm,
-		  now + (p && ask(b, t, p) ? SAME_AGAIN * b->conf.heartbeat_ms : NO_WORKER_MS), on_turn);
+	p = whom(b, t, now);
+	alarm_set(b->alarms, &t->alarm, now + (p && ask(b, t, p) ? pause_ms(b, t, now) : NO_WORKER_MS),
+		  on_turn);
 }
 
 static void on_turn(void *arg, struct alarm *a)
 {
-	next(arg, (struct task *)((char *)a - offsetof(struct task, alarm)));
+	struct task *t = (struct task *)((char *)a - offsetof(struct task, alarm));
+
+	t->since_ms += broker_ms(arg) - a->when; /* while we stood still ourselves nobody could answer */
+	next(arg, t);
 }
 
 void task_disown(struct broker *b, struct task *t)

@@ -347,13 +347,21 @@ struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t 
 	return best;
 }
 
-struct party *peers_any_worker(const struct broker *b)
+static bool fetches_rather(const struct party *p, const struct party *q, uint64_t avoid)
+{
+	if ((p->instance == avoid) != (q->instance == avoid))
+		return q->instance == avoid;
+	if (p->draining != q->draining)
+		return q->draining;
+	return p->n_tasks < q->n_tasks;
+}
+
+struct party *peers_any_worker(const struct broker *b, uint64_t avoid)
 {
 	struct party *best = NULL;
 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
-		if (!best || (best->draining && !p->draining) ||
-		    (best->draining == p->draining && p->n_tasks < best->n_tasks))
+		if (!best || fetches_rather(p, best, avoid))
 			best = p;
 	}
 	return best;

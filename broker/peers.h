@@ -82,7 +82,7 @@ void peers_recheck(struct broker *b);
  * least loaded one; NULL. */
 struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t avoid);
 
-/* Any worker with time to fetch a receipt; NULL. */
-struct party *peers_any_worker(const struct broker *b);
+/* Any worker with time to fetch a receipt, avoid (instance, 0: none) only if there is no other; NULL. */
+struct party *peers_any_worker(const struct broker *b, uint64_t avoid);
 
 #endif

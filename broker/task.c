@@ -396,7 +396,6 @@ void task_inflight(struct broker *b, struct party *from, struct slice msg)
 		t->topic = m.topic;
 	}
 	t->posted = m.posted || t->posted;
-	t->asks = 0; /* whoever was asked for its receipt before */
 	task_attach(t, from);
 	task_state(b, t, t->posted ? TASK_POSTED : TASK_ASSIGNED);
 	alarm_set(b->alarms, &t->alarm, broker_ms(b) + b->conf.work_ms, task_overdue);

@@ -67,7 +67,6 @@ struct task {
 	uint64_t since_ms;  /* of the state */
 	uint64_t given_ms;  /* loop: when it last may have gone to its node; 0 = in an earlier life of ours */
 	uint64_t deadline_ms; /* for dispatch */
-	unsigned asks;        /* orphaned: receipt fetches tried */
 	uint64_t asked;       /* orphaned: instance asked last */
 	uint64_t asked_ms;    /* orphaned: when it was asked first */
 	struct alarm alarm;

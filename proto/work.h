@@ -60,7 +60,7 @@ struct inflight {
 
 /* [v, RECEIPT_WANTED, rid, epoch, attempt, node, stack, units, address, sign_key]: the worker that had
  * it died; ask the node for its receipt and SETTLE with that (outcome, or SETTLE_LOST); not at all
- * while the node says that it is not done.  attempt 0: it is not known which one. */
+ * while the node says that it is not done, or nothing.  attempt 0: it is not known which one. */
 struct receipt_wanted {
 	struct work_ref ref;
 	uint64_t node, stack, units;

@@ -4,7 +4,7 @@
  * GET {node}/v1/receipts/{request id}, answered with {"receipt": base64,
  * "receipt_signature": base64}.  It is tried a few times, the whole bounded to
  * about ten seconds: a node that has not noticed yet that its reader is gone
- * answers 503 while the request runs.  404 is an answer.
+ * answers 503 while the request runs.  404 is an answer, silence is none.
  */
 #include "worker/receipts.h"
 
@@ -115,9 +115,9 @@ static void on_data(void *arg, struct slice data)
 	buf_add(&f->answer, data.p, data.n); /* at most ANSWER_MAX: max_body */
 }
 
-bool receipts_running(const struct receipt_fetch *f)
+bool receipts_undecided(const struct receipt_fetch *f)
 {
-	return f->status == 503;
+	return f->url.n && f->status != 200 && f->status != 404;
 }
 
 /* The receipt in the answer, decoded; false when it is none. */

@@ -55,7 +55,8 @@ struct receipt_fetch *receipts_get(struct receipts *r, struct slice address, con
 /* Ends a fetch; fn is not called. */
 void receipts_cancel(struct receipt_fetch *f);
 
-/* In the callback: whether the node said last that the answer still runs. */
-bool receipts_running(const struct receipt_fetch *f);
+/* In the callback: whether the node may have the receipt all the same: it did not answer, or said that it
+ * could not now, because the request still runs, say. */
+bool receipts_undecided(const struct receipt_fetch *f);
 
 #endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Receipts that one cannot get and another has: what a node signed is billed as long as somebody who has it
+ * may still say so.
+ */
+#include "tests/unit/broker/test.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/peers.h"
+#include "broker/task.h"
+#include "tests/unit/broker/rig.h"
+
+#define MINUTE UINT64_C(60000)
+
+static int setup(void **state)
+{
+	*state = rig_new(NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
+/* Posted by the first worker; the second one is there, too. */
+static struct work posted(struct rig *r)
+{
+	struct locked l;
+	struct work w;
+
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+	rig_job(r, l.stack, 0);
+	w = rig_work(r, &r->wk);
+	rig_posted(&r->wk, &w);
+	actor_open(r, &r->wk2, ROLE_WORKER, 201);
+	(void)actor_get(r, &r->wk2, MSG_WELCOME);
+	rig_run(r, 20);
+	return w;
+}
+
+static void drop(struct rig *r, struct actor *wk)
+{
+	peers_drop(&r->b, peers_by_instance(&r->b, wk->instance, ROLE_WORKER), "test");
+}
+
+static void billed(struct rig *r, uint64_t units)
+{
+	rig_run(r, 30);
+	assert_int_equal(rig_stack(r)->spent, units);
+	assert_int_equal(rig_stack(r)->reserved, 0);
+}
+
+/* The node is not to be reached for long; a receipt stays there for a quarter of an hour. */
+static void as_long_as_the_node_may_have_it(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+	struct task *t;
+
+	drop(r, &r->wk);
+	(void)actor_get(r, &r->wk2, MSG_RECEIPT_WANTED);
+	t = task_find(&r->b, w.rid);
+	for (int i = 0; i < 12; i++) { /* no answer, whoever is asked */
+		t->since_ms -= MINUTE;
+		t->asked_ms -= MINUTE;
+		alarm_set(r->b.alarms, &t->alarm, broker_ms(&r->b), t->alarm.fire);
+		(void)actor_get(r, &r->wk2, MSG_RECEIPT_WANTED);
+	}
+	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 10, 5, NULL);
+	rig_settled(r, &r->wk2);
+	billed(r, 15);
+}
+
+static void not_longer(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+	struct task *t;
+
+	drop(r, &r->wk);
+	rig_run(r, 10);
+	t = task_find(&r->b, w.rid);
+	t->since_ms -= 16 * MINUTE;
+	alarm_set(r->b.alarms, &t->alarm, broker_ms(&r->b), t->alarm.fire);
+	billed(r, 0);
+}
+
+/* The broker stood still for as long, and the receipt came meanwhile. */
+static void time_that_the_broker_slept(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+	struct task *t;
+
+	drop(r, &r->wk);
+	rig_run(r, 10);
+	t = task_find(&r->b, w.rid);
+	t->since_ms -= 16 * MINUTE;
+	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 10, 5, NULL);
+	alarm_set(r->b.alarms, &t->alarm, broker_ms(&r->b) - 16 * MINUTE, t->alarm.fire);
+	alarms_run(r->b.alarms, broker_ms(&r->b)); /* before anything is read, as in a loop that wakes */
+	rig_settled(r, &r->wk2);
+	billed(r, 15);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(as_long_as_the_node_may_have_it),
+		T(not_longer),
+		T(time_that_the_broker_slept),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
