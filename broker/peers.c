@@ -2,7 +2,8 @@
  *
  * Who is on the bus (peers.h).  A peer is known by its instance; its routing id
  * changes when it reconnects.  A worker that comes up at the endpoint of another
- * instance replaces it at once: two cannot be bound there.
+ * instance replaces it at once: two cannot be bound there.  What the other one said
+ * before it ended may still wait to be read, behind the HELLO of the new one.
  */
 #include "broker/peers.h"
 
@@ -18,6 +19,7 @@
 #include "common/log.h"
 
 #define LIVES_MAX 512 /* of one key: a stolen one must not take all places */
+#define LAST_WORDS_MS 50
 
 struct peers *peers_new(void)
 {
@@ -115,16 +117,32 @@ static const char *hello_fault(const struct broker *b, struct slice route, const
 	return NULL;
 }
 
+static void on_sweep(void *arg, struct alarm *a);
+
+static void drop_ended(struct broker *b, struct party *p, const char *why)
+{
+	p->ended = true;
+	peers_drop(b, p, why);
+}
+
+static void drop_soon(struct broker *b, struct party *p)
+{
+	uint64_t soon = broker_ms(b) + LAST_WORDS_MS;
+
+	p->ended = true;
+	if (b->peers->sweep.when > soon)
+		alarm_set(b->alarms, &b->peers->sweep, soon, on_sweep);
+}
+
 /* Others that the newcomer shows to be gone. */
 static void replace(struct broker *b, const struct party *p)
 {
-	struct party *q, *next;
-
-	for (q = b->peers->list[ROLE_WORKER]; q && p->role == ROLE_WORKER && p->endpoint[0]; q = next) {
-		next = q->next;
+	if (p->role != ROLE_WORKER || !p->endpoint[0])
+		return;
+	for (struct party *q = b->peers->list[ROLE_WORKER]; q; q = q->next) {
 		if (q != p && strcmp(q->endpoint, p->endpoint) == 0 &&
 		    (!p->has_key || memcmp(p->key, q->key, KEY_BYTES) == 0))
-			peers_drop(b, q, "replaced at its endpoint");
+			drop_soon(b, q);
 	}
 }
 
@@ -165,7 +183,7 @@ static void set_route(struct broker *b, struct party *p, const uint8_t *route)
 	if (before == p)
 		return;
 	if (before)
-		peers_drop(b, before, "a new life on its connection");
+		drop_ended(b, before, "a new life on its connection");
 	if (map_get(b->peers->routes, p->route) == p)
 		map_del(b->peers->routes, p->route);
 	memcpy(p->route, route, ROUTE_BYTES);
@@ -276,7 +294,7 @@ void peers_bye(struct broker *b, struct party *p, struct slice msg)
 	struct bye m;
 
 	if (bye_decode(msg, &m) == ERR_OK && m.instance == p->instance)
-		peers_drop(b, p, "left");
+		drop_ended(b, p, "left");
 }
 
 void peers_recheck(struct broker *b)
@@ -289,7 +307,7 @@ void peers_recheck(struct broker *b)
 		for (p = b->peers->list[role]; p; p = next) {
 			next = p->next;
 			if (!(zauth_roles(b->zauth, p->key) & want))
-				peers_drop(b, p, "its key was revoked");
+				drop_ended(b, p, "its key was revoked");
 		}
 	}
 }
@@ -309,7 +327,9 @@ static void drop_silent(struct broker *b)
 	for (int role = ROLE_GATEWAY; role < ROLE_MAX; role++) {
 		for (p = b->peers->list[role]; p; p = next) {
 			next = p->next;
-			if (now - p->heard_ms > limit)
+			if (p->ended)
+				peers_drop(b, p, "replaced at its endpoint");
+			else if (now - p->heard_ms > limit)
 				peers_drop(b, p, "silent");
 		}
 	}
@@ -339,7 +359,7 @@ struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t 
 	struct party *best = NULL;
 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
-		if (p->draining || p->n_tasks >= p->capacity || p->instance == avoid)
+		if (p->ended || p->draining || p->n_tasks >= p->capacity || p->instance == avoid)
 			continue;
 		if ((!best || p->n_tasks < best->n_tasks) && map_get(p->topics, &topic))
 			best = p;
@@ -361,7 +381,7 @@ struct party *peers_any_worker(const struct broker *b, uint64_t avoid)
 	struct party *best = NULL;
 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
-		if (!best || fetches_rather(p, best, avoid))
+		if (!p->ended && (!best || fetches_rather(p, best, avoid)))
 			best = p;
 	}
 	return best;

@@ -31,6 +31,7 @@ struct party {
 	uint8_t server_key[KEY_BYTES]; /* worker: of its endpoint */
 	uint32_t capacity, load;
 	bool draining;
+	bool ended; /* it will not come back; dropped once its last words have been read */
 	uint64_t heard_ms;
 	uint64_t probe_turn; /* worker: when it was asked to probe last (broker's probe_turns) */
 	struct map *topics;  /* worker: instances of gateways that it hears */

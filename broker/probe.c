@@ -159,7 +159,7 @@ static struct party *next_worker(const struct broker *b, uint64_t avoid)
 	struct party *best = NULL;
 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
-		if (p->draining)
+		if (p->draining || p->ended)
 			continue;
 		if (!best || (p->instance != avoid && best->instance == avoid) ||
 		    ((p->instance == avoid) == (best->instance == avoid) && p->probe_turn < best->probe_turn))

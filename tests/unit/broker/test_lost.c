@@ -54,6 +54,30 @@ static void billed(struct rig *r, uint64_t units)
 	assert_int_equal(rig_stack(r)->reserved, 0);
 }
 
+/* The broker did not listen while a worker settled, died and was started again. */
+static void a_next_life_before_its_last_words(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+	struct hello h = { .role = ROLE_WORKER,
+			   .instance = 300,
+			   .name = SLICE_STR("x"),
+			   .version = SLICE_STR("1"),
+			   .endpoint = SLICE_STR("ipc://worker-200"),
+			   .capacity = 4 };
+	struct buf msg = { 0 };
+
+	for (int i = 0; i < 20; i++)
+		actor_ping(&r->wk);
+	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 300, 400, NULL);
+	hello_encode(&h, &msg);
+	actor_send(&r->wk2, &msg, NULL);
+	usleep(100000); /* all of it is there */
+	rig_run(r, 150);
+	assert_null(peers_by_instance(&r->b, 200, ROLE_WORKER));
+	billed(r, 700);
+}
+
 /* The node is not to be reached for long; a receipt stays there for a quarter of an hour. */
 static void as_long_as_the_node_may_have_it(void **state)
 {
@@ -112,6 +136,7 @@ static void time_that_the_broker_slept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(a_next_life_before_its_last_words),
 		T(as_long_as_the_node_may_have_it),
 		T(not_longer),
 		T(time_that_the_broker_slept),
