@@ -67,7 +67,9 @@ static const struct conf_opt opts[] = {
 	NUM(probe_timeout_ms, "5000", 1, PROBE_MS_MAX, "ms", "How long a node may take to answer that."),
 	NUM(probe_inflight, "64", 1, 65536, "", "How many nodes are asked at a time."),
 	NUM(claim_ms, "45000", 0, 3600000, "ms",
-	    "After a restart: time that workers get to claim what was in flight."),
+	    "Time that workers get to claim what was in flight, after a restart; and one that was silent, to "
+	    "come "
+	    "back with a receipt that its node has not."),
 	NUM(remember_days, "30", 1, 3650, "",
 	    "Days that settled requests are remembered one by one; sums stay."),
 	NUM(work_ms, "3900000", 1000, 86400000, "ms",

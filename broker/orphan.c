@@ -2,8 +2,10 @@
  *
  * A posted request whose worker is gone: the node, having lost its connection,
  * stops and keeps a receipt for 15 minutes (PROTOCOL 4.8).  Another worker is
- * asked to fetch it and settles with it; when none comes in time the units are
- * released, and the node is flagged if it is known to have had the request.
+ * asked to fetch it and settles with it.  A node that has none, because it was
+ * started again, say, does not decide alone: the worker may only have been out of
+ * reach, and have it.  When none comes in time the units are released, and the node
+ * is flagged if it is known to have had the request.
  */
 #include <string.h>
 
@@ -82,6 +84,13 @@ static void on_turn(void *arg, struct alarm *a)
 
 	t->since_ms += broker_ms(arg) - a->when; /* while we stood still ourselves nobody could answer */
 	next(arg, t);
+}
+
+void task_wait_for_holder(struct broker *b, struct task *t)
+{
+	log_info("receipt_not_at_node", L_RID(t->rid), L_U("node", t->node->row.id));
+	if (t->state == TASK_ORPHANED) /* else it is asked for after the time for claims */
+		alarm_set(b->alarms, &t->alarm, t->back_by, on_turn);
 }
 
 void task_disown(struct broker *b, struct task *t)

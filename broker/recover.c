@@ -59,7 +59,8 @@ static void recover(struct broker *b, struct reservation *r)
 		t->sub->running++;
 	t->answered = true;
 	t->least = r->attempt;
-	alarm_set(b->alarms, &t->alarm, broker_ms(b) + b->conf.claim_ms, on_unclaimed);
+	t->back_by = broker_ms(b) + b->conf.claim_ms;
+	alarm_set(b->alarms, &t->alarm, t->back_by, on_unclaimed);
 }
 
 void task_recover(struct broker *b)

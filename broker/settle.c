@@ -200,6 +200,14 @@ static bool first_attempt_lives(const struct settle *m)
 	return m->attempt > 1 && m->outcome == SETTLE_FAILED && m->error == ERR_ANSWERED;
 }
 
+/* The node has no receipt of it; whoever had the request may come back with it. */
+static bool may_turn_up(const struct broker *b, const struct task *t, const struct party *from,
+			const struct settle *m)
+{
+	return m->outcome == SETTLE_LOST && (t->state == TASK_ORPHANED || t->state == TASK_UNCLAIMED) &&
+	       broker_ms(b) < t->back_by && from->instance != t->holder;
+}
+
 void task_settle(struct broker *b, struct party *from, struct slice msg)
 {
 	struct settle m;
@@ -226,6 +234,11 @@ void task_settle(struct broker *b, struct party *from, struct slice msg)
 	if (first_attempt_lives(&m)) {
 		say_settled(b, from, &m);
 		task_disown(b, t);
+		return;
+	}
+	if (may_turn_up(b, t, from, &m)) {
+		say_settled(b, from, &m);
+		task_wait_for_holder(b, t);
 		return;
 	}
 	t->settle_to = from->instance;

@@ -223,9 +223,18 @@ void task_lose(struct broker *b, struct task *t)
 
 /* --- what happens to those around it --- */
 
+/* Its worker does not have it any more, as far as is known. */
+static void lose_sight(struct broker *b, struct task *t)
+{
+	t->holder = t->worker->instance;
+	if (!t->worker->ended)
+		t->back_by = broker_ms(b) + b->conf.claim_ms;
+	task_unattach(t);
+}
+
 void task_worker_gone(struct broker *b, struct task *t)
 {
-	task_unattach(t);
+	lose_sight(b, t);
 	if (t->posted || !t->has_body) {
 		tell(b, t, ERR_INTERNAL, 0);
 		t->cut_off = true;
@@ -315,7 +324,7 @@ void task_overdue(void *arg, struct alarm *a)
 
 	log_warn("task_overdue", L_RID(t->rid), L_S("state", task_state_name(t->state)));
 	send_cancel(b, t);
-	task_unattach(t);
+	lose_sight(b, t);
 	tell(b, t, ERR_TIMEOUT, 0);
 	task_orphan(b, t);
 }

@@ -67,6 +67,8 @@ struct task {
 	uint64_t since_ms;  /* of the state */
 	uint64_t given_ms;  /* loop: when it last may have gone to its node; 0 = in an earlier life of ours */
 	uint64_t deadline_ms; /* for dispatch */
+	uint64_t holder;      /* instance that had it when it was lost; 0: not known */
+	uint64_t back_by;     /* loop: until then such a one may come back, and with a receipt */
 	uint64_t asked;       /* orphaned: instance asked last */
 	uint64_t asked_ms;    /* orphaned: when it was asked first */
 	struct alarm alarm;
@@ -132,6 +134,9 @@ void task_gateway_gone(struct broker *b, struct task *t);
 /* An earlier attempt than this one has it at the node: its worker may claim or settle it, else
  * its receipt is fetched (orphan.c). */
 void task_disown(struct broker *b, struct task *t);
+
+/* The node does not have its receipt; whoever had the request may, and is waited for (orphan.c). */
+void task_wait_for_holder(struct broker *b, struct task *t);
 
 /* Starts fetching the receipt through any worker (orphan.c). */
 void task_orphan(struct broker *b, struct task *t);

@@ -42,9 +42,29 @@ static struct work posted(struct rig *r)
 	return w;
 }
 
+/* Whoever had it has until then to come back. */
+static void back_by(struct rig *r, const struct work *w, uint64_t when)
+{
+	struct task *t = task_find(&r->b, w->rid);
+
+	t->back_by = when;
+	alarm_set(r->b.alarms, &t->alarm, when, t->alarm.fire);
+}
+
+/* Taken for dead, and waited for. */
 static void drop(struct rig *r, struct actor *wk)
 {
+	r->b.conf.claim_ms = MINUTE;
 	peers_drop(&r->b, peers_by_instance(&r->b, wk->instance, ROLE_WORKER), "test");
+}
+
+/* The node, restarted meanwhile, has no receipt. */
+static void not_there(struct rig *r, const struct work *w)
+{
+	(void)actor_get(r, &r->wk2, MSG_RECEIPT_WANTED);
+	rig_settle(r, &r->wk2, w, SETTLE_LOST, 0, 0, NULL);
+	rig_settled(r, &r->wk2); /* it need not say so again */
+	rig_run(r, 20);
 }
 
 static void billed(struct rig *r, uint64_t units)
@@ -52,6 +72,88 @@ static void billed(struct rig *r, uint64_t units)
 	rig_run(r, 30);
 	assert_int_equal(rig_stack(r)->spent, units);
 	assert_int_equal(rig_stack(r)->reserved, 0);
+}
+
+static void its_worker_settles(struct rig *r, const struct work *w)
+{
+	assert_true(rig_stack(r)->reserved == 1000);
+	rig_settle(r, &r->wk, w, SETTLE_COMPLETE, 300, 400, NULL);
+	rig_settled(r, &r->wk);
+	billed(r, 700);
+}
+
+/* A worker that is silent is not dead. */
+static void its_worker_comes_back(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+
+	drop(r, &r->wk);
+	not_there(r, &w);
+	actor_hello(r, &r->wk);
+	rig_run(r, 10);
+	its_worker_settles(r, &w);
+}
+
+static void its_worker_does_not_come_back(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+
+	drop(r, &r->wk);
+	not_there(r, &w);
+	assert_true(rig_stack(r)->reserved == 1000);
+	back_by(r, &w, broker_ms(&r->b));
+	not_there(r, &w); /* asked again, when the time to come back is over */
+	billed(r, 0);
+	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 1);
+}
+
+/* Nobody else can have a receipt that its own worker has not. */
+static void its_worker_comes_back_without(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+
+	drop(r, &r->wk);
+	rig_run(r, 10);
+	actor_hello(r, &r->wk);
+	rig_run(r, 10);
+	rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
+	rig_settled(r, &r->wk);
+	billed(r, 0);
+}
+
+/* Nobody waits for one that has said goodbye. */
+static void its_worker_left(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+	struct bye bye = { .instance = r->wk.instance };
+	struct buf msg = { 0 };
+
+	bye_encode(&bye, &msg);
+	actor_send(&r->wk, &msg, NULL);
+	not_there(r, &w);
+	billed(r, 0);
+}
+
+/* Found out for an earlier life of the broker, and told to this one. */
+static void told_before_its_worker_is_back(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+
+	rig_restart(r);
+	back_by(r, &w, broker_ms(&r->b) + MINUTE);
+	actor_hello(r, &r->wk2);
+	rig_run(r, 10);
+	rig_settle(r, &r->wk2, &w, SETTLE_LOST, 0, 0, NULL);
+	rig_settled(r, &r->wk2);
+	rig_run(r, 10);
+	actor_hello(r, &r->wk);
+	rig_run(r, 10);
+	its_worker_settles(r, &w);
 }
 
 /* The broker did not listen while a worker settled, died and was started again. */
@@ -136,9 +238,10 @@ static void time_that_the_broker_slept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_next_life_before_its_last_words),
-		T(as_long_as_the_node_may_have_it),
-		T(not_longer),
+		T(its_worker_comes_back),           T(its_worker_does_not_come_back),
+		T(its_worker_comes_back_without),   T(its_worker_left),
+		T(told_before_its_worker_is_back),  T(a_next_life_before_its_last_words),
+		T(as_long_as_the_node_may_have_it), T(not_longer),
 		T(time_that_the_broker_slept),
 	};
 
