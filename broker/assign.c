@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * From the queue to workers: one that hears the gateway, is not draining and has
- * room, the least loaded one (docs/ARCHITECTURE.md, One request).
+ * room, the least loaded one (docs/ARCHITECTURE.md, One request).  The number of a second
+ * attempt is committed before it leaves: the next life must not take the first for the
+ * only one.
  */
 #include <string.h>
 
+#include "broker/admit.h"
 #include "broker/metrics.h"
 #include "broker/queue.h"
 #include "broker/router.h"
@@ -14,6 +17,7 @@
 
 /* A worker says "posted" before it writes to the node; connecting takes it 5 s by default. */
 #define ASSIGNED_MS 60000
+#define NUMBERED_MS 10000 /* for the commit of a number */
 
 static void work_of(struct broker *b, const struct task *t, struct work *w)
 {
@@ -60,10 +64,6 @@ static bool assign(struct broker *b, struct task *t)
 		t->attempt--; /* it was not sent */
 		return false;
 	}
-	/* Nobody waits for this commit: a crash that takes it with it only leaves two attempts that may
-	 * count. */
-	if (t->attempt > 1)
-		broker_keep(b, ledger_attempt(t->res, t->attempt));
 	queue_remove(b->queue, t);
 	task_attach(t, p);
 	task_state(b, t, TASK_ASSIGNED);
@@ -86,6 +86,27 @@ void task_dispatch(struct broker *b, struct task *t)
 	queue_add(b->queue, t);
 	stat_set(&metrics.queued, queue_count(b->queue));
 	alarm_set(b->alarms, &t->alarm, t->deadline_ms, on_deadline);
+}
+
+static void on_numbered(void *arg, enum err result)
+{
+	struct task *t = arg;
+	struct broker *b = t->broker;
+
+	(void)result; /* numbers are not refused */
+	task_state(b, t, TASK_QUEUED);
+	if (t->give_up != ERR_OK)
+		task_release(b, t, t->give_up, 0);
+	else
+		task_dispatch(b, t);
+}
+
+void task_dispatch_again(struct broker *b, struct task *t)
+{
+	t->returned_once = true;
+	task_state(b, t, TASK_COMMITTING);
+	alarm_set(b->alarms, &t->alarm, broker_ms(b) + NUMBERED_MS, task_too_late);
+	broker_commit(b, ledger_attempt(t->res, t->attempt + 1), on_numbered, t);
 }
 
 /* Turns go round until every user's head has been refused once in a row. */

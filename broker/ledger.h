@@ -85,7 +85,7 @@ struct reservation {
 	uint64_t units;
 	uint64_t epoch;
 	int64_t created;
-	uint32_t attempt; /* given to a worker last, from 1 */
+	uint32_t attempt; /* the last one, from 1 */
 	void *owner;      /* the caller's */
 };
 
@@ -201,8 +201,8 @@ struct reserve_ask {
 enum err ledger_reserve(struct ledger *l, struct stack *st, const struct reserve_ask *ask,
 			struct reservation **out, struct store_op **op) MUST_USE;
 
-/* Notes that attempt is the first of a reservation's that counts: it was given to a worker once more, or an
- * earlier one lives. */
+/* Notes that a reservation's request is to be given to a worker once more, as attempt, or that this one is
+ * the only one after all. */
 struct store_op *ledger_attempt(struct reservation *r, uint32_t attempt) MUST_USE;
 
 /* Moves a reservation, whole, to units of another stack (of the same user and

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "broker/metrics.h"
+#include "broker/queue.h"
 #include "broker/router.h"
 #include "broker/task.h"
 #include "common/log.h"
@@ -95,11 +96,12 @@ void task_wait_for_holder(struct broker *b, struct task *t)
 
 void task_disown(struct broker *b, struct task *t)
 {
-	log_warn("answered_to_an_earlier_attempt", L_RID(t->rid), L_U("attempt", t->attempt));
+	log_warn("an_earlier_attempt_counts", L_RID(t->rid), L_U("attempt", t->attempt));
+	queue_remove(b->queue, t);
 	task_unattach(t);
 	t->attempt = ANY_ATTEMPT;
 	t->least = 1;
-	broker_keep(b, ledger_attempt(t->res, 1)); /* after a restart it must count as well */
+	t->cut_off = true; /* whether the node can be reached, this one has said */
 	t->posted = false; /* as far as is known: the client may have sent it twice, too */
 	t->answered = true;
 	if (t->state != TASK_ORPHANED) /* else its receipt is being fetched already */

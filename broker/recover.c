@@ -59,6 +59,7 @@ static void recover(struct broker *b, struct reservation *r)
 		t->sub->running++;
 	t->answered = true;
 	t->least = r->attempt;
+	t->doubted = t->node->row.original ? 0 : r->attempt - 1;
 	t->back_by = broker_ms(b) + b->conf.claim_ms;
 	alarm_set(b->alarms, &t->alarm, t->back_by, on_unclaimed);
 }

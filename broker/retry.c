@@ -19,7 +19,8 @@
 
 bool task_may_move(const struct task *t)
 {
-	return !endpoint_confidential(t->endpoint) && !t->moved && t->has_body && !t->answered && t->topic;
+	return !endpoint_confidential(t->endpoint) && !t->moved && !t->doubted && t->has_body &&
+	       !t->answered && t->topic;
 }
 
 static void acknowledge(struct broker *b, struct task *t)
@@ -82,6 +83,7 @@ bool task_retry(struct broker *b, struct task *t)
 		store_submit(b->store, c.buy);
 	log_info("retry", L_RID(t->rid), L_U("from", t->node->row.id), L_U("to", c.sub->node->row.id));
 	stat_inc(&metrics.retried, 1);
+	broker_keep(b, ledger_attempt(t->res, t->attempt + 1));
 	BUG_ON(ledger_move(b->ledger, t->res, c.stack, c.units, &op) != ERR_OK); /* it has the room */
 	enter(b, t, &c);
 	broker_commit(b, op, on_moved, t);

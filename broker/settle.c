@@ -5,6 +5,10 @@
  * answered without effect.  The receipt's fields are compared here, its
  * signature is checked on the pool, the bill is committed durably, and only then
  * does the worker hear SETTLED.
+ *
+ * Of an attempt that is in doubt a receipt counts whoever has the request by now,
+ * and the later one's failure does not end it: the node answers a request once, and
+ * the client may have had the answer.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +21,7 @@
 #include "broker/task.h"
 #include "common/hash.h"
 #include "common/log.h"
+#include "common/sign.h"
 
 #define BUSY_S 5 /* Retry-After of a node that had no room */
 
@@ -133,13 +138,15 @@ static void note_node(struct broker *b, struct task *t, const struct settle *m)
 	}
 }
 
-static void take(struct broker *b, struct task *t, const struct settle *m)
+/* verified: the signature of its receipt has been checked. */
+static void take(struct broker *b, struct task *t, const struct settle *m, bool verified)
 {
 	struct judge_case c = { .reserved = t->res->units,
 				.outcome = m->outcome,
 				.original = t->node->row.original,
 				.accept_unsigned = b->conf.accept_unsigned_usage,
 				.has_receipt = m->receipt.n != 0,
+				.receipt_good = verified,
 				.has_usage = m->has_usage,
 				.usage_prompt = m->prompt,
 				.usage_completion = m->completion };
@@ -153,13 +160,13 @@ static void take(struct broker *b, struct task *t, const struct settle *m)
 		c.completion = r.completion;
 		row.has_receipt = true;
 		hash(row.receipt_hash, m->receipt);
-		if (!verify(b, t, m, &c, &row))
+		if (!verified && !verify(b, t, m, &c, &row))
 			return;
 	}
 	if (!m->untold)
 		note_node(b, t, m);
 	task_detach(b, t);
-	if (!check)
+	if (!check || verified)
 		finish(b, t, &c, &row);
 }
 
@@ -193,11 +200,23 @@ static bool may_settle(const struct task *t, const struct party *from, const str
 	}
 }
 
-/* The node has answered it, but not to this attempt: the worker before, which was
- * taken for dead, had posted it after all. */
-static bool first_attempt_lives(const struct settle *m)
+/* What the node signed for the attempt that is in doubt.  Checked at once: it takes the task from another,
+ * and is seldom. */
+static bool doubted_receipt(const struct task *t, const struct settle *m)
 {
-	return m->attempt > 1 && m->outcome == SETTLE_FAILED && m->error == ERR_ANSWERED;
+	bool billable = m->outcome == SETTLE_COMPLETE || m->outcome == SETTLE_STOPPED;
+	struct receipt r;
+
+	return t->doubted && m->attempt == t->doubted && t->res->epoch == m->epoch &&
+	       t->node->row.id == m->node && billable && m->receipt.n && belongs(t, m, &r) &&
+	       sign_verify_label(m->signature, RECEIPT_LABEL, m->receipt, t->node->row.sign_key) == ERR_OK;
+}
+
+/* A later attempt than the one in doubt ends, without a receipt: the node may even have said that it has
+ * answered the request before. */
+static bool leaves_doubt(const struct task *t, const struct settle *m)
+{
+	return t->doubted && m->attempt > t->doubted && !m->receipt.n;
 }
 
 /* The node has no receipt of it; whoever had the request may come back with it. */
@@ -205,13 +224,14 @@ static bool may_turn_up(const struct broker *b, const struct task *t, const stru
 			const struct settle *m)
 {
 	return m->outcome == SETTLE_LOST && (t->state == TASK_ORPHANED || t->state == TASK_UNCLAIMED) &&
-	       broker_ms(b) < t->back_by && from->instance != t->holder;
+	       broker_ms(b) < t->back_by && (from->instance != t->holder || t->doubted);
 }
 
 void task_settle(struct broker *b, struct party *from, struct slice msg)
 {
 	struct settle m;
 	struct task *t;
+	bool doubted;
 
 	if (settle_decode(msg, &m) != ERR_OK) {
 		stat_inc(&metrics.dropped, 1);
@@ -226,14 +246,12 @@ void task_settle(struct broker *b, struct party *from, struct slice msg)
 		t->settle_to = from->instance;
 		return;
 	}
-	if (!may_settle(t, from, &m)) {
+	if (t->state == TASK_COMMITTING)
+		return; /* to be said again, once the store has what was decided */
+	doubted = doubted_receipt(t, &m);
+	if (!doubted && !may_settle(t, from, &m)) {
 		log_info("settle_stale", L_RID(m.rid), L_U("attempt", m.attempt), L_U("current", t->attempt));
 		say_settled(b, from, &m);
-		return;
-	}
-	if (first_attempt_lives(&m)) {
-		say_settled(b, from, &m);
-		task_disown(b, t);
 		return;
 	}
 	if (may_turn_up(b, t, from, &m)) {
@@ -245,6 +263,13 @@ void task_settle(struct broker *b, struct party *from, struct slice msg)
 	t->attempt = m.attempt;
 	if (m.untold && goes_on(b, t, &m))
 		return;
+	if (leaves_doubt(t, &m)) {
+		if (!m.untold)
+			note_node(b, t, &m);
+		say_settled(b, from, &m);
+		task_disown(b, t);
+		return;
+	}
 	t->posted = t->posted || m.outcome == SETTLE_COMPLETE || m.outcome == SETTLE_STOPPED;
-	take(b, t, &m);
+	take(b, t, &m, doubted);
 }

@@ -41,7 +41,7 @@ enum store_kind {
 	OP_LOCK_END, /* consumed or expired: id of the lock */
 	OP_RESERVE,  /* ERR_EXISTS when the request id was settled before: nothing reserved */
 	OP_MOVE,     /* a reservation's stack, node and units become those */
-	OP_ATTEMPT,  /* a reservation's request was given to a worker once more */
+	OP_ATTEMPT,  /* a reservation's request is to be given to a worker once more */
 	OP_PURGE, /* forgets settlements from before purge.before: the oldest PURGE_SPAN_S, at most PURGE_ROWS
 		   */
 	OP_SETTLE, /* ends the reservation, bills the stack, counts usage */
@@ -151,7 +151,7 @@ struct row_reservation {
 	uint64_t epoch;
 	uint64_t lock; /* consumed by it, or 0 */
 	int64_t created;
-	uint32_t attempt; /* given to a worker last; OP_RESERVE makes it 1 */
+	uint32_t attempt; /* the last one; OP_RESERVE makes it 1 */
 };
 
 enum settle_flags {

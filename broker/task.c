@@ -189,6 +189,10 @@ void task_release(struct broker *b, struct task *t, enum err e, uint32_t retry_a
 		t->give_up = e == ERR_OK ? ERR_UNAVAILABLE : e;
 		return;
 	}
+	if (t->doubted) {
+		task_disown(b, t);
+		return;
+	}
 	task_detach(b, t);
 	task_commit(b, t, &row);
 }
@@ -245,9 +249,9 @@ void task_worker_gone(struct broker *b, struct task *t)
 		t->cut_off = true;
 		task_orphan(b, t);
 	} else {
-		t->returned_once = true;
-		task_state(b, t, TASK_QUEUED);
-		task_dispatch(b, t);
+		/* nodes of the original network would answer twice, and without a receipt */
+		t->doubted = t->node->row.original ? 0 : t->attempt;
+		task_dispatch_again(b, t);
 	}
 }
 
@@ -329,6 +333,15 @@ void task_overdue(void *arg, struct alarm *a)
 	task_orphan(b, t);
 }
 
+void task_is_posted(struct broker *b, struct task *t)
+{
+	t->posted = true;
+	if (!task_may_move(t))
+		task_drop_body(b, t);
+	task_state(b, t, TASK_POSTED);
+	alarm_set(b->alarms, &t->alarm, broker_ms(b) + b->conf.work_ms, task_overdue);
+}
+
 void task_posted(struct broker *b, struct party *from, struct slice msg)
 {
 	struct work_ref ref;
@@ -337,13 +350,8 @@ void task_posted(struct broker *b, struct party *from, struct slice msg)
 	if (posted_decode(msg, &ref) != ERR_OK)
 		return;
 	t = in_hand(b, from, &ref, 1u << TASK_ASSIGNED);
-	if (!t)
-		return;
-	t->posted = true;
-	if (!task_may_move(t))
-		task_drop_body(b, t);
-	task_state(b, t, TASK_POSTED);
-	alarm_set(b->alarms, &t->alarm, broker_ms(b) + b->conf.work_ms, task_overdue);
+	if (t)
+		task_is_posted(b, t);
 }
 
 void task_answering(struct broker *b, struct party *from, struct slice msg)
@@ -375,38 +383,6 @@ void task_returned(struct broker *b, struct party *from, struct slice msg)
 		task_release(b, t, m.error == ERR_OK ? ERR_NO_WORKER : m.error, 1);
 		return;
 	}
-	t->returned_once = true;
 	t->avoid = from->instance;
-	task_state(b, t, TASK_QUEUED);
-	task_dispatch(b, t);
-}
-
-bool task_may_be(const struct task *t, uint32_t attempt)
-{
-	return t->attempt == attempt || (t->attempt == ANY_ATTEMPT && attempt >= t->least);
-}
-
-/* After a broker's or worker's absence: this one still has it. */
-void task_inflight(struct broker *b, struct party *from, struct slice msg)
-{
-	struct inflight m;
-	struct task *t;
-
-	if (inflight_decode(msg, &m) != ERR_OK)
-		return;
-	t = task_find(b, m.ref.rid);
-	if (!t || !t->res || t->res->epoch != m.ref.epoch ||
-	    (t->state != TASK_UNCLAIMED && t->state != TASK_ORPHANED) || !task_may_be(t, m.ref.attempt)) {
-		log_debug("inflight_not_claimed", L_RID(m.ref.rid));
-		return;
-	}
-	if (t->attempt == ANY_ATTEMPT) {
-		t->attempt = m.ref.attempt;
-		t->topic = m.topic;
-	}
-	t->posted = m.posted || t->posted;
-	task_attach(t, from);
-	task_state(b, t, t->posted ? TASK_POSTED : TASK_ASSIGNED);
-	alarm_set(b->alarms, &t->alarm, broker_ms(b) + b->conf.work_ms, task_overdue);
-	log_info("claimed", L_RID(t->rid), L_U("worker", from->instance));
+	task_dispatch_again(b, t);
 }

@@ -18,7 +18,7 @@
 
 #define TASK_STATES(X) /* state, name in logs, states it may enter next */                                   \
 	X(TASK_COMMITTING, "committing", B(TASK_QUEUED) | B(TASK_SETTLING))                                  \
-	X(TASK_QUEUED, "queued", B(TASK_ASSIGNED) | B(TASK_SETTLING))                                        \
+	X(TASK_QUEUED, "queued", B(TASK_ASSIGNED) | B(TASK_POSTED) | B(TASK_ORPHANED) | B(TASK_SETTLING))    \
 	X(TASK_ASSIGNED, "assigned",                                                                         \
 	  B(TASK_POSTED) | B(TASK_QUEUED) | B(TASK_ORPHANED) | B(TASK_COMMITTING) | B(TASK_SETTLING))        \
 	X(TASK_POSTED, "posted", B(TASK_ORPHANED) | B(TASK_COMMITTING) | B(TASK_SETTLING))                   \
@@ -54,6 +54,7 @@ struct task {
 	struct zmsg body; /* kept until posted; of plain requests until the node's 200 */
 	uint32_t attempt; /* from 1; ANY_ATTEMPT before it was given to anybody, and when unclaimed */
 	uint32_t least;   /* with ANY_ATTEMPT: earlier ones are stale all the same */
+	uint32_t doubted; /* an earlier one whose worker was lost, and may have posted it; 0: none */
 	struct party *worker;
 	uint64_t avoid; /* instance that gave it back */
 	bool returned_once;
@@ -86,13 +87,18 @@ void task_admit(struct broker *b, struct party *from, struct slice msg, struct z
 /* CANCEL from its gateway. */
 void task_cancel(struct broker *b, struct party *from, struct slice msg);
 
-/* POSTED, ANSWERING, RETURN, INFLIGHT from workers. */
+/* POSTED, ANSWERING, RETURN from workers. */
 void task_posted(struct broker *b, struct party *from, struct slice msg);
 void task_answering(struct broker *b, struct party *from, struct slice msg);
 void task_returned(struct broker *b, struct party *from, struct slice msg);
+
+/* A worker has said that it posts it. */
+void task_is_posted(struct broker *b, struct task *t);
+
+/* INFLIGHT from workers (claim.c). */
 void task_inflight(struct broker *b, struct party *from, struct slice msg);
 
-/* Whether what is said of that attempt is about the one that counts, as far as is known. */
+/* Whether what is said of that attempt is about the one that counts, as far as is known (claim.c). */
 bool task_may_be(const struct task *t, uint32_t attempt);
 
 /* SETTLE from a worker (settle.c). */
@@ -105,8 +111,8 @@ bool task_may_move(const struct task *t);
  * it to another one.  False when that cannot be; then nothing has changed. */
 bool task_retry(struct broker *b, struct task *t) MUST_USE;
 
-/* Ends a job that is neither at a node nor will be: nothing billed.  Tells the
- * gateway why, unless e is ERR_OK. */
+/* Ends a job that is neither at a node nor will be: nothing billed, unless an attempt that is in doubt
+ * brings a receipt yet.  Tells the gateway why, unless e is ERR_OK. */
 void task_release(struct broker *b, struct task *t, enum err e, uint32_t retry_after_s);
 
 /* The database cannot be written: whoever waits for a commit is told so, and their jobs end with that commit.
@@ -131,8 +137,8 @@ void task_worker_gone(struct broker *b, struct task *t);
 /* Its gateway is gone. */
 void task_gateway_gone(struct broker *b, struct task *t);
 
-/* An earlier attempt than this one has it at the node: its worker may claim or settle it, else
- * its receipt is fetched (orphan.c). */
+/* An earlier attempt than this one has it at the node, or may have: its worker may claim or settle it,
+ * else its receipt is fetched (orphan.c). */
 void task_disown(struct broker *b, struct task *t);
 
 /* The node does not have its receipt; whoever had the request may, and is waited for (orphan.c). */
@@ -153,6 +159,9 @@ void task_pump(struct broker *b);
 
 /* Gives a job to a worker or queues it (assign.c). */
 void task_dispatch(struct broker *b, struct task *t);
+
+/* Gives it to a worker once more, as the next attempt (assign.c). */
+void task_dispatch_again(struct broker *b, struct task *t);
 
 /* The worker gets, or loses, the job. */
 void task_attach(struct task *t, struct party *worker);

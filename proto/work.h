@@ -40,7 +40,7 @@ struct work {
 /* [v, ANSWERING, rid, epoch, attempt]: to a WORK with hold: the node has said 200, the body may go. */
 /* [v, RETURN, rid, epoch, attempt, error]: never posted; the broker may give it to another worker. */
 /* [v, INFLIGHT, rid, epoch, attempt, node, stack, user, units, topic, posted]: re-announced after a
- * WELCOME with another epoch or instance; epoch and attempt are those of the WORK. */
+ * WELCOME, and when it is given once more; epoch and attempt are those of the WORK. */
 struct work_ref {
 	uint8_t rid[RID_BYTES];
 	uint64_t epoch;

@@ -101,15 +101,46 @@ static struct task *task_new(struct tasks *all, unsigned from, const struct work
 	return t;
 }
 
+/* Says that it has t in hand. */
+static void announce(struct task *t)
+{
+	struct inflight m = {
+		.ref = { .epoch = t->w.epoch, .attempt = t->w.attempt },
+		.node = t->w.node,
+		.stack = t->w.stack,
+		.user = t->w.user,
+		.units = t->w.units,
+		.topic = t->w.topic,
+		.posted = true,
+	};
+	struct buf b = { 0 };
+
+	memcpy(m.ref.rid, t->w.rid, RID_BYTES);
+	inflight_encode(&m, &b);
+	t->all->o.send(t->all->o.arg, t->broker, buf_slice(&b));
+	buf_free(&b);
+}
+
+/* The broker was without us for a while, or it would not give it twice. */
+static bool had_before(struct tasks *all, const struct work *m)
+{
+	struct task *t = map_get(all->map, m->rid);
+
+	if (!settle_again(all->o.settles, m->rid) && !t)
+		return false;
+	log_warn("work.twice", L_RID(m->rid));
+	if (t && t->state != TASK_OVER)
+		announce(t);
+	return true;
+}
+
 void tasks_work(struct tasks *all, unsigned from, const struct work *m, struct zmsg *body)
 {
 	enum err why;
 	struct task *t;
 
-	if (map_get(all->map, m->rid) || settle_again(all->o.settles, m->rid)) {
-		log_warn("work.twice", L_RID(m->rid));
+	if (had_before(all, m))
 		return;
-	}
 	why = refusal(all, m);
 	if (why) {
 		give_back(all, from, m, why);
@@ -208,25 +239,6 @@ size_t tasks_count_for(const struct tasks *all, unsigned to)
 	while ((t = map_next(all->map, &pos)))
 		n += t->broker == to && t->state != TASK_OVER;
 	return n;
-}
-
-static void announce(struct task *t)
-{
-	struct inflight m = {
-		.ref = { .epoch = t->w.epoch, .attempt = t->w.attempt },
-		.node = t->w.node,
-		.stack = t->w.stack,
-		.user = t->w.user,
-		.units = t->w.units,
-		.topic = t->w.topic,
-		.posted = true,
-	};
-	struct buf b = { 0 };
-
-	memcpy(m.ref.rid, t->w.rid, RID_BYTES);
-	inflight_encode(&m, &b);
-	t->all->o.send(t->all->o.arg, t->broker, buf_slice(&b));
-	buf_free(&b);
 }
 
 void tasks_announce(struct tasks *all, unsigned to)

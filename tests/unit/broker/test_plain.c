@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/peers.h"
 #include "broker/task.h"
 #include "common/hash.h"
 #include "tests/unit/broker/rig.h"
@@ -342,8 +343,9 @@ static void stale_words_about_the_first_attempt(void **state)
 	for (int i = 0; i < 3; i++)
 		refused(r, &w, ERR_UNAVAILABLE);
 	again = rig_work(r, &r->wk);
-	for (int i = 0; i < 3; i++)
-		rig_settled(r, &r->wk);
+	rig_settled(r, &r->wk); /* once the move is committed */
+	refused(r, &w, ERR_UNAVAILABLE);
+	rig_settled(r, &r->wk);
 	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 100, 200, NULL);
 	rig_settled(r, &r->wk);
 	rig_posted(&r->wk, &w);
@@ -351,7 +353,8 @@ static void stale_words_about_the_first_attempt(void **state)
 	assert_true(stack_at(r, 1)->spent == 0 && stack_at(r, 2)->reserved == 500);
 	rig_posted(&r->wk, &again);
 	settle_second(r, &r->wk, &again, 40);
-	rig_settled(r, &r->wk);
+	for (int ms = 0; ms < 5000 && stack_at(r, 2)->spent == 0; ms++)
+		rig_run(r, 1);
 	assert_true(stack_at(r, 1)->spent == 0 && stack_at(r, 2)->spent == 40);
 	actor_none(r, &r->wk, MSG_WORK, 10);
 }
@@ -377,6 +380,35 @@ static void never_a_third(void **state)
 	actor_none(r, &r->wk, MSG_WORK, 20);
 	assert_true(stack_at(r, 2)->spent == 0 && stack_at(r, 2)->reserved == 0);
 	assert_true(stack_at(r, 1)->spent == 0 && stack_at(r, 1)->reserved == 0);
+}
+
+/* Its first worker was taken for dead, and may have posted it all the same: then the client may have an
+ * answer, and must not pay another node for one. */
+static void not_moved_while_in_doubt(void **state)
+{
+	struct rig *r = *state;
+	struct work w, w2;
+
+	rig_second_node(r, 2000, 0);
+	actor_open(r, &r->wk2, ROLE_WORKER, 201);
+	rig_introduce(r, &r->gw, &r->wk2);
+	plain_job(r, NULL);
+	w = rig_work(r, &r->wk2);
+	peers_drop(&r->b, peers_by_instance(&r->b, 201, ROLE_WORKER), "test");
+	w2 = rig_work(r, &r->wk);
+	assert_true(w2.attempt == 2 && w2.node == 1 && !w2.hold);
+	rig_posted(&r->wk, &w2);
+	refused(r, &w2, ERR_UNAVAILABLE); /* from a worker that holds back what it was not asked to */
+	rig_settled(r, &r->wk);
+	assert_int_equal(rig_refusal(r).error, ERR_UNAVAILABLE);
+	rig_run(r, 20);
+	assert_true(!actor_has(&r->wk, MSG_WORK) && stack_at(r, 1)->reserved == 500);
+	actor_hello(r, &r->wk2);
+	rig_run(r, 20);
+	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 0, 70, NULL);
+	rig_settled(r, &r->wk2);
+	rig_run(r, 20);
+	assert_true(stack_at(r, 1)->spent == 70 && stack_at(r, 1)->reserved == 0);
 }
 
 /* The first refusal is told when nobody else can be asked. */
@@ -665,6 +697,7 @@ int main(void)
 		T(moves_to_another_node),
 		T(stale_words_about_the_first_attempt),
 		T(never_a_third),
+		T(not_moved_while_in_doubt),
 		T(nobody_else),
 		T(no_money_for_another_stack),
 		T(the_body_goes_at_the_200),

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/peers.h"
 #include "broker/task.h"
 #include "common/hash.h"
 #include "common/log.h"
@@ -850,10 +851,34 @@ static void no_job_before_its_commit(void **state)
 	rig_free(r);
 }
 
+/* Else the next life would take the first attempt for the only one, and believe it that nothing came of it.
+ */
+static void no_second_attempt_before_its_number(void **state)
+{
+	struct rig *r = rig_new(NULL);
+	struct locked l;
+
+	(void)state;
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+	rig_job(r, l.stack, 10);
+	(void)rig_work(r, &r->wk);
+	actor_open(r, &r->wk2, ROLE_WORKER, 201);
+	rig_introduce(r, &r->gw, &r->wk2);
+	while (store_backlog(r->b.store))
+		rig_run(r, 1);
+	power_fail(ENOSPC, 0);
+	peers_drop(&r->b, peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER), "test");
+	actor_none(r, &r->wk2, MSG_WORK, 80);
+	power_fail(0, 0);
+	assert_int_equal(rig_work(r, &r->wk2).attempt, 2);
+	rig_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_job_before_its_commit),
+		cmocka_unit_test(no_second_attempt_before_its_number),
 		cmocka_unit_test(any_history_adds_up),
 	};
 

@@ -221,6 +221,305 @@ static void a_worker_that_is_gone_twice(void **state)
 	billed(r, 15);
 }
 
+/* --- the first one is whole at its client, and its worker is away; the second one comes to nothing --- */
+
+static void comes_back(struct rig *r, struct actor *wk)
+{
+	actor_hello(r, wk);
+	rig_run(r, 20);
+}
+
+/* Its worker is back and has the receipt. */
+static void the_first_is_billed(struct rig *r, struct twice *t)
+{
+	comes_back(r, t->first);
+	rig_settle(r, t->first, &t->w1, SETTLE_COMPLETE, 300, 400, NULL);
+	rig_settled(r, t->first);
+	billed(r, 700);
+}
+
+/* The node died meanwhile: it does not know that it has answered. */
+static void the_second_finds_no_node(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+
+	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, not_reached);
+	rig_settled(r, t.second);
+	rig_run(r, 20);
+	assert_true(rig_stack(r)->reserved == 1000);
+	(void)actor_get(r, t.second, MSG_RECEIPT_WANTED);
+	the_first_is_billed(r, &t);
+}
+
+/* The same after a restart. */
+static void the_second_found_no_node_before_a_restart(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+
+	restarted(r, &t);
+	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, not_reached);
+	rig_settled(r, t.second);
+	rig_run(r, 20);
+	assert_true(rig_stack(r)->reserved == 1000);
+	the_first_is_billed(r, &t);
+}
+
+/* It was told that it need not say so again, and has not heard that. */
+static void the_second_says_it_again(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+
+	for (int i = 0; i < 2; i++) {
+		rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, not_reached);
+		rig_settled(r, t.second);
+	}
+	restarted(r, &t);
+	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, not_reached);
+	rig_settled(r, t.second);
+	rig_run(r, 20);
+	assert_true(rig_stack(r)->reserved == 1000);
+	the_first_is_billed(r, &t);
+}
+
+/* Its own 200, and then nothing more. */
+static void the_second_is_cut(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+
+	rig_settle(r, t.second, &t.w2, SETTLE_LOST, 0, 0, not_reached);
+	rig_settled(r, t.second);
+	rig_run(r, 20);
+	assert_true(rig_stack(r)->reserved == 1000);
+	the_first_is_billed(r, &t);
+}
+
+static void given_back(struct actor *wk, const struct work *w)
+{
+	struct work_return m = { .ref = { .epoch = w->epoch, .attempt = w->attempt },
+				 .error = ERR_NO_WORKER };
+	struct buf msg = { 0 };
+
+	memcpy(m.ref.rid, w->rid, RID_BYTES);
+	return_encode(&m, &msg);
+	actor_send(wk, &msg, NULL);
+}
+
+static void the_second_is_given_back(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, false);
+
+	given_back(t.second, &t.w2);
+	assert_int_equal(rig_refusal(r).error, ERR_NO_WORKER);
+	rig_run(r, 20);
+	assert_true(rig_stack(r)->reserved == 1000);
+	the_first_is_billed(r, &t);
+}
+
+/* Nothing else can come of it any more: the node answers a request once. */
+static void the_first_is_heard_while_the_second_has_it(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+
+	the_first_is_billed(r, &t);
+	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, not_reached);
+	rig_settled(r, t.second);
+	billed(r, 700);
+}
+
+static void the_second_died_when_the_first_is_heard(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+
+	peers_drop(&r->b, peers_by_instance(&r->b, t.second->instance, ROLE_WORKER), "test");
+	the_first_is_billed(r, &t);
+}
+
+static void the_second_died_when_the_first_claims_it(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+
+	peers_drop(&r->b, peers_by_instance(&r->b, t.second->instance, ROLE_WORKER), "test");
+	comes_back(r, t.first);
+	rig_inflight(t.first, &t.w1, true);
+	rig_run(r, 20);
+	assert_int_equal(task_find(&r->b, t.w1.rid)->state, TASK_POSTED);
+	rig_settle(r, t.first, &t.w1, SETTLE_COMPLETE, 300, 400, NULL);
+	rig_settled(r, t.first);
+	billed(r, 700);
+}
+
+static void not_at_the_node(struct rig *r, struct actor *wk, const struct work *w)
+{
+	struct work as = *w;
+	struct receipt_wanted want;
+
+	assert_int_equal(receipt_wanted_decode(actor_get(r, wk, MSG_RECEIPT_WANTED), &want), ERR_OK);
+	as.attempt = want.ref.attempt;
+	rig_settle(r, wk, &as, SETTLE_LOST, 0, 0, not_reached);
+	rig_settled(r, wk);
+	rig_run(r, 10);
+	assert_true(rig_stack(r)->reserved == 1000);
+}
+
+/* It was lost, too, and is back without a receipt, and so is what it is asked to look for: the first may have
+ * one. */
+static void the_second_comes_back_and_finds_nothing(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+	struct task *task = task_find(&r->b, t.w2.rid);
+
+	r->b.conf.claim_ms = 60000;
+	peers_drop(&r->b, peers_by_instance(&r->b, t.second->instance, ROLE_WORKER), "test");
+	comes_back(r, t.second);
+	for (int i = 0; i < 2; i++) {
+		alarm_set(r->b.alarms, &task->alarm, broker_ms(&r->b), task->alarm.fire);
+		not_at_the_node(r, t.second, &t.w2);
+	}
+	the_first_is_billed(r, &t);
+}
+
+static void other_units(struct receipt *rc, struct settle *m)
+{
+	static uint8_t copy[RECEIPT_BYTES];
+
+	(void)rc;
+	if (!m)
+		return;
+	memcpy(copy, m->receipt.p, sizeof(copy));
+	copy[RECEIPT_BYTES - 9] ^= 1;
+	m->receipt = slice_of(copy, sizeof(copy));
+}
+
+/* What the node did not sign takes nothing from the one that has it. */
+static void the_first_brings_a_bad_receipt(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+
+	comes_back(r, t.first);
+	rig_settle(r, t.first, &t.w1, SETTLE_COMPLETE, 300, 400, other_units);
+	rig_settled(r, t.first);
+	rig_run(r, 20);
+	assert_true(rig_stack(r)->reserved == 1000);
+	rig_settle(r, t.second, &t.w2, SETTLE_COMPLETE, 100, 100, NULL);
+	rig_settled(r, t.second);
+	billed(r, 200);
+}
+
+/* A request whose only worker was taken for dead before it had said "posted": it waits for another. */
+static struct work given_to_one_that_is_away(struct rig *r)
+{
+	struct locked l;
+	struct work w;
+
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+	rig_job(r, l.stack, 0);
+	w = rig_work(r, &r->wk);
+	peers_drop(&r->b, peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER), "test");
+	rig_run(r, 10);
+	return w;
+}
+
+static void settled_whole(struct rig *r, const struct work *w)
+{
+	rig_settle(r, &r->wk, w, SETTLE_COMPLETE, 300, 400, NULL);
+	rig_settled(r, &r->wk);
+	billed(r, 700);
+}
+
+static void it_waits_and_its_worker_claims_it(void **state)
+{
+	struct rig *r = *state;
+	struct work w = given_to_one_that_is_away(r);
+
+	comes_back(r, &r->wk);
+	rig_inflight(&r->wk, &w, true);
+	rig_introduce(r, &r->gw, &r->wk);
+	actor_none(r, &r->wk, MSG_WORK, 20); /* it has it */
+	assert_int_equal(task_find(&r->b, w.rid)->state, TASK_POSTED);
+	rig_restart(r);
+	comes_back(r, &r->wk);
+	rig_inflight(&r->wk, &w, true);
+	rig_run(r, 20);
+	assert_int_equal(task_find(&r->b, w.rid)->state, TASK_POSTED);
+	settled_whole(r, &w);
+}
+
+static void it_waits_and_its_worker_settles_it(void **state)
+{
+	struct rig *r = *state;
+	struct work w = given_to_one_that_is_away(r);
+
+	comes_back(r, &r->wk);
+	settled_whole(r, &w);
+}
+
+static void it_waits_in_vain(void **state)
+{
+	struct rig *r = *state;
+	struct work w = given_to_one_that_is_away(r);
+
+	assert_int_equal(rig_refusal(r).error, ERR_NO_WORKER); /* after 400 ms */
+	rig_run(r, 20);
+	assert_true(rig_stack(r)->reserved == 1000);
+	comes_back(r, &r->wk);
+	settled_whole(r, &w);
+}
+
+static void it_waits_and_its_gateway_dies(void **state)
+{
+	struct rig *r = *state;
+	struct work w = given_to_one_that_is_away(r);
+
+	peers_drop(&r->b, peers_by_instance(&r->b, r->gw.instance, ROLE_GATEWAY), "test");
+	rig_run(r, 20);
+	assert_true(rig_stack(r)->reserved == 1000);
+	comes_back(r, &r->wk);
+	settled_whole(r, &w);
+}
+
+/* It was given to it once more before it could say that it has it. */
+static void it_is_given_back_to_its_worker(void **state)
+{
+	struct rig *r = *state;
+	struct work w = given_to_one_that_is_away(r), again;
+
+	comes_back(r, &r->wk);
+	rig_introduce(r, &r->gw, &r->wk);
+	again = rig_work(r, &r->wk);
+	assert_int_equal(again.attempt, 2);
+	rig_inflight(&r->wk, &w, true);
+	rig_run(r, 20);
+	assert_int_equal(task_find(&r->b, w.rid)->state, TASK_POSTED);
+	settled_whole(r, &w);
+}
+
+/* "Posted" was lost with a connection, "in flight" says the same. */
+static void posted_is_said_once_more(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+	struct work w;
+
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+	rig_job(r, l.stack, 0);
+	w = rig_work(r, &r->wk);
+	actor_hello(r, &r->wk);
+	rig_inflight(&r->wk, &w, true);
+	rig_run(r, 20);
+	assert_int_equal(task_find(&r->b, w.rid)->state, TASK_POSTED);
+	settled_whole(r, &w);
+}
+
 /* Everybody spoke all the time, and the broker has not listened yet. */
 static void a_broker_that_stood_still(void **state)
 {
@@ -262,6 +561,22 @@ int main(void)
 		T(the_first_was_answered_and_the_second_is_gone),
 		T(a_worker_and_its_gateway),
 		T(a_worker_that_is_gone_twice),
+		T(the_second_finds_no_node),
+		T(the_second_found_no_node_before_a_restart),
+		T(the_second_says_it_again),
+		T(the_second_is_cut),
+		T(the_second_is_given_back),
+		T(the_first_is_heard_while_the_second_has_it),
+		T(the_second_died_when_the_first_is_heard),
+		T(the_second_died_when_the_first_claims_it),
+		T(the_second_comes_back_and_finds_nothing),
+		T(the_first_brings_a_bad_receipt),
+		T(it_waits_and_its_worker_claims_it),
+		T(it_waits_and_its_worker_settles_it),
+		T(it_waits_in_vain),
+		T(it_waits_and_its_gateway_dies),
+		T(it_is_given_back_to_its_worker),
+		T(posted_is_said_once_more),
 		cmocka_unit_test_setup_teardown(a_broker_that_stood_still, setup_short, teardown),
 	};
 

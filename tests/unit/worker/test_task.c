@@ -378,8 +378,9 @@ static void test_twice(void **state)
 	struct side *s = *state;
 
 	side_post(s);
-	side_work(s); /* while it runs */
+	side_work(s); /* while it runs: the broker hears that */
 	assert_int_equal(s->posted, 1);
+	assert_int_equal(s->inflight, 1);
 	fake_say(s->conn, "HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n");
 	side_wait_end(s);
 	side_wait_settled(s);
