@@ -11,7 +11,7 @@ import traceback
 
 from cluster import SLOW, wait_for
 from parts import Parts, free_port, get, parse_metrics
-from sealclient import Client, Cut, Refused, text_of
+from sealclient import Client, Cut, H, Refused, text_of
 
 HEARTBEAT_MS = 200 if SLOW == 1 else 500
 DEAD_S = 3 * HEARTBEAT_MS / 1000
@@ -24,7 +24,7 @@ class Cluster(Parts):
         self.run("keys", "node", "--dir", "keys", "--name", "node2")
         self.ports = [self.gateway_port, free_port()]
         self.flags = {
-            "broker": ["--heartbeat-ms", str(heartbeat_ms), "--claim-ms", "2000", "--work-ms", "60000"],
+            "broker": ["--heartbeat-ms", str(heartbeat_ms), "--claim-ms", str(10 * heartbeat_ms), "--work-ms", "60000"],
             "gateway": [], "gateway2": ["--listen", f"127.0.0.1:{self.ports[1]}"], "worker": [], "worker2": [],
             "node": self.registering(), "node2": ["--node-id", "2", "--sign-key", "keys/node2.key", *self.registering()],
         }
@@ -103,6 +103,11 @@ class Cluster(Parts):
         os.kill(getattr(self, name).p.pid, signal.SIGCONT)
 
 
+def public_name(request_id):
+    """What the ledger calls a request."""
+    return H(b"sealway-request-name-v1" + request_id)[:16].hex()
+
+
 class Asking(threading.Thread):
     """One streamed request, and what the client knows of its end in .outcome: complete, refused, cut or lost."""
 
@@ -128,6 +133,7 @@ class Asking(threading.Thread):
             objects = self.c.post_stream("completions", self.e, self.event)  # opens and verifies all of it
             text = text_of(objects)
             assert text == " ".join(("a b " * self.words).split()[:self.words]), text
+            self.name = public_name(self.e.receipt[3:19])
             self.detail, self.outcome = objects[-1]["usage"], "complete"
         except Refused as e:
             self.detail, self.outcome = e, "refused"

@@ -341,5 +341,23 @@ def test_random_kills_under_load(cluster):
     for a in answers:
         assert len(rows[a.units]) <= 1
         if a.outcome == "complete":
-            assert [r["billed"] for r in rows[a.units]] == [a.detail["total_tokens"]], (seed, rows[a.units], killed)
+            assert [(r["request"], r["billed"]) for r in rows[a.units]] == [(a.name, a.detail["total_tokens"])], \
+                (seed, rows[a.units], killed)
     c.sound()
+
+
+@pytest.mark.parametrize("kinds", [("broker", "node"), ("broker", "worker"), ("worker", "node")], ids="-and-".join)
+def test_two_deaths_lose_no_receipt(cluster, kinds):
+    """The client has its answer, the broker has not heard of it yet, and two of the three that may have its receipt die."""
+    a, worker, go = at_the_end(cluster)
+    names = [victim_of(kind, a, worker) for kind in kinds]
+    for name in names:
+        getattr(cluster, name).kill()
+    parts = [cluster.begin(name) for name in reversed(names)]
+    go()
+    for part in parts:
+        part.ready()
+    row = cluster.bill(a.units)
+    assert (row["request"], row["billed"]) == (a.name, a.detail["total_tokens"]), row
+    wait_for("service", lambda: cluster.states() == ["ready", "ready"] and cluster.serves(), 20)
+    cluster.sound()
