@@ -58,6 +58,13 @@ static const struct party *whom(struct broker *b, struct task *t, uint64_t now)
 	return p;
 }
 
+bool task_ask(struct broker *b, struct task *t)
+{
+	const struct party *p = whom(b, t, broker_ms(b));
+
+	return p && ask(b, t, p);
+}
+
 static uint64_t pause_ms(const struct broker *b, const struct task *t, uint64_t now)
 {
 	uint64_t soon = SAME_AGAIN * b->conf.heartbeat_ms;
@@ -68,15 +75,12 @@ static uint64_t pause_ms(const struct broker *b, const struct task *t, uint64_t 
 static void next(struct broker *b, struct task *t)
 {
 	uint64_t now = broker_ms(b);
-	const struct party *p;
 
 	if (now - t->since_ms > GIVE_UP_MS) {
 		task_lose(b, t);
 		return;
 	}
-	p = whom(b, t, now);
-	alarm_set(b->alarms, &t->alarm, now + (p && ask(b, t, p) ? pause_ms(b, t, now) : NO_WORKER_MS),
-		  on_turn);
+	alarm_set(b->alarms, &t->alarm, now + (task_ask(b, t) ? pause_ms(b, t, now) : NO_WORKER_MS), on_turn);
 }
 
 static void on_turn(void *arg, struct alarm *a)

@@ -2,8 +2,9 @@
  *
  * After a restart: reservations of an earlier life keep their units until a
  * worker claims them (INFLIGHT, or SETTLE outright), or the time for that has
- * passed; then the receipt is asked for, as for any other orphan.  Locks go on
- * until their own end.
+ * passed; then they are orphans like any other.  Their receipts are asked for
+ * before, once the workers have had time to notice us: who had it may have died
+ * with us, and the node may be the next.  Locks go on until their own end.
  */
 #include <string.h>
 
@@ -12,6 +13,8 @@
 #include "broker/router.h"
 #include "broker/task.h"
 #include "common/log.h"
+
+#define NOTICE_HEARTBEATS 5 /* a worker needs three to miss a broker */
 
 static void on_unclaimed(void *arg, struct alarm *a)
 {
@@ -22,6 +25,28 @@ static void on_unclaimed(void *arg, struct alarm *a)
 		router_refuse(arg, t->topic, t->rid, ERR_UNAVAILABLE, NULL, 1);
 	t->answered = true;
 	task_orphan(arg, t);
+}
+
+static void wait_for_claim(struct broker *b, struct task *t);
+
+static void on_turn(void *arg, struct alarm *a)
+{
+	struct task *t = (struct task *)((char *)a - offsetof(struct task, alarm));
+
+	if (broker_ms(arg) >= t->back_by) {
+		on_unclaimed(arg, a);
+		return;
+	}
+	if (!t->node->row.original)
+		(void)task_ask(arg, t); /* nobody there to ask, or it was lost: the next time */
+	wait_for_claim(arg, t);
+}
+
+static void wait_for_claim(struct broker *b, struct task *t)
+{
+	uint64_t at = broker_ms(b) + NOTICE_HEARTBEATS * b->conf.heartbeat_ms;
+
+	alarm_set(b->alarms, &t->alarm, at < t->back_by ? at : t->back_by, on_turn);
 }
 
 void task_waiting(struct broker *b, struct party *from, struct slice msg)
@@ -61,7 +86,7 @@ static void recover(struct broker *b, struct reservation *r)
 	t->least = r->attempt;
 	t->doubted = t->node->row.original ? 0 : r->attempt - 1;
 	t->back_by = broker_ms(b) + b->conf.claim_ms;
-	alarm_set(b->alarms, &t->alarm, t->back_by, on_unclaimed);
+	wait_for_claim(b, t);
 }
 
 void task_recover(struct broker *b)

@@ -141,6 +141,9 @@ void task_gateway_gone(struct broker *b, struct task *t);
  * else its receipt is fetched (orphan.c). */
 void task_disown(struct broker *b, struct task *t);
 
+/* Asks a worker to fetch its receipt; false when there is none (orphan.c). */
+bool task_ask(struct broker *b, struct task *t);
+
 /* The node does not have its receipt; whoever had the request may, and is waited for (orphan.c). */
 void task_wait_for_holder(struct broker *b, struct task *t);
 

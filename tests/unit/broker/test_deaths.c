@@ -319,6 +319,19 @@ static void patience(void)
 	}
 }
 
+/* It is time to look for receipts. */
+static void asks(void)
+{
+	struct task *t;
+	size_t pos = 0;
+
+	while ((t = map_next(w.r->b.tasks, &pos)) != NULL) {
+		if (t->state == TASK_UNCLAIMED || t->state == TASK_ORPHANED)
+			alarm_set(w.r->b.alarms, &t->alarm, broker_ms(&w.r->b), t->alarm.fire);
+	}
+	rig_run(w.r, 2);
+}
+
 /* All of it ends now. */
 static void impatience(void)
 {
@@ -354,11 +367,11 @@ static bool somebody_has_it(void)
 
 /* --- a round --- */
 
-enum event { HEARS, GOES, SENDS, AGAIN, SILENT, COMES, DIES, NODE, BROKER, DOWN };
+enum event { HEARS, GOES, SENDS, AGAIN, SILENT, COMES, DIES, NODE, BROKER, DOWN, ASKS };
 
 static const enum event early[] = { HEARS, HEARS, HEARS, GOES, GOES, GOES, GOES, SENDS, SENDS, SILENT };
-static const enum event late[] = { HEARS,  HEARS, HEARS, GOES, GOES, SENDS, SENDS, AGAIN, SILENT,
-				   SILENT, COMES, COMES, DIES, NODE, NODE,  DOWN,  BROKER };
+static const enum event late[] = { HEARS, HEARS, HEARS, GOES, GOES, SENDS, SENDS,  AGAIN, SILENT, SILENT,
+				   COMES, COMES, DIES,  NODE, NODE, DOWN,  BROKER, ASKS,  ASKS };
 
 /* Rather one that has something to do. */
 static unsigned somebody(void)
@@ -370,8 +383,8 @@ static unsigned somebody(void)
 
 static void happens(enum event what)
 {
-	static const char *const names[] = { "hears", "goes", "sends", "again",  "silent",
-					     "comes", "dies", "node",  "broker", "down" };
+	static const char *const names[] = { "hears", "goes", "sends",  "again", "silent", "comes",
+					     "dies",  "node", "broker", "down",  "asks" };
 	unsigned i = somebody();
 	struct player *p = &w.p[i];
 
@@ -407,6 +420,9 @@ static void happens(enum event what)
 		break;
 	case DOWN:
 		w.down = !w.down;
+		break;
+	case ASKS:
+		asks();
 		break;
 	}
 	w.nobody_had_it = w.nobody_had_it || (w.whole && !somebody_has_it());

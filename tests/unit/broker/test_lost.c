@@ -156,6 +156,26 @@ static void told_before_its_worker_is_back(void **state)
 	its_worker_settles(r, &w);
 }
 
+/* Its worker died with the broker: the node need not live for as long as claims may take. */
+static void asked_for_before_the_time_for_claims_is_over(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+	struct task *t;
+
+	rig_restart(r);
+	back_by(r, &w, broker_ms(&r->b) + MINUTE);
+	actor_hello(r, &r->wk2);
+	rig_run(r, 10);
+	t = task_find(&r->b, w.rid);
+	alarm_set(r->b.alarms, &t->alarm, broker_ms(&r->b), t->alarm.fire); /* five heartbeats later */
+	(void)actor_get(r, &r->wk2, MSG_RECEIPT_WANTED);
+	assert_int_equal(t->state, TASK_UNCLAIMED);
+	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 10, 5, NULL);
+	rig_settled(r, &r->wk2);
+	billed(r, 15);
+}
+
 /* The broker did not listen while a worker settled, died and was started again. */
 static void a_next_life_before_its_last_words(void **state)
 {
@@ -238,10 +258,15 @@ static void time_that_the_broker_slept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(its_worker_comes_back),           T(its_worker_does_not_come_back),
-		T(its_worker_comes_back_without),   T(its_worker_left),
-		T(told_before_its_worker_is_back),  T(a_next_life_before_its_last_words),
-		T(as_long_as_the_node_may_have_it), T(not_longer),
+		T(its_worker_comes_back),
+		T(its_worker_does_not_come_back),
+		T(its_worker_comes_back_without),
+		T(its_worker_left),
+		T(told_before_its_worker_is_back),
+		T(asked_for_before_the_time_for_claims_is_over),
+		T(a_next_life_before_its_last_words),
+		T(as_long_as_the_node_may_have_it),
+		T(not_longer),
 		T(time_that_the_broker_slept),
 	};
 
