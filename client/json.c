@@ -63,17 +63,3 @@ bool json_id(const struct jval *v, uint64_t *out)
 {
 	return !jval_u64(v, ID_MAX, out);
 }
-
-bool json_is_text(struct slice s)
-{
-	struct buf quoted = { .secret = true };
-	struct jval v;
-	bool ok;
-
-	buf_str(&quoted, "\"");
-	buf_json(&quoted, s);
-	buf_str(&quoted, "\"");
-	ok = !jscan_value(buf_slice(&quoted), &v, NULL);
-	buf_free(&quoted);
-	return ok;
-}

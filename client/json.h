@@ -24,9 +24,6 @@ bool json_text(const struct jval *v, char *out, size_t n);
 /* An integer 0..ID_MAX. */
 bool json_id(const struct jval *v, uint64_t *out);
 
-/* Whether s is UTF-8. */
-bool json_is_text(struct slice s);
-
 /* A string without escapes as a slice (base64 texts); empty otherwise. */
 struct slice json_plain(const struct jval *v);
 

@@ -66,7 +66,7 @@ bool seal_request_check(const struct sealway_request *r, struct fault *f)
 {
 	struct jval v[MEMBERS];
 
-	if (!json_is_text(slice_str(r->model)))
+	if (!jscan_is_text(slice_str(r->model)))
 		return fault(f, SEALWAY_USAGE, "the model's name is not UTF-8");
 	return read_members(r, v, f);
 }

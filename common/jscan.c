@@ -311,6 +311,20 @@ enum err jscan_value(struct slice text, struct jval *out, struct jscan_fault *fa
 	return finish(&s, text.n ? text : slice_of(s.end, 0), ok, fault);
 }
 
+bool jscan_is_text(struct slice s)
+{
+	struct buf quoted = { .secret = true };
+	struct jval v;
+	bool ok;
+
+	buf_str(&quoted, "\"");
+	buf_json(&quoted, s);
+	buf_str(&quoted, "\"");
+	ok = jscan_value(buf_slice(&quoted), &v, NULL) == ERR_OK;
+	buf_free(&quoted);
+	return ok;
+}
+
 enum err jval_u64(const struct jval *v, uint64_t max, uint64_t *out)
 {
 	return v->type == J_NUMBER ? slice_u64(v->raw, max, out) : ERR_FORMAT;

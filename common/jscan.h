@@ -40,6 +40,9 @@ enum err jscan_object(struct slice text, const char *const *names, size_t n, str
 /* Checks that text is one JSON value of any type (no names). */
 enum err jscan_value(struct slice text, struct jval *out, struct jscan_fault *fault) MUST_USE;
 
+/* Whether s is UTF-8, and so could be a string of JSON. */
+bool jscan_is_text(struct slice s);
+
 /* An integer of digits only (no sign, fraction or exponent) up to max;
  * ERR_FORMAT or ERR_RANGE. */
 enum err jval_u64(const struct jval *v, uint64_t max, uint64_t *out) MUST_USE;

@@ -114,16 +114,9 @@ enum err registration_decode(struct slice bytes, struct registration *out)
 
 bool registration_text_ok(struct slice s)
 {
-	struct buf quoted = { 0 };
-	struct jval v;
-	bool ok = true;
-
-	for (size_t i = 0; i < s.n && ok; i++)
-		ok = s.p[i] >= 0x20 && s.p[i] != 0x7f;
-	buf_str(&quoted, "\"");
-	buf_json(&quoted, s);
-	buf_str(&quoted, "\"");
-	ok = ok && jscan_value(buf_slice(&quoted), &v, NULL) == ERR_OK;
-	buf_free(&quoted);
-	return ok;
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] < 0x20 || s.p[i] == 0x7f)
+			return false;
+	}
+	return jscan_is_text(s);
 }

@@ -74,7 +74,7 @@ bool ask_text(struct ask *a, const char *operand)
 		fprintf(stderr, "sealway: the text is over %u bytes\n", TEXT_BYTES_MAX);
 	else if (!a->text.n)
 		fprintf(stderr, "sealway: the text is empty\n");
-	else if (!json_is_text(buf_slice(&a->text)))
+	else if (!jscan_is_text(buf_slice(&a->text)))
 		fprintf(stderr, "sealway: the text is not UTF-8\n");
 	else
 		return true;
