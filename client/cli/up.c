@@ -15,12 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/cli/cli.h"
 #include "client/cli/up.h"
 #include "client/cli/up_listen.h"
+#include "common/file.h"
 #include "common/log.h"
 
 #define POLL_MS 5
@@ -300,9 +300,7 @@ static int run(struct up *u)
 /* What stands there goes: it must be a ready file, or could have been one. */
 static bool forget_ready(const char *path)
 {
-	struct stat st;
-
-	if (!lstat(path, &st) && !S_ISREG(st.st_mode)) {
+	if (!file_may_put(path)) {
 		fprintf(stderr, "sealway up: --ready-file %s is there and not a regular file\n", path);
 		return false;
 	}

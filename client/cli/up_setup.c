@@ -17,6 +17,7 @@
 #include "client/cli/keys.h"
 #include "client/cli/up.h"
 #include "common/b64.h"
+#include "common/file.h"
 #include "common/keys.h"
 
 #define DIR_BYTES_MAX 480 /* SQLite takes paths of 512 bytes with all that it appends */
@@ -154,17 +155,7 @@ bool up_setup(struct up *u)
 
 bool up_write(const char *path, struct slice text)
 {
-	char tmp[4200];
-	int fd;
-	bool ok;
-
-	snprintf(tmp, sizeof(tmp), "%s.new", path);
-	unlink(tmp); /* its rights are not ours, and with a ready file it may be somebody else's */
-	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	ok = fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n;
-	if (fd >= 0)
-		ok = !close(fd) && ok;
-	return (ok && !rename(tmp, path)) || said("write", path);
+	return file_put(path, text) == ERR_OK || said("write", path);
 }
 
 bool up_write_pins(const struct up *u)

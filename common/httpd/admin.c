@@ -5,13 +5,11 @@
 #include "common/httpd/admin.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "common/file.h"
 #include "common/httpd/httpd.h"
 #include "common/log.h"
 #include "common/stats.h"
@@ -115,39 +113,11 @@ void admin_http_close(struct admin_http *a)
 	free(a); /* httpd_close ends every request: on_request cannot come any more */
 }
 
-/* A renaming would put a file in the place of a device as well, /dev/null for everybody. */
-static bool may_replace(const char *path)
-{
-	struct stat st;
-
-	if (lstat(path, &st) != 0 || S_ISREG(st.st_mode))
-		return true;
-	errno = EEXIST;
-	return false;
-}
-
-/* What is left of an earlier life has rights of its own, so that it is no file to write to. */
-static int open_anew(const char *path)
-{
-	unlink(path);
-	return open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-}
-
 enum err ready_file_write(const char *path, const char *text)
 {
-	struct buf tmp = { 0 };
-	size_t n = strlen(text);
-	enum err e = ERR_IO;
-	int fd;
+	enum err e = file_may_put(path) ? file_put(path, slice_str(text)) : ERR_IO;
 
-	buf_fmt(&tmp, "%s.tmp%c", path, 0);
-	fd = may_replace(path) ? open_anew((char *)tmp.p) : -1;
-	if (fd >= 0 && write(fd, text, n) == (ssize_t)n && rename((char *)tmp.p, path) == 0)
-		e = ERR_OK;
 	if (e != ERR_OK)
 		log_error("ready_file.failed", L_S("file", path), L_S("why", strerror(errno)));
-	if (fd >= 0)
-		close(fd);
-	buf_free(&tmp);
 	return e;
 }

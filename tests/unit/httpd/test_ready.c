@@ -28,7 +28,7 @@ static int setup(void **state)
 	strcpy(s->dir, "/tmp/ready-XXXXXX");
 	assert_non_null(mkdtemp(s->dir));
 	snprintf(s->path, sizeof(s->path), "%s/ready", s->dir);
-	snprintf(s->tmp, sizeof(s->tmp), "%s/ready.tmp", s->dir);
+	snprintf(s->tmp, sizeof(s->tmp), "%s/ready.new", s->dir);
 	*state = s;
 	return 0;
 }

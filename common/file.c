@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * file_put and its check (file.h).
+ */
+#include "common/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool file_may_put(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) != 0 || S_ISREG(st.st_mode))
+		return true;
+	errno = EEXIST;
+	return false;
+}
+
+enum err file_put(const char *path, struct slice text)
+{
+	struct buf temp = { 0 };
+	const char *name;
+	bool ok;
+	int fd;
+
+	buf_fmt(&temp, "%s.new%c", path, 0);
+	name = (const char *)temp.p;
+	unlink(name); /* what an earlier life left has rights of its own, and may be somebody else's */
+	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	ok = fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n;
+	if (fd >= 0)
+		ok = close(fd) == 0 && ok;
+	ok = ok && rename(name, path) == 0;
+	buf_free(&temp);
+	return ok ? ERR_OK : ERR_IO;
+}
