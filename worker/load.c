@@ -88,6 +88,21 @@ void worker_unload(struct worker *w)
 	mem_wipe(&w->client, sizeof(w->client));
 }
 
+enum err worker_brokers(struct worker *w, enum err (*each)(struct worker *w, const char *endpoint))
+{
+	char *copy = mem_strndup(w->conf.brokers, strlen(w->conf.brokers)), *save = NULL;
+	enum err e = ERR_OK;
+	unsigned n = 0;
+
+	for (char *t = strtok_r(copy, " ", &save); t && !e; t = strtok_r(NULL, " ", &save))
+		e = ++n <= LINKS_MAX ? each(w, t) : ERR_CONFIG;
+	free(copy);
+	if (n > 0 && n <= LINKS_MAX)
+		return e;
+	log_error("config", L_S("setting", "brokers"), L_S("do", "name one to eight endpoints of brokers"));
+	return ERR_CONFIG;
+}
+
 /* --- for --check-config --- */
 
 static enum err look_at_publish(const struct worker *w)
@@ -100,7 +115,7 @@ static enum err look_at_publish(const struct worker *w)
 	return e;
 }
 
-static enum err look_at_broker(const struct worker *w, const char *endpoint)
+static enum err look_at_broker(struct worker *w, const char *endpoint)
 {
 	enum err e = zsock_check(endpoint, w->client.on, w->conf.insecure);
 
@@ -109,23 +124,6 @@ static enum err look_at_broker(const struct worker *w, const char *endpoint)
 			  L_S("do",
 			      "write ipc:///path or tcp://host:port; tcp needs curve_key and broker_key"));
 	return e;
-}
-
-static enum err look_at_brokers(const struct worker *w)
-{
-	char *copy = mem_strndup(w->conf.brokers, strlen(w->conf.brokers)), *save = NULL;
-	enum err e = ERR_OK;
-	unsigned n = 0;
-
-	for (char *t = strtok_r(copy, " ", &save); t && !e; t = strtok_r(NULL, " ", &save), n++)
-		e = look_at_broker(w, t);
-	free(copy);
-	if (!e && n > 0 && n <= LINKS_MAX)
-		return ERR_OK;
-	if (!e)
-		log_error("config", L_S("setting", "brokers"),
-			  L_S("do", "name one to eight endpoints of brokers"));
-	return ERR_CONFIG;
 }
 
 static void note(enum err *all, enum err one)
@@ -142,7 +140,7 @@ enum err worker_look(const struct worker_conf *c)
 	note(&e, sandbox_user_look(c->user));
 	note(&e, worker_load(&w));
 	note(&e, look_at_publish(&w));
-	note(&e, look_at_brokers(&w));
+	note(&e, worker_brokers(&w, look_at_broker));
 	note(&e, admin_http_check(c->admin_listen));
 	worker_unload(&w);
 	return e;

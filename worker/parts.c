@@ -72,22 +72,6 @@ static enum err open_link(struct worker *w, const char *endpoint)
 	return e;
 }
 
-static enum err open_links(struct worker *w)
-{
-	char *copy = mem_strndup(w->conf.brokers, strlen(w->conf.brokers)), *save = NULL;
-	enum err e = ERR_OK;
-
-	for (char *t = strtok_r(copy, " ", &save); t && !e; t = strtok_r(NULL, " ", &save))
-		e = w->n_links < LINKS_MAX ? open_link(w, t) : ERR_CONFIG;
-	free(copy);
-	if (!e && w->n_links == 0)
-		e = ERR_CONFIG;
-	if (e)
-		log_error("config", L_S("setting", "brokers"),
-			  L_S("do", "name one to eight endpoints of brokers"));
-	return e;
-}
-
 static void make_parts(struct worker *w)
 {
 	uv_loop_t *uv = loop_uv(w->loop);
@@ -171,7 +155,7 @@ enum err worker_start(struct worker *w)
 	if (e)
 		return e;
 	make_parts(w);
-	e = open_links(w);
+	e = worker_brokers(w, open_link);
 	if (!e)
 		e = admin_http_open(&w->admin, loop_uv(w->loop), w->conf.admin_listen, worker_ready, w);
 	if (!e)
