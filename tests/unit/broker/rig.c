@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/peers.h"
 #include "common/b64.h"
 #include "common/hash.h"
 #include "common/keys.h"
@@ -464,6 +465,21 @@ void rig_posted(struct actor *wk, const struct work *w)
 	actor_send(wk, &msg, NULL);
 }
 
+struct work rig_at_node(struct rig *r)
+{
+	struct work w;
+
+	rig_job(r, rig_locked(r, 1000), 0);
+	w = rig_work(r, &r->wk);
+	rig_posted(&r->wk, &w);
+	return w;
+}
+
+void rig_drop(struct rig *r, const struct actor *wk)
+{
+	peers_drop(&r->b, peers_by_instance(&r->b, wk->instance, ROLE_WORKER), "test");
+}
+
 void rig_inflight(struct actor *wk, const struct work *w, bool posted)
 {
 	struct inflight in = {
@@ -605,4 +621,11 @@ struct stack *rig_stack(struct rig *r)
 	size_t pos = 0;
 
 	return ledger_next_stack(r->b.ledger, &pos);
+}
+
+void rig_billed(struct rig *r, uint64_t units)
+{
+	rig_run(r, 30);
+	assert_int_equal(rig_stack(r)->spent, units);
+	assert_int_equal(rig_stack(r)->reserved, 0);
 }

@@ -127,6 +127,12 @@ struct work rig_work(struct rig *r, struct actor *wk);
 /* POSTED for w. */
 void rig_posted(struct actor *wk, const struct work *w);
 
+/* A sealed request on a lock of 1000 units that wk has posted. */
+struct work rig_at_node(struct rig *r);
+
+/* The broker takes wk for dead. */
+void rig_drop(struct rig *r, const struct actor *wk);
+
 /* INFLIGHT for w, of gateway thread 100 and node 1. */
 void rig_inflight(struct actor *wk, const struct work *w, bool posted);
 
@@ -147,5 +153,8 @@ struct node *rig_second_node(struct rig *r, uint64_t price, uint64_t max_units);
 
 /* Alice's only stack. */
 struct stack *rig_stack(struct rig *r);
+
+/* So much of it is spent before long, and nothing of it reserved. */
+void rig_billed(struct rig *r, uint64_t units);
 
 #endif

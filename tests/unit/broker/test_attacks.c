@@ -78,12 +78,8 @@ static void a_stack_is_promised_when_the_disk_has_it(void **state)
 static void a_late_claim_after_a_restart(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
-	struct work w;
+	struct work w = rig_at_node(r);
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	rig_run(r, 20);
 	rig_restart(r);
 	actor_hello(r, &r->gw);
@@ -163,12 +159,8 @@ static void the_first_attempt_is_billed_by_its_receipt(void **state)
 static void answered_to_a_first_attempt_is_a_replay(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
-	struct work w;
+	struct work w = rig_at_node(r);
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, says_answered);
 	rig_settled(r, &r->wk);
 	assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
@@ -237,12 +229,8 @@ static void what_changed_while_signatures_were_verified(void **state)
 static void a_repeated_settlement_is_not_acknowledged_early(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
-	struct work w;
+	struct work w = rig_at_node(r);
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	rig_run(r, 20);
 	atomic_store(&disk_hangs, true);
 	for (int i = 0; i < 3; i++) {

@@ -719,12 +719,8 @@ static void a_worker_without_a_network(void **state)
 static void no_receipt_to_be_had(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
-	struct work w;
+	struct work w = rig_at_node(r);
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	rig_run(r, 10);
 	rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
 	rig_settled(r, &r->wk);

@@ -29,13 +29,8 @@ static int teardown(void **state)
 /* Posted by the first worker; the second one is there, too. */
 static struct work posted(struct rig *r)
 {
-	struct locked l;
-	struct work w;
+	struct work w = rig_at_node(r);
 
-	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-	rig_job(r, l.stack, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	actor_open(r, &r->wk2, ROLE_WORKER, 201);
 	(void)actor_get(r, &r->wk2, MSG_WELCOME);
 	rig_run(r, 20);
@@ -55,7 +50,7 @@ static void back_by(struct rig *r, const struct work *w, uint64_t when)
 static void drop(struct rig *r, struct actor *wk)
 {
 	r->b.conf.claim_ms = MINUTE;
-	peers_drop(&r->b, peers_by_instance(&r->b, wk->instance, ROLE_WORKER), "test");
+	rig_drop(r, wk);
 }
 
 /* The node, restarted meanwhile, has no receipt. */
@@ -67,19 +62,12 @@ static void not_there(struct rig *r, const struct work *w)
 	rig_run(r, 20);
 }
 
-static void billed(struct rig *r, uint64_t units)
-{
-	rig_run(r, 30);
-	assert_int_equal(rig_stack(r)->spent, units);
-	assert_int_equal(rig_stack(r)->reserved, 0);
-}
-
 static void its_worker_settles(struct rig *r, const struct work *w)
 {
 	assert_true(rig_stack(r)->reserved == 1000);
 	rig_settle(r, &r->wk, w, SETTLE_COMPLETE, 300, 400, NULL);
 	rig_settled(r, &r->wk);
-	billed(r, 700);
+	rig_billed(r, 700);
 }
 
 /* A worker that is silent is not dead. */
@@ -105,7 +93,7 @@ static void its_worker_does_not_come_back(void **state)
 	assert_true(rig_stack(r)->reserved == 1000);
 	back_by(r, &w, broker_ms(&r->b));
 	not_there(r, &w); /* asked again, when the time to come back is over */
-	billed(r, 0);
+	rig_billed(r, 0);
 	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 1);
 }
 
@@ -121,7 +109,7 @@ static void its_worker_comes_back_without(void **state)
 	rig_run(r, 10);
 	rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
 	rig_settled(r, &r->wk);
-	billed(r, 0);
+	rig_billed(r, 0);
 }
 
 /* Nobody waits for one that has said goodbye. */
@@ -135,7 +123,7 @@ static void its_worker_left(void **state)
 	bye_encode(&bye, &msg);
 	actor_send(&r->wk, &msg, NULL);
 	not_there(r, &w);
-	billed(r, 0);
+	rig_billed(r, 0);
 }
 
 /* Found out for an earlier life of the broker, and told to this one. */
@@ -173,7 +161,7 @@ static void asked_for_before_the_time_for_claims_is_over(void **state)
 	assert_int_equal(t->state, TASK_UNCLAIMED);
 	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 10, 5, NULL);
 	rig_settled(r, &r->wk2);
-	billed(r, 15);
+	rig_billed(r, 15);
 }
 
 /* The broker did not listen while a worker settled, died and was started again. */
@@ -197,7 +185,7 @@ static void a_next_life_before_its_last_words(void **state)
 	usleep(100000); /* all of it is there */
 	rig_run(r, 150);
 	assert_null(peers_by_instance(&r->b, 200, ROLE_WORKER));
-	billed(r, 700);
+	rig_billed(r, 700);
 }
 
 /* The node is not to be reached for long; a receipt stays there for a quarter of an hour. */
@@ -218,21 +206,28 @@ static void as_long_as_the_node_may_have_it(void **state)
 	}
 	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 10, 5, NULL);
 	rig_settled(r, &r->wk2);
-	billed(r, 15);
+	rig_billed(r, 15);
+}
+
+/* Its worker is gone, and that time is over. */
+static struct task *asked_for_too_long(struct rig *r, const struct work *w)
+{
+	struct task *t = task_find(&r->b, w->rid);
+
+	drop(r, &r->wk);
+	rig_run(r, 10);
+	t->since_ms -= 16 * MINUTE;
+	return t;
 }
 
 static void not_longer(void **state)
 {
 	struct rig *r = *state;
 	struct work w = posted(r);
-	struct task *t;
+	struct task *t = asked_for_too_long(r, &w);
 
-	drop(r, &r->wk);
-	rig_run(r, 10);
-	t = task_find(&r->b, w.rid);
-	t->since_ms -= 16 * MINUTE;
 	alarm_set(r->b.alarms, &t->alarm, broker_ms(&r->b), t->alarm.fire);
-	billed(r, 0);
+	rig_billed(r, 0);
 }
 
 /* The broker stood still for as long, and the receipt came meanwhile. */
@@ -240,17 +235,13 @@ static void time_that_the_broker_slept(void **state)
 {
 	struct rig *r = *state;
 	struct work w = posted(r);
-	struct task *t;
+	struct task *t = asked_for_too_long(r, &w);
 
-	drop(r, &r->wk);
-	rig_run(r, 10);
-	t = task_find(&r->b, w.rid);
-	t->since_ms -= 16 * MINUTE;
 	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 10, 5, NULL);
 	alarm_set(r->b.alarms, &t->alarm, broker_ms(&r->b) - 16 * MINUTE, t->alarm.fire);
 	alarms_run(r->b.alarms, broker_ms(&r->b)); /* before anything is read, as in a loop that wakes */
 	rig_settled(r, &r->wk2);
-	billed(r, 15);
+	rig_billed(r, 15);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

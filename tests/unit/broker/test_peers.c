@@ -126,14 +126,9 @@ static void a_new_life_at_the_same_endpoint(void **state)
 			   .endpoint = SLICE_STR("ipc://worker-200"),
 			   .capacity = 4 };
 	struct buf msg = { 0 };
-	struct locked l;
 	struct intro in;
-	struct work w;
 
-	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-	rig_job(r, l.stack, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
+	(void)rig_at_node(r);
 	rig_run(r, 10);
 	actor_open(r, &r->wk2, ROLE_WORKER, 201); /* a connection to say it on */
 	(void)actor_get(r, &r->wk2, MSG_WELCOME);

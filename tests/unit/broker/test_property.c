@@ -868,7 +868,7 @@ static void no_second_attempt_before_its_number(void **state)
 	while (store_backlog(r->b.store))
 		rig_run(r, 1);
 	power_fail(ENOSPC, 0);
-	peers_drop(&r->b, peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER), "test");
+	rig_drop(r, &r->wk);
 	actor_none(r, &r->wk2, MSG_WORK, 80);
 	assert_true(actor_has(&r->gw, MSG_REFUSE));
 	power_fail(0, 0);

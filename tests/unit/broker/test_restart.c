@@ -27,12 +27,8 @@ static int teardown(void **state)
 static void restart_with_work_in_flight(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
-	struct work w;
+	struct work w = rig_at_node(r);
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	(void)rig_locked(r, 500);
 	rig_run(r, 20);
 	rig_restart(r);
@@ -50,12 +46,8 @@ static void restart_with_work_in_flight(void **state)
 static void restart_and_settle_outright(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
-	struct work w;
+	struct work w = rig_at_node(r);
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	rig_run(r, 20);
 	rig_restart(r);
 	rig_back(r);
@@ -132,12 +124,8 @@ static void restart_and_somebody_waits(void **state)
 static void restart_and_it_goes_on(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
-	struct work w;
+	struct work w = rig_at_node(r);
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	rig_run(r, 20);
 	rig_restart(r);
 	rig_back(r);

@@ -63,7 +63,7 @@ static struct twice given_twice(struct rig *r, bool second_posted)
 	t.first = actor_has(&r->wk, MSG_WORK) ? &r->wk : &r->wk2;
 	t.second = t.first == &r->wk ? &r->wk2 : &r->wk;
 	t.w1 = rig_work(r, t.first);
-	peers_drop(&r->b, peers_by_instance(&r->b, t.first->instance, ROLE_WORKER), "test");
+	rig_drop(r, t.first);
 	t.w2 = rig_work(r, t.second);
 	assert_true(t.w1.attempt == 1 && t.w2.attempt == 2);
 	if (second_posted)
@@ -82,13 +82,6 @@ static void restarted(struct rig *r, const struct twice *t)
 	assert_true(rig_stack(r)->reserved == 1000);
 }
 
-static void billed(struct rig *r, uint64_t units)
-{
-	rig_run(r, 30);
-	assert_int_equal(rig_stack(r)->spent, units);
-	assert_int_equal(rig_stack(r)->reserved, 0);
-}
-
 static void a_failure_of_the_first_comes_first(void **state)
 {
 	struct rig *r = *state;
@@ -99,7 +92,7 @@ static void a_failure_of_the_first_comes_first(void **state)
 	rig_settled(r, t.first); /* it need not say so again */
 	rig_settle(r, t.second, &t.w2, SETTLE_COMPLETE, 400, 400, NULL);
 	rig_settled(r, t.second);
-	billed(r, 800);
+	rig_billed(r, 800);
 }
 
 static void a_claim_of_the_first_comes_first(void **state)
@@ -116,7 +109,7 @@ static void a_claim_of_the_first_comes_first(void **state)
 	rig_settled(r, t.first);
 	rig_settle(r, t.second, &t.w2, SETTLE_COMPLETE, 400, 400, NULL);
 	rig_settled(r, t.second);
-	billed(r, 800);
+	rig_billed(r, 800);
 }
 
 /* The first one had posted it after all: that is what the node told the second. */
@@ -133,7 +126,7 @@ static void the_first_was_answered(void **state)
 	rig_run(r, 10);
 	rig_settle(r, t.first, &t.w1, SETTLE_COMPLETE, 300, 400, NULL);
 	rig_settled(r, t.first);
-	billed(r, 700);
+	rig_billed(r, 700);
 }
 
 /* The same, said before the restart. */
@@ -148,7 +141,7 @@ static void the_first_was_answered_as_was_known(void **state)
 	restarted(r, &t);
 	rig_settle(r, t.first, &t.w1, SETTLE_COMPLETE, 300, 400, NULL);
 	rig_settled(r, t.first);
-	billed(r, 700);
+	rig_billed(r, 700);
 }
 
 /* The same, and the second one's worker was gone before it could say so. */
@@ -157,7 +150,7 @@ static void the_first_was_answered_and_the_second_is_gone(void **state)
 	struct rig *r = *state;
 	struct twice t = given_twice(r, true);
 
-	peers_drop(&r->b, peers_by_instance(&r->b, t.second->instance, ROLE_WORKER), "test");
+	rig_drop(r, t.second);
 	actor_hello(r, t.first);
 	actor_hello(r, t.second);
 	rig_run(r, 30);
@@ -166,7 +159,7 @@ static void the_first_was_answered_and_the_second_is_gone(void **state)
 	assert_true(rig_stack(r)->reserved == 1000);
 	rig_settle(r, t.first, &t.w1, SETTLE_STOPPED, 1, 2, NULL);
 	rig_settled(r, t.first);
-	billed(r, 3);
+	rig_billed(r, 3);
 }
 
 /* Gateway and worker die in one moment: it may have been posted all the same. */
@@ -181,7 +174,7 @@ static void a_worker_and_its_gateway(void **state)
 	rig_job(r, l.stack, 0);
 	w = rig_work(r, &r->wk);
 	peers_drop(&r->b, peers_by_instance(&r->b, r->gw.instance, ROLE_GATEWAY), "test");
-	peers_drop(&r->b, peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER), "test");
+	rig_drop(r, &r->wk);
 	rig_run(r, 10);
 	assert_true(rig_stack(r)->reserved == 1000);
 	actor_open(r, &r->wk2, ROLE_WORKER, 201);
@@ -189,7 +182,7 @@ static void a_worker_and_its_gateway(void **state)
 	assert_memory_equal(want.ref.rid, w.rid, RID_BYTES);
 	rig_settle(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
 	rig_settled(r, &r->wk2);
-	billed(r, 15);
+	rig_billed(r, 15);
 }
 
 /* Its worker came back, and is gone again: the time before does not count. */
@@ -197,28 +190,23 @@ static void a_worker_that_is_gone_twice(void **state)
 {
 	struct rig *r = *state;
 	struct receipt_wanted want;
-	struct locked l;
-	struct work w;
+	struct work w = rig_at_node(r);
 
-	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-	rig_job(r, l.stack, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	rig_run(r, 20);
-	peers_drop(&r->b, peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER), "test");
+	rig_drop(r, &r->wk);
 	task_find(&r->b, w.rid)->since_ms -= 20 * 60000;
 	actor_hello(r, &r->wk);
 	rig_run(r, 20);
 	rig_inflight(&r->wk, &w, true);
 	rig_run(r, 20);
-	peers_drop(&r->b, peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER), "test");
+	rig_drop(r, &r->wk);
 	rig_run(r, 20);
 	assert_true(rig_stack(r)->reserved == 1000);
 	actor_open(r, &r->wk2, ROLE_WORKER, 201);
 	assert_int_equal(receipt_wanted_decode(actor_get(r, &r->wk2, MSG_RECEIPT_WANTED), &want), ERR_OK);
 	rig_settle(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
 	rig_settled(r, &r->wk2);
-	billed(r, 15);
+	rig_billed(r, 15);
 }
 
 /* --- the first one is whole at its client, and its worker is away; the second one comes to nothing --- */
@@ -235,7 +223,7 @@ static void the_first_is_billed(struct rig *r, struct twice *t)
 	comes_back(r, t->first);
 	rig_settle(r, t->first, &t->w1, SETTLE_COMPLETE, 300, 400, NULL);
 	rig_settled(r, t->first);
-	billed(r, 700);
+	rig_billed(r, 700);
 }
 
 /* The node died meanwhile: it does not know that it has answered. */
@@ -329,7 +317,7 @@ static void the_first_is_heard_while_the_second_has_it(void **state)
 	the_first_is_billed(r, &t);
 	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, not_reached);
 	rig_settled(r, t.second);
-	billed(r, 700);
+	rig_billed(r, 700);
 }
 
 static void the_second_died_when_the_first_is_heard(void **state)
@@ -337,7 +325,7 @@ static void the_second_died_when_the_first_is_heard(void **state)
 	struct rig *r = *state;
 	struct twice t = given_twice(r, true);
 
-	peers_drop(&r->b, peers_by_instance(&r->b, t.second->instance, ROLE_WORKER), "test");
+	rig_drop(r, t.second);
 	the_first_is_billed(r, &t);
 }
 
@@ -346,14 +334,14 @@ static void the_second_died_when_the_first_claims_it(void **state)
 	struct rig *r = *state;
 	struct twice t = given_twice(r, true);
 
-	peers_drop(&r->b, peers_by_instance(&r->b, t.second->instance, ROLE_WORKER), "test");
+	rig_drop(r, t.second);
 	comes_back(r, t.first);
 	rig_inflight(t.first, &t.w1, true);
 	rig_run(r, 20);
 	assert_int_equal(task_find(&r->b, t.w1.rid)->state, TASK_POSTED);
 	rig_settle(r, t.first, &t.w1, SETTLE_COMPLETE, 300, 400, NULL);
 	rig_settled(r, t.first);
-	billed(r, 700);
+	rig_billed(r, 700);
 }
 
 static void not_at_the_node(struct rig *r, struct actor *wk, const struct work *w)
@@ -378,7 +366,7 @@ static void the_second_comes_back_and_finds_nothing(void **state)
 	struct task *task = task_find(&r->b, t.w2.rid);
 
 	r->b.conf.claim_ms = 60000;
-	peers_drop(&r->b, peers_by_instance(&r->b, t.second->instance, ROLE_WORKER), "test");
+	rig_drop(r, t.second);
 	comes_back(r, t.second);
 	for (int i = 0; i < 2; i++) {
 		alarm_set(r->b.alarms, &task->alarm, broker_ms(&r->b), task->alarm.fire);
@@ -412,7 +400,7 @@ static void the_first_brings_a_bad_receipt(void **state)
 	assert_true(rig_stack(r)->reserved == 1000);
 	rig_settle(r, t.second, &t.w2, SETTLE_COMPLETE, 100, 100, NULL);
 	rig_settled(r, t.second);
-	billed(r, 200);
+	rig_billed(r, 200);
 }
 
 /* A request whose only worker was taken for dead before it had said "posted": it waits for another. */
@@ -424,7 +412,7 @@ static struct work given_to_one_that_is_away(struct rig *r)
 	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
 	rig_job(r, l.stack, 0);
 	w = rig_work(r, &r->wk);
-	peers_drop(&r->b, peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER), "test");
+	rig_drop(r, &r->wk);
 	rig_run(r, 10);
 	return w;
 }
@@ -433,7 +421,7 @@ static void settled_whole(struct rig *r, const struct work *w)
 {
 	rig_settle(r, &r->wk, w, SETTLE_COMPLETE, 300, 400, NULL);
 	rig_settled(r, &r->wk);
-	billed(r, 700);
+	rig_billed(r, 700);
 }
 
 static void it_waits_and_its_worker_claims_it(void **state)
@@ -543,7 +531,7 @@ static void a_broker_that_stood_still(void **state)
 	assert_non_null(peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER));
 	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 400, 400, NULL);
 	rig_settled(r, &r->wk);
-	billed(r, 800);
+	rig_billed(r, 800);
 	rig_run(r, 400); /* and whoever is silent really is missed */
 	assert_null(peers_by_instance(&r->b, r->gw.instance, ROLE_GATEWAY));
 	assert_null(peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER));
