@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/b64.h"
+#include "common/file.h"
 
 #define PINS_BYTES_MAX (4u << 20)
 #define LOCK_TRIES 150 /* 3 s: another client holds it for the time of a write */
@@ -183,21 +184,6 @@ static int lock_directory(const char *path, struct fault *f)
 	return fd;
 }
 
-static bool write_all(int fd, struct slice s)
-{
-	while (s.n) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		s.p += n;
-		s.n -= (size_t)n;
-	}
-	return !fsync(fd);
-}
-
 static bool replace(const char *path, struct slice text, struct fault *f)
 {
 	struct buf tmp = { 0 };
@@ -207,7 +193,7 @@ static bool replace(const char *path, struct slice text, struct fault *f)
 	buf_fmt(&tmp, "%s.%ld.new", path, (long)getpid());
 	buf_add(&tmp, "", 1);
 	fd = open((char *)tmp.p, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	ok = fd >= 0 && write_all(fd, text);
+	ok = fd >= 0 && file_write(fd, text) && !fsync(fd);
 	if (fd >= 0)
 		ok = !close(fd) && ok;
 	if (!ok || rename((char *)tmp.p, path)) {

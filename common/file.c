@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * file_put and its check (file.h).
+ * Writing files (file.h).
  */
 #include "common/file.h"
 
@@ -9,6 +9,21 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+bool file_write(int fd, struct slice s)
+{
+	while (s.n) {
+		ssize_t n = write(fd, s.p, s.n);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		s.p += n;
+		s.n -= (size_t)n;
+	}
+	return true;
+}
 
 bool file_may_put(const char *path)
 {
@@ -31,7 +46,7 @@ enum err file_put(const char *path, struct slice text)
 	name = (const char *)temp.p;
 	unlink(name); /* what an earlier life left has rights of its own, and may be somebody else's */
 	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	ok = fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n;
+	ok = fd >= 0 && file_write(fd, text);
 	if (fd >= 0)
 		ok = close(fd) == 0 && ok;
 	ok = ok && rename(name, path) == 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Files that others find whole or not at all.
+ * Writing all of it, and files that others find whole or not at all.
  */
 #ifndef SEALWAY_COMMON_FILE_H
 #define SEALWAY_COMMON_FILE_H
@@ -9,6 +9,9 @@
 
 #include "common/err.h"
 #include "common/mem.h"
+
+/* Writes all of bytes to a descriptor, over interruptions.  False with errno. */
+bool file_write(int fd, struct slice bytes) MUST_USE;
 
 /* Whether a file may be put at path: nothing is there, or a regular file.  A device would be gone for
  * everybody.  False with errno. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "common/b64.h"
+#include "common/file.h"
 #include "common/keys_refuse.h"
 #include "common/sodium_start.h"
 
@@ -35,21 +36,6 @@ static char *path_of(const char *dir, const char *name, const char *suffix)
 
 	snprintf(path, n, "%s/%s%s", dir, name, suffix);
 	return path;
-}
-
-static bool write_all(int fd, const char *p, size_t n)
-{
-	while (n) {
-		ssize_t w = write(fd, p, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0)
-			return false;
-		p += w;
-		n -= (size_t)w;
-	}
-	return true;
 }
 
 /* Writes key to a new file of a name nobody else uses, on disk when it returns.
@@ -69,7 +55,7 @@ static char *write_temp(const char *dir, const char *name, const uint8_t key[32]
 	}
 	sodium_bin2base64(line, sizeof(line), key, 32, sodium_base64_VARIANT_ORIGINAL);
 	line[KEY_CHARS] = '\n';
-	good = fchmod(fd, mode) == 0 && write_all(fd, line, LINE_CHARS) && fsync(fd) == 0;
+	good = fchmod(fd, mode) == 0 && file_write(fd, slice_of(line, LINE_CHARS)) && fsync(fd) == 0;
 	saved = errno;
 	mem_wipe(line, sizeof(line));
 	if (close(fd) != 0 && good) {

@@ -14,6 +14,7 @@
 #include "client/cli/keep.h"
 #include "client/cli/show_wire.h"
 #include "client/json.h"
+#include "common/file.h"
 
 #define TEXT_BYTES_MAX (12u << 20) /* sealed and base64, it has to fit the gateway's 16 MiB */
 #define UNITS_SURELY 4096          /* half of the default lock, PROTOCOL section 2 */
@@ -104,13 +105,13 @@ bool ask_print(struct slice text)
 	bool ok;
 
 	if (!isatty(STDOUT_FILENO))
-		return keep_put(STDOUT_FILENO, text);
+		return file_write(STDOUT_FILENO, text);
 	for (size_t i = 0; i < text.n; i++) {
 		if (text.p[i] == 0xc2 && i + 1 < text.n && steers(text.p, text.n, i + 1))
 			continue;
 		buf_add(&b, steers(text.p, text.n, i) ? (const uint8_t *)"?" : text.p + i, 1);
 	}
-	ok = keep_put(STDOUT_FILENO, buf_slice(&b));
+	ok = file_write(STDOUT_FILENO, buf_slice(&b));
 	buf_free(&b);
 	return ok;
 }

@@ -10,20 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-bool keep_put(int fd, struct slice s)
-{
-	while (s.n) {
-		ssize_t w = write(fd, s.p, s.n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			return false;
-		s.p += w;
-		s.n -= (size_t)w;
-	}
-	return true;
-}
+#include "common/file.h"
 
 static bool cannot(const struct keep *k)
 {
@@ -47,7 +34,7 @@ bool keep_write(struct keep *k, struct slice bytes)
 {
 	bool ok = ftruncate(k->fd, 0) == 0 || errno == EINVAL; /* a pipe has nothing to cut */
 
-	ok = ok && keep_put(k->fd, bytes);
+	ok = ok && file_write(k->fd, bytes);
 	ok = !close(k->fd) && ok;
 	k->fd = -1;
 	if (ok)

@@ -26,7 +26,4 @@ bool keep_write(struct keep *k, struct slice bytes);
 /* Closes what was not written. */
 void keep_close(struct keep *k);
 
-/* Writes all of it to a descriptor, over interruptions. */
-bool keep_put(int fd, struct slice bytes);
-
 #endif
