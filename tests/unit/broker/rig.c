@@ -537,6 +537,13 @@ void rig_settled(struct rig *r, struct actor *wk)
 	assert_int_equal(settled_decode(actor_get(r, wk, MSG_SETTLED), &m), ERR_OK);
 }
 
+void rig_not_reached(struct receipt *rc, struct settle *m)
+{
+	(void)rc;
+	if (m)
+		m->error = ERR_UNAVAILABLE;
+}
+
 /* --- what nodes do --- */
 
 struct node *rig_second_node(struct rig *r, uint64_t price, uint64_t max_units)

@@ -144,6 +144,9 @@ void rig_settle(struct rig *r, struct actor *wk, const struct work *w, enum sett
 /* Waits for SETTLED. */
 void rig_settled(struct rig *r, struct actor *wk);
 
+/* For rig_settle: the node was not to be reached. */
+void rig_not_reached(struct receipt *rc, struct settle *m);
+
 /* Registers node 1 by the full form with a new X25519 key when fresh; ERR_OK or the refusal. */
 enum err rig_register(struct rig *r, bool fresh,
 		      void (*change)(struct registration *reg, struct registration_msg *m));

@@ -279,13 +279,6 @@ static void back_in_a_new_life(void **state)
 	assert_int_equal(r->b.probes, 0);
 }
 
-static void unreachable(struct receipt *rc, struct settle *m)
-{
-	(void)rc;
-	if (m)
-		m->error = ERR_UNAVAILABLE;
-}
-
 /* A request at node 1, posted by wk. */
 static struct work given(struct rig *r)
 {
@@ -314,7 +307,7 @@ static void failures_of_an_earlier_life(void **state)
 			node(r)->back_ms = 0;
 		w = given(r);
 		assert_int_equal(rig_register(r, true, NULL), ERR_OK);
-		rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, unreachable);
+		rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, rig_not_reached);
 		rig_settled(r, &r->wk);
 		assert_int_equal(node(r)->failures, life);
 	}
@@ -323,7 +316,7 @@ static void failures_of_an_earlier_life(void **state)
 	w = given(r);
 	node(r)->back_ms = 0;
 	assert_int_equal(rig_register(r, false, NULL), ERR_OK); /* the same life, once more announced */
-	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, unreachable);
+	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, rig_not_reached);
 	rig_settled(r, &r->wk);
 	assert_int_equal(node(r)->failures, 1);
 }

@@ -30,13 +30,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void not_reached(struct receipt *rc, struct settle *m)
-{
-	(void)rc;
-	if (m)
-		m->error = ERR_UNAVAILABLE;
-}
-
 static void answered_before(struct receipt *rc, struct settle *m)
 {
 	(void)rc;
@@ -88,7 +81,7 @@ static void a_failure_of_the_first_comes_first(void **state)
 	struct twice t = given_twice(r, true);
 
 	restarted(r, &t);
-	rig_settle(r, t.first, &t.w1, SETTLE_FAILED, 0, 0, not_reached);
+	rig_settle(r, t.first, &t.w1, SETTLE_FAILED, 0, 0, rig_not_reached);
 	rig_settled(r, t.first); /* it need not say so again */
 	rig_settle(r, t.second, &t.w2, SETTLE_COMPLETE, 400, 400, NULL);
 	rig_settled(r, t.second);
@@ -232,7 +225,7 @@ static void the_second_finds_no_node(void **state)
 	struct rig *r = *state;
 	struct twice t = given_twice(r, true);
 
-	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, not_reached);
+	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
 	rig_settled(r, t.second);
 	rig_run(r, 20);
 	assert_true(rig_stack(r)->reserved == 1000);
@@ -247,7 +240,7 @@ static void the_second_found_no_node_before_a_restart(void **state)
 	struct twice t = given_twice(r, true);
 
 	restarted(r, &t);
-	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, not_reached);
+	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
 	rig_settled(r, t.second);
 	rig_run(r, 20);
 	assert_true(rig_stack(r)->reserved == 1000);
@@ -261,11 +254,11 @@ static void the_second_says_it_again(void **state)
 	struct twice t = given_twice(r, true);
 
 	for (int i = 0; i < 2; i++) {
-		rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, not_reached);
+		rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
 		rig_settled(r, t.second);
 	}
 	restarted(r, &t);
-	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, not_reached);
+	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
 	rig_settled(r, t.second);
 	rig_run(r, 20);
 	assert_true(rig_stack(r)->reserved == 1000);
@@ -278,7 +271,7 @@ static void the_second_is_cut(void **state)
 	struct rig *r = *state;
 	struct twice t = given_twice(r, true);
 
-	rig_settle(r, t.second, &t.w2, SETTLE_LOST, 0, 0, not_reached);
+	rig_settle(r, t.second, &t.w2, SETTLE_LOST, 0, 0, rig_not_reached);
 	rig_settled(r, t.second);
 	rig_run(r, 20);
 	assert_true(rig_stack(r)->reserved == 1000);
@@ -315,7 +308,7 @@ static void the_first_is_heard_while_the_second_has_it(void **state)
 	struct twice t = given_twice(r, true);
 
 	the_first_is_billed(r, &t);
-	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, not_reached);
+	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
 	rig_settled(r, t.second);
 	rig_billed(r, 700);
 }
@@ -351,7 +344,7 @@ static void not_at_the_node(struct rig *r, struct actor *wk, const struct work *
 
 	assert_int_equal(receipt_wanted_decode(actor_get(r, wk, MSG_RECEIPT_WANTED), &want), ERR_OK);
 	as.attempt = want.ref.attempt;
-	rig_settle(r, wk, &as, SETTLE_LOST, 0, 0, not_reached);
+	rig_settle(r, wk, &as, SETTLE_LOST, 0, 0, rig_not_reached);
 	rig_settled(r, wk);
 	rig_run(r, 10);
 	assert_true(rig_stack(r)->reserved == 1000);
