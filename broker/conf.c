@@ -24,6 +24,9 @@ static const struct conf_opt opts[] = {
 	    "Time that requests get to finish after SIGTERM before they are cut."),
 	STR(user, "", "User to become after start when started as root; empty: stay who it is."),
 	BOOL(seccomp, "true", "Refuse system calls that this program never makes; false for debuggers."),
+	BOOL(batch, "true",
+	     "Threads that wake up wait for their turn (SCHED_BATCH); false where other programs keep the "
+	     "processors busy."),
 	STR(bus, "ipc:///run/sealway/bus",
 	    "Endpoints for gateways and workers, space separated, ipc:// or tcp://."),
 	STR(admin, "ipc:///run/sealway/admin",

@@ -9,7 +9,7 @@
 
 struct broker_conf {
 	char *log_level, *admin_listen, *ready_file;
-	bool log_json, seccomp;
+	bool log_json, seccomp, batch;
 	char *user;
 	uint64_t drain_s;
 	char *bus;   /* endpoints to bind, space separated */

@@ -102,6 +102,8 @@ static int serve(struct broker *b)
 					.arg = b };
 	int status = 1;
 
+	if (b->conf.batch)
+		loop_batch();
 	b->loop = loop_new(&ev);
 	b->uv = loop_uv(b->loop);
 	metrics_register();

@@ -3,9 +3,14 @@
  * The main loop: signals, drain deadline, sd_notify and its watchdog (loop.h).
  * sd_notify is one datagram to $NOTIFY_SOCKET, so no library is needed for it.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* SCHED_BATCH */
+#endif
+
 #include "common/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -224,6 +229,14 @@ void loop_harden(void)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
+}
+
+void loop_batch(void)
+{
+	const struct sched_param none = { .sched_priority = 0 };
+
+	if (sched_getscheduler(0) == SCHED_OTHER && sched_setscheduler(0, SCHED_BATCH, &none) != 0)
+		log_info("loop.batch", L_S("why", strerror(errno)));
 }
 
 void loop_limit_conns(const char *setting, uint64_t *conns, uint64_t each)

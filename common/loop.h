@@ -59,6 +59,13 @@ uint64_t loop_unix(void);
  * From here on SIGTERM and SIGINT end it with status 0, until loop_new's drain. */
 void loop_harden(void);
 
+/* Asks the scheduler to let threads of this process, once woken, wait until the processor is free or the
+ * running thread's turn is over (SCHED_BATCH).  A message wakes four threads on its way through two
+ * processes; where each of them interrupts the one that woke it, they find one message at a time.  Holds for
+ * threads started from here on.  A policy other than the usual one, which whoever started the process chose,
+ * stays. */
+void loop_batch(void);
+
 /* Lowers a setting that says how many connections may be open, each of which takes so many descriptors, to
  * what the limit of open files allows: a quarter of them is left for everything else.  Said in the log. */
 void loop_limit_conns(const char *setting, uint64_t *conns, uint64_t each);

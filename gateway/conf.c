@@ -24,6 +24,9 @@ static const struct conf_opt opts[] = {
 	BOOL(log_json, "false", "Write log lines as JSON objects instead of key=value."),
 	STR(user, "", "User to become after start when started as root; empty: stay who it is."),
 	BOOL(seccomp, "true", "Refuse system calls that this program never makes; false for debuggers."),
+	BOOL(batch, "true",
+	     "Threads that wake up wait for their turn (SCHED_BATCH); false where other programs keep the "
+	     "processors busy."),
 	STR(admin_listen, "127.0.0.1:0", "Address of /health, /ready and /metrics; empty for none."),
 	STR(ready_file, "", "File written once the gateway listens: JSON with pid and addresses."),
 	NUM(drain_s, "30", 1, 86400, "s",

@@ -13,7 +13,7 @@
 
 struct gw_conf {
 	char *log_level, *admin_listen, *ready_file;
-	bool log_json, seccomp;
+	bool log_json, seccomp, batch;
 	char *user;
 	uint64_t drain_s;
 	char *listen, *tls_cert, *tls_key, *cors_origin;

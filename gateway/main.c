@@ -204,6 +204,8 @@ static int run(struct gateway *g)
 	};
 	int status = 1;
 
+	if (g->conf.batch)
+		loop_batch();
 	g->loop = loop_new(&ev);
 	BUG_ON(uv_async_init(loop_uv(g->loop), &g->wake, on_wake) != 0);
 	g->wake.data = g;

@@ -21,6 +21,9 @@ static const struct conf_opt opts[] = {
 	NUM(drain_s, "30", 1, DAY, "s", "After SIGTERM, how long running requests may take to end."),
 	STR(user, "", "User to become after start when started as root; empty: stay who it is."),
 	BOOL(seccomp, "true", "Refuse system calls that this program never makes; false for debuggers."),
+	BOOL(batch, "true",
+	     "Threads that wake up wait for their turn (SCHED_BATCH); false where other programs keep the "
+	     "processors busy."),
 	STR(brokers, "", "Endpoints of the brokers, separated by spaces: ipc:///path or tcp://host:port."),
 	STR(broker_key, "", "Public CURVE key file of the brokers; needed on tcp."),
 	STR(curve_key, "", "This worker's secret CURVE key file; needed on tcp."),

@@ -9,7 +9,7 @@
 
 struct worker_conf {
 	char *log_level;
-	bool log_json, seccomp;
+	bool log_json, seccomp, batch;
 	char *user;
 	char *admin_listen, *ready_file;
 	uint64_t drain_s;

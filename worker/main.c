@@ -24,6 +24,8 @@ static int run(struct worker *w)
 	}
 	log_init("sealway-worker", level, w->conf.log_json);
 	metrics_init();
+	if (w->conf.batch)
+		loop_batch();
 	if (sandbox_user(w->conf.user) == ERR_OK && worker_start(w) == ERR_OK) {
 		log_info("worker.started", L_S("publish", publish_endpoint(w->publish)),
 			 L_U("instance", w->instance));

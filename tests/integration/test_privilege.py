@@ -80,6 +80,33 @@ def test_seccomp_can_be_switched_off(setting):
         assert ("seccomp_off" in b.log()) == (setting == "false")
 
 
+POLICY = {os.SCHED_OTHER: "other", os.SCHED_BATCH: "batch", os.SCHED_IDLE: "idle"}
+
+
+def policies(pid):
+    return {POLICY[os.sched_getscheduler(int(thread))] for thread in os.listdir(f"/proc/{pid}/task")}
+
+
+def test_woken_threads_wait_for_their_turn(up):
+    """All of them, ZeroMQ's and the ledger's too; the node's engine is not ours to slow down."""
+    for role, pids in roles(up).items():
+        for pid in pids:
+            assert policies(pid) == ({"other"} if role == "node" else {"batch"}), role
+
+
+@pytest.mark.parametrize("flags,before,after", [(["--batch=false"], os.SCHED_OTHER, "other"), ([], os.SCHED_IDLE, "idle")])
+def test_the_operators_choice_of_scheduling_stays(flags, before, after):
+    with Parts() as p:
+        mine = os.sched_getscheduler(0)
+        os.sched_setscheduler(0, before, os.sched_param(0))
+        try:
+            b = p.start("broker", *flags)  # inherits it
+        finally:
+            os.sched_setscheduler(0, mine, os.sched_param(0))
+        b.ready()
+        assert policies(b.p.pid) == {after}
+
+
 def test_the_broker_never_has_a_token(up, client):
     """It is told the hash of a token alone, and wipes those that it makes; that the search finds what is there
     is shown by the name of the model."""
