@@ -26,7 +26,7 @@ void flight_init(struct flight *f, bool stream)
 	memset(f, 0, sizeof(*f));
 	f->state = FLIGHT_WAITING;
 	f->stream = stream;
-	f->granted = CREDIT_INITIAL;
+	f->granted = f->window = CREDIT_INITIAL;
 }
 
 static enum flight_do over(struct flight *f)
@@ -132,12 +132,18 @@ enum flight_do flight_apply(struct flight *f, const struct chunk *c, enum err *w
 	return fault(f, why);
 }
 
+/* Payload bytes that the client has taken: all but those pending. */
+static uint64_t taken(const struct flight *f, uint64_t pending)
+{
+	return f->received - (pending < f->received ? pending : f->received);
+}
+
 uint32_t flight_grant(const struct flight *f, uint64_t pending)
 {
-	uint64_t taken = f->received - (pending < f->received ? pending : f->received);
-	uint64_t due = taken + CREDIT_INITIAL - f->granted;
+	uint64_t may = taken(f, pending) + f->window;
+	uint64_t due = may - f->granted;
 
-	if (f->state != FLIGHT_OPEN || taken + CREDIT_INITIAL < f->granted)
+	if (f->state != FLIGHT_OPEN || may < f->granted)
 		return 0;
 	if (!f->stream && f->granted >= f->length) /* nothing more can come */
 		return 0;
@@ -147,6 +153,32 @@ uint32_t flight_grant(const struct flight *f, uint64_t pending)
 void flight_granted(struct flight *f, uint32_t bytes)
 {
 	f->granted += bytes;
+}
+
+void flight_widen(struct flight *f, uint64_t pending, uint64_t now_ms, uint64_t *room)
+{
+	uint64_t by = FLIGHT_WINDOW_MAX - f->window;
+	bool fast = f->mark_ms && now_ms - f->mark_ms < FLIGHT_FAST_MS;
+
+	if (f->mark_ms && taken(f, pending) < f->mark + f->window)
+		return;
+	f->mark = taken(f, pending);
+	f->mark_ms = now_ms;
+	if (!fast || *room == 0)
+		return;
+	if (by > f->window)
+		by = f->window;
+	if (by > *room)
+		by = *room;
+	f->window += by;
+	*room -= by;
+}
+
+void flight_narrow(struct flight *f, uint64_t *room)
+{
+	if (f->window > CREDIT_INITIAL)
+		*room += f->window - CREDIT_INITIAL;
+	f->window = CREDIT_INITIAL;
 }
 
 bool flight_between_events(const struct flight *f)

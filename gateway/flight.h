@@ -42,10 +42,14 @@ struct flight {
 	uint64_t length;        /* whole answers: bytes in all */
 	uint64_t received;      /* payload bytes so far */
 	uint64_t granted;       /* payload bytes the worker may publish in all */
+	uint64_t window;        /* of these, how many the client need not have taken yet */
+	uint64_t mark, mark_ms; /* what the client had taken when a window was last full, and when that was */
 	uint8_t tail[2];        /* the last two bytes written: is an event finished? */
 };
 
-#define FLIGHT_GRANT_STEP 16384 /* bytes; smaller grants wait and go together */
+#define FLIGHT_GRANT_STEP 16384  /* bytes; smaller grants wait and go together */
+#define FLIGHT_WINDOW_MAX 262144 /* bytes; it begins as CREDIT_INITIAL */
+#define FLIGHT_FAST_MS 250       /* a client that takes a window in less keeps up */
 
 /* A flight whose job has just been sent. */
 void flight_init(struct flight *f, bool stream);
@@ -64,6 +68,14 @@ uint32_t flight_grant(const struct flight *f, uint64_t pending);
 
 /* Counts a grant that was sent. */
 void flight_granted(struct flight *f, uint32_t bytes);
+
+/* Doubles the window of an answer that its client takes as fast as credits let it come, as images and workers
+ * far away need: a whole window within FLIGHT_FAST_MS, which no model's text does.  The growth is taken from
+ * *room, which all flights share; without room there is none.  Ask it before flight_grant. */
+void flight_widen(struct flight *f, uint64_t pending, uint64_t now_ms, uint64_t *room);
+
+/* Gives the growth back to *room; for a flight that ends. */
+void flight_narrow(struct flight *f, uint64_t *room);
 
 /* Whether a comment or an event may be written now, that is, outside of an
  * event that has come only in part. */

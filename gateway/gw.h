@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+#define WINDOW_ROOM (UINT64_C(64) << 20) /* bytes */
+
 struct gw_conf;
 struct httpd;
 struct inflight;
@@ -25,6 +27,7 @@ struct gw {
 	struct workers *workers;
 	struct link *link;
 	struct httpd *http;
+	uint64_t window_room; /* of WINDOW_ROOM, by which windows of credits may still grow (flight_widen) */
 	bool draining;
 	atomic_bool up; /* a broker has welcomed us; read by the main thread */
 };

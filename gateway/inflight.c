@@ -125,6 +125,7 @@ struct call *inflight_take(struct inflight *f, struct pending *p)
 	struct call *c = p->call;
 
 	map_del(f->map, c->rid);
+	flight_narrow(&p->flight, &f->gw->window_room);
 	deadline_disarm(&p->phase);
 	deadline_disarm(&p->whole);
 	deadline_disarm(&p->alive);

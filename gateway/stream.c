@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/loop.h"
 #include "gateway/link.h"
 #include "gateway/metrics.h"
 #include "gateway/workers.h"
@@ -61,9 +62,12 @@ void stream_fail(struct gw *gw, struct pending *p, enum err e, const struct refu
 static void grant(struct pending *p)
 {
 	struct gw *gw = p->call->gw;
-	uint32_t bytes = flight_grant(&p->flight, hreq_pending(p->call->http));
-	struct credit m = { .attempt = p->flight.attempt, .bytes = bytes };
+	uint64_t waiting = hreq_pending(p->call->http);
+	struct credit m = { .attempt = p->flight.attempt };
+	uint32_t bytes;
 
+	flight_widen(&p->flight, waiting, loop_now(gw->uv), &gw->window_room);
+	bytes = m.bytes = flight_grant(&p->flight, waiting);
 	if (!bytes)
 		return;
 	memcpy(m.rid, p->call->rid, RID_BYTES);

@@ -222,6 +222,7 @@ static enum err open_parts(struct thread *t)
 	open_handles(t);
 	t->gw.conf = t->o.conf;
 	t->gw.uv = &t->uv;
+	t->gw.window_room = WINDOW_ROOM;
 	randombytes_buf(&t->gw.topic, sizeof(t->gw.topic));
 	t->gw.inflight = inflight_new(&t->gw, stream_due);
 	open_workers(t);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The set of introduced workers.  Credits outstanding per request are at most
- * CREDIT_INITIAL / FLIGHT_GRANT_STEP messages, so a send queue of a few times
- * the requests in flight cannot overflow; XSUB would drop silently if it did.
+ * CREDIT_INITIAL / FLIGHT_GRANT_STEP messages, and WINDOW_ROOM / FLIGHT_GRANT_STEP
+ * more for all of them, so a send queue of a few times the requests in flight
+ * cannot overflow; XSUB would drop silently if it did.
  */
 #include "gateway/workers.h"
 

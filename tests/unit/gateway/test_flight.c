@@ -11,7 +11,7 @@
 
 #include "gateway/flight.h"
 
-static uint8_t bytes[CHUNK_BYTES_MAX];
+static uint8_t bytes[FLIGHT_WINDOW_MAX];
 
 static struct chunk frame(enum chunk_kind kind, uint32_t seq)
 {
@@ -217,6 +217,80 @@ static void never_starves(void **state)
 	}
 }
 
+/* A client that takes all of it at once, from t ms on in steps of step_ms, until n bytes more have come. */
+static void take_fast(struct flight *f, uint32_t *seq, uint64_t *t, uint64_t step_ms, uint64_t n,
+		      uint64_t *room)
+{
+	for (uint64_t end = f->received + n; f->received < end; *t += step_ms) {
+		assert_int_equal(apply(f, data((*seq)++, FLIGHT_GRANT_STEP), ERR_OK), FLIGHT_WRITE);
+		flight_widen(f, 0, *t, room);
+		flight_granted(f, flight_grant(f, 0));
+	}
+}
+
+static void the_window_grows_while_the_client_keeps_up(void **state)
+{
+	struct flight f = opened(true, 0);
+	uint64_t room = 1 << 20, t = 1000;
+	uint32_t seq = 1;
+
+	(void)state;
+	take_fast(&f, &seq, &t, 1, 2 * CREDIT_INITIAL, &room);
+	assert_int_equal(f.window, 2 * CREDIT_INITIAL);
+	assert_int_equal(f.granted - f.received, 2 * CREDIT_INITIAL);
+	take_fast(&f, &seq, &t, 1, 2 << 20, &room);
+	assert_int_equal(f.window, FLIGHT_WINDOW_MAX);
+	assert_int_equal(room, (1 << 20) - (FLIGHT_WINDOW_MAX - CREDIT_INITIAL));
+	assert_int_equal(apply(&f, data(seq++, FLIGHT_WINDOW_MAX), ERR_OK), FLIGHT_WRITE);
+	assert_int_equal(flight_grant(&f, FLIGHT_WINDOW_MAX), 0); /* it takes no more */
+	assert_int_equal(apply(&f, data(seq, 1), ERR_INTERNAL), FLIGHT_BREAK);
+	flight_narrow(&f, &room);
+	assert_int_equal(room, 1 << 20);
+	flight_narrow(&f, &room); /* once */
+	assert_int_equal(room, 1 << 20);
+}
+
+static void slow_clients_keep_a_small_window(void **state)
+{
+	struct flight f = opened(true, 0);
+	uint64_t room = 1 << 20, t = 1;
+	uint32_t seq = 1;
+
+	(void)state;
+	take_fast(&f, &seq, &t, FLIGHT_FAST_MS / (CREDIT_INITIAL / FLIGHT_GRANT_STEP) + 1, 2 << 20, &room);
+	assert_int_equal(f.window, CREDIT_INITIAL);
+	/* what comes at once, but is not taken; and comments of ours that wait count for nothing */
+	f = opened(true, 0);
+	flight_widen(&f, 0, t, &room);
+	apply(&f, data(1, CREDIT_INITIAL), ERR_OK);
+	flight_widen(&f, CREDIT_INITIAL, t, &room);
+	flight_widen(&f, 2 * CREDIT_INITIAL, t, &room);
+	flight_widen(&f, 1, t, &room);
+	assert_int_equal(f.window, CREDIT_INITIAL);
+	flight_widen(&f, 0, t, &room);
+	flight_widen(&f, CREDIT_INITIAL, t, &room); /* less taken than before */
+	assert_int_equal(f.window, 2 * CREDIT_INITIAL);
+	assert_int_equal(room, (1 << 20) - CREDIT_INITIAL);
+}
+
+static void windows_share_their_room(void **state)
+{
+	struct flight f = opened(true, 0), g = opened(true, 0);
+	uint64_t room = CREDIT_INITIAL + 1000, t = 1;
+	uint32_t seq = 1;
+
+	(void)state;
+	take_fast(&f, &seq, &t, 1, 1 << 20, &room);
+	assert_int_equal(f.window, 2 * CREDIT_INITIAL + 1000);
+	assert_int_equal(room, 0);
+	seq = 1;
+	take_fast(&g, &seq, &t, 1, 1 << 20, &room);
+	assert_int_equal(g.window, CREDIT_INITIAL);
+	flight_narrow(&f, &room);
+	take_fast(&g, &seq, &t, 1, 1 << 20, &room);
+	assert_int_equal(g.window, 2 * CREDIT_INITIAL + 1000);
+}
+
 static void whole_answers_get_no_more_than_they_need(void **state)
 {
 	struct flight f = opened(false, 40000);
@@ -282,6 +356,9 @@ int main(void)
 		cmocka_unit_test(beyond_credit_is_a_fault),
 		cmocka_unit_test(grants),
 		cmocka_unit_test(never_starves),
+		cmocka_unit_test(the_window_grows_while_the_client_keeps_up),
+		cmocka_unit_test(slow_clients_keep_a_small_window),
+		cmocka_unit_test(windows_share_their_room),
 		cmocka_unit_test(whole_answers_get_no_more_than_they_need),
 		cmocka_unit_test(ending_for_our_own_reasons),
 		cmocka_unit_test(unfinished_events),
