@@ -167,7 +167,7 @@ static void on_credit_frame(struct live *l, struct slice f)
 
 	assert_int_equal(msg_peek(m, &type), ERR_OK);
 	if (type == MSG_CREDIT) {
-		assert_true(l->n_credits < 64);
+		assert_true(l->n_credits < 256);
 		assert_int_equal(credit_decode(m, &l->credits[l->n_credits++]), ERR_OK);
 	} else {
 		assert_int_equal(type, MSG_CANCEL);

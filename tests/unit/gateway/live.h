@@ -57,7 +57,7 @@ struct live {
 	/* worker */
 	struct zsock *pub;
 	uint64_t worker, topic;
-	struct credit credits[64];
+	struct credit credits[256];
 	size_t n_credits;
 	struct cancel cancels[16];
 	size_t n_cancels;
