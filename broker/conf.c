@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/limit.h"
+#include "broker/look.h"
 #include "broker/url.h"
 #include "common/conf_table.h"
 #include "common/log.h"
@@ -105,6 +106,11 @@ static enum err check(void *conf)
 	return ERR_OK;
 }
 
+static enum err look(const void *conf)
+{
+	return broker_look(conf);
+}
+
 const struct conf_spec broker_conf_spec = {
 	.program = "sealway-broker",
 	.summary = "Keeps the ledger and the registry, and gives requests to workers.",
@@ -112,4 +118,5 @@ const struct conf_spec broker_conf_spec = {
 	.n = sizeof(opts) / sizeof(opts[0]),
 	.sighup = "read the allow-list (peers) again; a mistake in it changes nothing",
 	.check = check,
+	.look = look,
 };

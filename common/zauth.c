@@ -152,18 +152,35 @@ static void say_fault(const char *path, const struct zauth_fault *fault)
 		log_error("zauth.read", L_S("file", path), L_S("why", fault->why));
 }
 
-enum err zauth_load(struct zauth *a, const char *path)
+static enum err read_list(struct zauth_list *list, const char *path)
 {
-	struct zauth_list *list = zauth_list_new();
 	struct zauth_fault fault;
 	enum err e = zauth_list_read(list, path, &fault);
 
-	if (e != ERR_OK) {
+	if (e != ERR_OK)
 		say_fault(path, &fault);
+	return e;
+}
+
+enum err zauth_load(struct zauth *a, const char *path)
+{
+	struct zauth_list *list = zauth_list_new();
+	enum err e = read_list(list, path);
+
+	if (e != ERR_OK) {
 		zauth_list_free(list);
 		return e;
 	}
 	zauth_list_free(a->list);
 	a->list = list;
 	return ERR_OK;
+}
+
+enum err zauth_check(const char *path)
+{
+	struct zauth_list *list = zauth_list_new();
+	enum err e = read_list(list, path);
+
+	zauth_list_free(list);
+	return e;
 }

@@ -38,4 +38,7 @@ bool zauth_probe_refused(const struct zauth *a);
  * the log and changes nothing: ERR_CONFIG/ERR_IO. */
 enum err zauth_load(struct zauth *a, const char *path) MUST_USE;
 
+/* Whether zauth_load could take the file: the same errors, said in the log. */
+enum err zauth_check(const char *path) MUST_USE;
+
 #endif

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "gateway/look.h"
 #include "proto/limits.h"
 
 #define HOUR_MS 3600000
@@ -74,12 +75,18 @@ static enum err check(void *conf)
 	return gw_conf_check(conf);
 }
 
+static enum err look(const void *conf)
+{
+	return gw_look(conf);
+}
+
 const struct conf_spec gw_conf_spec = {
 	.program = "sealway-gateway",
 	.summary = "Serves clients over HTTP and carries their sealed requests to the broker.",
 	.opts = opts,
 	.n = sizeof(opts) / sizeof(opts[0]),
 	.check = check,
+	.look = look,
 };
 
 static enum err bad(const char *setting, const char *why)

@@ -252,12 +252,21 @@ static bool only_one(const struct link *l)
 	return !p[strspn(p, " ")];
 }
 
-static void say_unusable(const struct link *l)
+static void say_unusable(const char *endpoint)
 {
 	log_error(
-		"link.endpoint", L_S("endpoint", l->current),
+		"link.endpoint", L_S("endpoint", endpoint),
 		L_S("do",
 		    "set brokers to ipc paths of at most 107 bytes or tcp addresses; tcp needs CURVE keys"));
+}
+
+enum err link_check(const char *endpoint, bool curve, bool insecure)
+{
+	enum err e = zsock_check(endpoint, curve, insecure);
+
+	if (e != ERR_OK)
+		say_unusable(endpoint);
+	return e;
 }
 
 /* Said once for all threads, which are told the same brokers and the same keys. */
@@ -286,7 +295,7 @@ static void on_tick(uv_timer_t *t)
 	if (silent && l->up)
 		go_down(l, "silent");
 	if (silent && !only_one(l) && connect_next(l) != ERR_OK)
-		say_unusable(l);
+		say_unusable(l->current);
 	if (l->up && !say_ping(l))
 		go_down(l, "not connected");
 	if (!l->up || missing)
@@ -321,7 +330,7 @@ enum err link_open(struct link **out, struct zctx *zctx, uv_loop_t *uv, const st
 	l->tick.data = l;
 	l->z = open_socket(l, zctx);
 	if (connect_next(l) != ERR_OK) {
-		say_unusable(l);
+		say_unusable(l->current);
 		link_close(l);
 		return ERR_CONFIG;
 	}

@@ -11,12 +11,12 @@
 #include <unistd.h>
 
 #include "common/httpd/admin.h"
-#include "common/keys.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/loop.h"
 #include "common/sandbox.h"
 #include "gateway/conf.h"
+#include "gateway/look.h"
 #include "gateway/metrics.h"
 #include "gateway/thread.h"
 
@@ -77,23 +77,6 @@ static bool on_ready(void *arg)
 		if (!thread_up(g->threads[i]))
 			return false;
 	return g->n > 0 && !g->draining;
-}
-
-static enum err load_keys(struct gateway *g)
-{
-	struct zcurve *c = &g->curve;
-	enum err e;
-
-	if (!*g->conf.curve_key)
-		return ERR_OK;
-	sandbox_lock(c, sizeof(*c));
-	e = key_load(g->conf.curve_key, c->secret_key);
-	if (e == ERR_OK)
-		e = key_load_public(g->conf.broker_key, c->server_key);
-	if (e == ERR_OK)
-		zcurve_public(c->public_key, c->secret_key);
-	c->on = e == ERR_OK;
-	return e;
 }
 
 /* The host part of "host:port", brackets included. */
@@ -166,7 +149,7 @@ static enum err say_ready(struct gateway *g)
 
 static enum err start(struct gateway *g)
 {
-	enum err e = load_keys(g);
+	enum err e = look_curve(&g->conf, &g->curve);
 
 	if (e == ERR_OK)
 		e = start_threads(g);

@@ -48,6 +48,9 @@ struct hheader {
 /* Whether listen is an address that httpd_open could take.  ERR_CONFIG, with the same log line. */
 enum err httpd_check(const char *listen) MUST_USE;
 
+/* The same of a certificate chain and its key, both or neither ("" = neither). */
+enum err httpd_check_tls(const char *cert, const char *key) MUST_USE;
+
 /* Opens and listens.  ERR_CONFIG (bad address, unreadable or mismatched
  * certificate) or ERR_IO (bind; errno), with a log line that says which. */
 enum err httpd_open(struct httpd **out, uv_loop_t *uv, const struct httpd_opts *o) MUST_USE;

@@ -60,3 +60,12 @@ enum err tls_open(SSL_CTX **out, const char *cert, const char *key)
 	*out = ctx;
 	return ERR_OK;
 }
+
+enum err httpd_check_tls(const char *cert, const char *key)
+{
+	SSL_CTX *ctx = NULL;
+	enum err e = *cert ? tls_open(&ctx, cert, key) : ERR_OK;
+
+	SSL_CTX_free(ctx);
+	return e;
+}

@@ -548,7 +548,14 @@ def test_help_check_and_example(keys, role, tmp_path):
     ("worker", ["--publish", "tcp://*"], "publish"), ("worker", ["--publish", "udp://x:1"], "publish"),
     ("worker", ["--curve-key", ""], "tcp needs"), ("worker", ["--brokers", ""], "brokers"),
     ("worker", ["--brokers", "tcp://x"], "brokers"), ("worker", ["--admin-listen", "x"], "listen_address"),
-    ("worker", ["--user", "nosuch"], "nosuch"), *((r, ["--drain-s", "0"], "drain_s") for r in ROLES),
+    ("worker", ["--user", "nosuch"], "nosuch"), ("broker", ["--curve-key", "none"], "none"),
+    ("broker", ["--peers", "none"], "none"), ("broker", ["--curve-key", ""], "CURVE"), ("broker", ["--bus", "udp://x:1"], "udp://x:1"),
+    ("broker", ["--admin", "ipc://" + "x" * 108], "x" * 108), ("broker", ["--admin-listen", "x"], "listen_address"),
+    ("broker", ["--user", "nosuch"], "nosuch"), ("gateway", ["--curve-key", "none"], "none"),
+    ("gateway", ["--broker-key", "none"], "none"), ("gateway", ["--curve-key", "", "--broker-key", ""], "CURVE"),
+    ("gateway", ["--brokers", "tcp://x"], "tcp://x"), ("gateway", ["--listen", "localhost:1"], "localhost:1"),
+    ("gateway", ["--admin-listen", "x"], "listen_address"), ("gateway", ["--user", "nosuch"], "nosuch"),
+    ("gateway", ["--tls-cert", "none.pem", "--tls-key", "none.pem"], "none.pem"), *((r, ["--drain-s", "0"], "drain_s") for r in ROLES),
 ])
 def test_check_config_finds_what_a_start_would_refuse(keys, role, flags, word):
     """Settings that are each in order but do not go together, or name what is not there."""
