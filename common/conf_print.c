@@ -99,7 +99,7 @@ void conf_man(const struct conf_spec *spec, FILE *to)
 		 spec->sighup ? spec->sighup : "nothing; restart it for other settings");
 	roff_text(to, signals);
 	roff_section(to, "EXIT STATUS");
-	roff_text(to, "0 ended as asked, 1 could not serve, 2 wrong settings (said on standard error).");
+	roff_text(to, "0 ended as asked, 1 could not serve or was cut, 2 wrong settings (said on standard error).");
 	roff_section(to, "SEE ALSO");
 	roff_text(to, "sealway(1)");
 }
