@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Admission (PROTOCOL section 2, Units reserved and Lock and request; the
- * broker's part of the order of refusals: 401, 404, 402, 423, 425).  Decided in
+ * Admission (PROTOCOL section 2, Units; the broker's part of the order of
+ * refusals: 401, 429, 404, 423, 425, 429, 503).  Decided in
  * memory; the reservation is committed before the task goes anywhere.  A lock is
  * consumed once all checks have passed.
  */

@@ -68,7 +68,7 @@ struct sealway_opts {
 	/* Take nodes that have no statement, signature or receipt.  Their key is the gateway's word: with one
 	 * of its own it could read the request. */
 	bool allow_foreign;
-	unsigned timeout_s; /* for one whole call, with all that is tried again; 0: 3600 */
+	unsigned timeout_s; /* for one whole call, with all that is tried again, 1..86400; 0: 3600 */
 	unsigned lock_s;    /* how long a lock is asked for, 1..600; 0: 5 */
 	/* Something a person should know: a node was pinned or proves nothing, an attempt is repeated, more
 	 * units were counted than reserved, the way to the gateway has no TLS. */
@@ -113,8 +113,8 @@ struct sealway *sealway_new(const struct sealway_opts *o, char *why, size_t n);
 void sealway_free(struct sealway *s);
 
 /* Runs one request to its end.  423 and 425 are tried again with a fresh lock
- * and a fresh encryption, at most 3 times; 429 and 503 with Retry-After at most
- * twice; nothing is tried again once an object was handed over.  With a stream,
+ * and a fresh encryption, at most 3 times; 429 and 503 with a Retry-After
+ * of at most 30 s twice; nothing is tried again once an object was handed over.  With a stream,
  * objects handed over before a failure were authentic and in order; only
  * SEALWAY_OK says that they were all. */
 enum sealway_status sealway_run(struct sealway *s, const struct sealway_request *r);
