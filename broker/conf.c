@@ -31,7 +31,7 @@ static const struct conf_opt opts[] = {
 	STR(bus, "ipc:///run/sealway/bus",
 	    "Endpoints for gateways and workers, space separated, ipc:// or tcp://."),
 	STR(admin, "ipc:///run/sealway/admin",
-	    "Endpoint of the operator's commands; only ipc, in a directory that only its owner may enter."),
+	    "Endpoint of the operator's commands; only ipc: a socket that only the broker's user can open."),
 	STR(curve_key, "", "Secret CURVE key file of the bus; needed for tcp endpoints."),
 	STR(peers, "", "Allow-list of gateway and worker keys; needed with curve_key."),
 	BOOL(insecure, "false", "Allow tcp endpoints without CURVE, for tests on one machine."),

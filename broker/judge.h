@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a finished request costs (PROTOCOL section 2, Units reserved; 4.8): pure
+ * What a finished request costs (PROTOCOL section 2, Units; 4.8): pure
  * functions of what was reserved, what the worker said and what the node signed.
  */
 #ifndef SEALWAY_BROKER_JUDGE_H

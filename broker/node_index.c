@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The price-ordered index of a model's offers (node.h; docs/ARCHITECTURE.md,
- * Picking a node).  An offer whose node is met unready is set aside until
+ * When something dies).  An offer whose node is met unready is set aside until
  * something happens to the node, so that a choice costs the same however many
  * nodes there are and however many of them are down: each is met once.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which node a lock (or a plain request) gets (docs/ARCHITECTURE.md, Picking a
- * node).  A pure function of what it is given: no clock, no tables.
+ * Which node a lock (or a plain request) gets (docs/ARCHITECTURE.md, One
+ * request).  A pure function of what it is given: no clock, no tables.
  */
 #ifndef SEALWAY_BROKER_PICK_H
 #define SEALWAY_BROKER_PICK_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Forgetting settled requests after their time (PROTOCOL section 9).
+ * Forgetting settled requests after their time (remember_days).
  */
 #ifndef SEALWAY_BROKER_PURGE_H
 #define SEALWAY_BROKER_PURGE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The ledger's tables (docs/ARCHITECTURE.md, State) and the laws they obey.
+ * The ledger's tables (docs/ARCHITECTURE.md, Money) and the laws they obey.
  * Free and reserved units are not columns: reserved is the sum of a stack's
  * locks and reservations, free is the rest, so that the two cannot disagree
  * with the rows they come from.  No column holds a token, a plaintext_body_hash

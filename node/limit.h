@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Agreements between the clear part of a request and its plaintext, and the
- * bounds of its answer (PROTOCOL section 2 "Units reserved", section 7).  Pure.
+ * bounds of its answer (PROTOCOL section 2 "Units", section 7).  Pure.
  */
 #ifndef SEALWAY_NODE_LIMIT_H
 #define SEALWAY_NODE_LIMIT_H

@@ -18,7 +18,7 @@
 	X(MSG_WELCOME, 2, "welcome")    /* broker -> peer (hello.h) */                                       \
 	X(MSG_PING, 3, "ping")          /* peer -> broker, each interval (hello.h) */                        \
 	X(MSG_PONG, 4, "pong")          /* broker -> peer (hello.h) */                                       \
-	X(MSG_BYE, 5, "bye")            /* peer -> broker: draining or gone (hello.h) */                     \
+	X(MSG_BYE, 5, "bye")            /* peer -> broker: gone (hello.h) */                                 \
 	X(MSG_PEER, 6, "peer")          /* broker -> worker: a gateway thread (peer.h) */                    \
 	X(MSG_PEER_OK, 7, "peer_ok")    /* worker -> broker: its topic is allowed (peer.h) */                \
 	X(MSG_INTRO, 8, "intro")        /* broker -> gateway: a worker (peer.h) */                           \
@@ -29,7 +29,7 @@
 	X(MSG_WORK, 13, "work")         /* broker -> worker, + body frame (work.h) */                        \
 	X(MSG_POSTED, 14, "posted")     /* worker -> broker (work.h) */                                      \
 	X(MSG_RETURN, 15, "return")     /* worker -> broker: not posted, give it to another (work.h) */      \
-	X(MSG_INFLIGHT, 16, "inflight") /* worker -> broker after welcome (work.h) */                        \
+	X(MSG_INFLIGHT, 16, "inflight") /* worker -> broker after welcome, or given again (work.h) */        \
 	X(MSG_CHUNK, 17, "chunk")       /* worker -> gateway on XPUB (chunk.h) */                            \
 	X(MSG_CREDIT, 18, "credit")     /* gateway -> worker on XSUB (chunk.h) */                            \
 	X(MSG_SETTLE, 19, "settle")     /* worker -> broker (settle.h) */                                    \
@@ -46,7 +46,7 @@
 	X(MSG_ANSWERING, 29, "answering") /* worker -> broker: the node said 200 (work.h) */                 \
 	X(MSG_PROBE, 30, "probe")         /* broker -> worker: is the node there? (probe.h) */               \
 	X(MSG_PROBED, 31, "probed")       /* worker -> broker (probe.h) */                                   \
-	X(MSG_WAITING, 32, "waiting")     /* gateway -> broker of another life: a job (job.h) */
+	X(MSG_WAITING, 32, "waiting")     /* gateway -> broker: does anybody work for it? (job.h) */
 
 enum msg_type {
 #define X(name, number, text) name = number,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Health checks of nodes (docs/ARCHITECTURE.md, Picking a node): the broker has
+ * Health checks of nodes (docs/ARCHITECTURE.md, When something dies): the broker has
  * a worker ask a node whether it is there.  The rid is the probe's own, drawn
  * for it; it names no request.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How a request ends (PROTOCOL section 7, ARCHITECTURE "any process may die"):
+ * How a request ends (PROTOCOL section 7, ARCHITECTURE "When something dies"):
  *
  *  - the node's answer came to its end: settled by its receipt (or, for a foreign
  *    node, by its word);

@@ -2,7 +2,7 @@
  *
  * Settlements that a broker has not acknowledged yet.  Each is sent at once and
  * then again after 1 s, doubling to 10 s, until SETTLED comes; a broker's death
- * changes nothing (ARCHITECTURE, any process may die at any time).
+ * changes nothing (ARCHITECTURE, When something dies).
  */
 #ifndef SEALWAY_WORKER_SETTLE_H
 #define SEALWAY_WORKER_SETTLE_H
