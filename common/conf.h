@@ -7,7 +7,7 @@
  *
  * A setting "max_body" is max_body = N in the file (no section, or a section
  * named after the process), SEALWAY_MAX_BODY in the environment and
- * --max-body N as a flag.  Booleans take true/false/yes/no/1/0 in files and
+ * --max-body N as a flag.  Booleans take true/false/yes/no/on/off/1/0 in files and
  * environment; as flags also --x alone.  Numbers take optional suffixes K, M, G
  * (binary) when the unit is "bytes".
  */

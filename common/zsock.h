@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ZeroMQ on libuv.  The only includer of zmq.h.  ZMQ's descriptor is
+ * ZeroMQ on libuv.  zsock_priv.h is the only includer of zmq.h.  ZMQ's descriptor is
  * edge-triggered and shared by both directions; this file alone knows that:
  * it drains up to a budget per loop turn, re-checks after every send made
  * outside its own callback (uv_prepare), and keeps the loop from blocking

@@ -13,7 +13,7 @@
 #include "common/mem.h"
 
 #define GUARD_TOKEN_MAX 512 /* bytes; ours have 54 */
-#define GUARD_SHOWN_MAX 128 /* X-Request-Id, PROTOCOL section 5 */
+#define GUARD_SHOWN_MAX 128 /* X-Request-Id, PROTOCOL section 1 */
 
 /* The bearer token of an Authorization header (RFC 6750; scheme in any case):
  * writes H(token), never the token.  count: how many such headers came.

@@ -3,7 +3,7 @@
  * HTTP/1.1 and HTTP/2 server: libh2o on libuv, with the guards that libh2o
  * 2.2.5 lacks (head re-scan against smuggling shapes, disconnect watch on
  * HTTP/1, rapid-reset limit, write stall, body and head deadlines, one memory
- * budget for bodies, connection cap).  The only includer of h2o.h.  One
+ * budget for bodies, connection cap).  internal.h is the only includer of h2o.h.  One
  * server per loop thread; everything of a request happens on that thread.
  */
 #ifndef SEALWAY_COMMON_HTTPD_HTTPD_H
