@@ -49,8 +49,17 @@ static void only(struct broker *b, struct task *t, uint32_t attempt)
 		broker_keep(b, ledger_attempt(t->res, attempt));
 }
 
+/* The one in doubt turns out to live: then the later one is in doubt, whose worker is away and may have had
+ * the node's answer all the same.  Unless it has failed already (task_disown). */
+static void doubt_the_other(struct task *t, uint32_t attempt)
+{
+	if (t->state == TASK_ORPHANED && in_doubt(t, attempt) && !task_may_be(t, attempt))
+		t->doubted = t->attempt == ANY_ATTEMPT ? t->least : t->attempt;
+}
+
 static void claim(struct broker *b, struct task *t, struct party *from, const struct inflight *m)
 {
+	doubt_the_other(t, m->ref.attempt);
 	if (t->attempt == ANY_ATTEMPT)
 		t->topic = m->topic;
 	t->attempt = m->ref.attempt;

@@ -7,7 +7,7 @@
  * does the worker hear SETTLED.
  *
  * Of an attempt that is in doubt a receipt counts whoever has the request by now,
- * and the later one's failure does not end it: the node answers a request once, and
+ * and the other one's failure does not end it: the node answers a request once, and
  * the client may have had the answer.
  */
 #include <stdlib.h>
@@ -212,11 +212,11 @@ static bool doubted_receipt(const struct task *t, const struct settle *m)
 	       sign_verify_label(m->signature, RECEIPT_LABEL, m->receipt, t->node->row.sign_key) == ERR_OK;
 }
 
-/* A later attempt than the one in doubt ends, without a receipt: the node may even have said that it has
+/* The other attempt than the one in doubt ends, without a receipt: the node may even have said that it has
  * answered the request before. */
 static bool leaves_doubt(const struct task *t, const struct settle *m)
 {
-	return t->doubted && m->attempt > t->doubted && !m->receipt.n;
+	return t->doubted && m->attempt != ANY_ATTEMPT && m->attempt != t->doubted && !m->receipt.n;
 }
 
 /* The node has no receipt of it; whoever had the request may come back with it. */

@@ -54,7 +54,7 @@ struct task {
 	struct zmsg body; /* kept until posted; of plain requests until the node's 200 */
 	uint32_t attempt; /* from 1; ANY_ATTEMPT before it was given to anybody, and when unclaimed */
 	uint32_t least;   /* with ANY_ATTEMPT: earlier ones are stale all the same */
-	uint32_t doubted; /* an earlier one whose worker was lost, and may have posted it; 0: none */
+	uint32_t doubted; /* another one whose worker was lost, and may have posted it; 0: none */
 	struct party *worker;
 	uint64_t avoid; /* instance that gave it back */
 	bool returned_once;

@@ -39,7 +39,8 @@ struct words {
 /* A worker: at most one request, at the node or settled and not acknowledged. */
 struct player {
 	struct actor *a;
-	bool has;       /* at the node, as far as it knows */
+	bool has;       /* at the node, as far as it knows, or about to be */
+	bool posting;   /* said, and not at the node yet */
 	bool answering; /* the node's 200 has come */
 	unsigned life;  /* of the node that it asked */
 	struct work w;
@@ -111,7 +112,7 @@ static void say(struct player *p, enum says what)
 static void ends(struct player *p, const struct work *as, enum settle_outcome outcome, enum err e,
 		 uint64_t units)
 {
-	p->has = p->answering = false;
+	p->has = p->posting = p->answering = false;
 	p->in_book = true;
 	p->book = (struct words){ .w = *as, .outcome = outcome, .error = e, .units = units };
 	say(p, SAY_SETTLE);
@@ -120,7 +121,12 @@ static void ends(struct player *p, const struct work *as, enum settle_outcome ou
 static void post(struct player *p)
 {
 	say(p, SAY_POSTED);
-	p->has = true;
+	p->has = p->posting = true;
+}
+
+static void reach(struct player *p)
+{
+	p->posting = false;
 	p->life = w.life;
 	if (w.down)
 		ends(p, &p->w, SETTLE_FAILED, ERR_UNAVAILABLE, 0);
@@ -134,16 +140,20 @@ static void post(struct player *p)
 
 static void given(struct player *p, const struct work *m)
 {
-	if (p->has || p->in_book) {
-		say(p, p->in_book ? SAY_SETTLE : SAY_INFLIGHT);
+	if (p->has) {
+		say(p, SAY_INFLIGHT);
 		return;
 	}
 	p->w = *m;
 	p->w.model = p->w.address = slice_of(NULL, 0);
-	if (dice(5) == 0) /* has been stopped meanwhile */
+	if (p->in_book) { /* has ended it */
 		say(p, SAY_RETURN);
-	else
+		say(p, SAY_SETTLE);
+	} else if (dice(5) == 0) { /* has been stopped meanwhile */
+		say(p, SAY_RETURN);
+	} else {
 		post(p);
+	}
 }
 
 static void wanted(struct player *p, const struct receipt_wanted *m)
@@ -172,7 +182,9 @@ static void goes_on(struct player *p)
 {
 	if (!p->has)
 		return;
-	if (p->life != w.life) {
+	if (p->posting) {
+		reach(p);
+	} else if (p->life != w.life) {
 		ends(p, &p->w, p->answering ? SETTLE_LOST : SETTLE_FAILED, ERR_NODE, 0);
 	} else if (!p->answering) {
 		p->answering = true;
@@ -292,7 +304,7 @@ static void dies(struct player *p)
 
 	if (dice(2))
 		send_all(p);
-	if (p->has && p->life == w.life && w.running)
+	if (p->has && !p->posting && p->life == w.life && w.running)
 		node_signs(SETTLE_STOPPED, p->answering ? 1 + dice(50) : 0);
 	actor_free(p->a);
 	memset(p->a, 0, sizeof(*p->a));
@@ -369,7 +381,8 @@ static bool somebody_has_it(void)
 
 enum event { HEARS, GOES, SENDS, AGAIN, SILENT, COMES, DIES, NODE, BROKER, DOWN, ASKS };
 
-static const enum event early[] = { HEARS, HEARS, HEARS, GOES, GOES, GOES, GOES, SENDS, SENDS, SILENT };
+static const enum event early[] = { HEARS, HEARS, HEARS, GOES,  GOES,  GOES,
+				    GOES,  GOES,  GOES,  SENDS, SENDS, SILENT };
 static const enum event late[] = { HEARS, HEARS, HEARS, GOES, GOES, SENDS, SENDS,  AGAIN, SILENT, SILENT,
 				   COMES, COMES, DIES,  NODE, NODE, DOWN,  BROKER, ASKS,  ASKS };
 

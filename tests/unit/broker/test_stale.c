@@ -337,6 +337,89 @@ static void the_second_died_when_the_first_claims_it(void **state)
 	rig_billed(r, 700);
 }
 
+/* The first claims it, being about to post it, when the second has been answered and is away. */
+static void the_first_claims_what_the_second_has(struct rig *r, struct twice *t)
+{
+	comes_back(r, t->first);
+	rig_inflight(t->first, &t->w1, true);
+	rig_run(r, 20);
+	assert_int_equal(task_find(&r->b, t->w1.rid)->state, TASK_POSTED);
+}
+
+/* And has the receipt. */
+static void the_second_is_billed(struct rig *r, struct twice *t)
+{
+	comes_back(r, t->second);
+	rig_settle(r, t->second, &t->w2, SETTLE_COMPLETE, 300, 400, NULL);
+	rig_settled(r, t->second);
+	rig_billed(r, 700);
+}
+
+static void the_second_is_back_after_the_first_has_claimed_it(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+
+	rig_drop(r, t.second);
+	the_first_claims_what_the_second_has(r, &t);
+	the_second_is_billed(r, &t);
+}
+
+static void the_second_is_back_after_the_first_has_failed(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+
+	rig_drop(r, t.second);
+	the_first_claims_what_the_second_has(r, &t);
+	rig_settle(r, t.first, &t.w1, SETTLE_FAILED, 0, 0, answered_before);
+	rig_settled(r, t.first);
+	rig_run(r, 20);
+	assert_true(rig_stack(r)->reserved == 1000);
+	the_second_is_billed(r, &t);
+}
+
+/* The same after a restart, when the time for claims is over. */
+static void the_second_is_back_late_after_a_restart(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+	struct task *task;
+
+	rig_restart(r);
+	actor_hello(r, &r->gw);
+	task = task_find(&r->b, t.w1.rid);
+	task->back_by = broker_ms(&r->b);
+	alarm_set(r->b.alarms, &task->alarm, task->back_by, task->alarm.fire);
+	rig_run(r, 20);
+	assert_int_equal(task->state, TASK_ORPHANED);
+	the_first_claims_what_the_second_has(r, &t);
+	the_second_is_billed(r, &t);
+}
+
+/* Claims go to and fro: what both have said in the end is that nobody was answered. */
+static void neither_was_answered(void **state)
+{
+	struct rig *r = *state;
+	struct twice t = given_twice(r, true);
+
+	rig_drop(r, t.second);
+	the_first_claims_what_the_second_has(r, &t);
+	rig_drop(r, t.first);
+	comes_back(r, t.second);
+	rig_inflight(t.second, &t.w2, true);
+	rig_run(r, 20);
+	assert_int_equal(task_find(&r->b, t.w1.rid)->state, TASK_POSTED);
+	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
+	rig_settled(r, t.second);
+	rig_run(r, 20);
+	assert_true(rig_stack(r)->reserved == 1000);
+	comes_back(r, t.first);
+	rig_settle(r, t.first, &t.w1, SETTLE_FAILED, 0, 0, rig_not_reached);
+	rig_settled(r, t.first);
+	rig_billed(r, 0);
+}
+
 static void not_at_the_node(struct rig *r, struct actor *wk, const struct work *w)
 {
 	struct work as = *w;
@@ -484,6 +567,22 @@ static void it_is_given_back_to_its_worker(void **state)
 	settled_whole(r, &w);
 }
 
+/* The same, and it has failed meanwhile. */
+static void it_is_given_back_to_its_worker_that_has_ended_it(void **state)
+{
+	struct rig *r = *state;
+	struct work w = given_to_one_that_is_away(r), again;
+
+	comes_back(r, &r->wk);
+	rig_introduce(r, &r->gw, &r->wk);
+	again = rig_work(r, &r->wk);
+	given_back(&r->wk, &again);
+	assert_int_equal(rig_refusal(r).error, ERR_NO_WORKER);
+	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, rig_not_reached);
+	rig_settled(r, &r->wk);
+	rig_billed(r, 0);
+}
+
 /* "Posted" was lost with a connection, "in flight" says the same. */
 static void posted_is_said_once_more(void **state)
 {
@@ -550,6 +649,10 @@ int main(void)
 		T(the_first_is_heard_while_the_second_has_it),
 		T(the_second_died_when_the_first_is_heard),
 		T(the_second_died_when_the_first_claims_it),
+		T(the_second_is_back_after_the_first_has_claimed_it),
+		T(the_second_is_back_after_the_first_has_failed),
+		T(the_second_is_back_late_after_a_restart),
+		T(neither_was_answered),
 		T(the_second_comes_back_and_finds_nothing),
 		T(the_first_brings_a_bad_receipt),
 		T(it_waits_and_its_worker_claims_it),
@@ -557,6 +660,7 @@ int main(void)
 		T(it_waits_in_vain),
 		T(it_waits_and_its_gateway_dies),
 		T(it_is_given_back_to_its_worker),
+		T(it_is_given_back_to_its_worker_that_has_ended_it),
 		T(posted_is_said_once_more),
 		cmocka_unit_test_setup_teardown(a_broker_that_stood_still, setup_short, teardown),
 	};
