@@ -135,6 +135,11 @@ bool settle_done(struct settle_book *b, const struct settled *m)
 	return true;
 }
 
+bool settle_waits(const struct settle_book *b, const uint8_t rid[RID_BYTES])
+{
+	return map_get(b->entries, rid) != NULL;
+}
+
 bool settle_again(struct settle_book *b, const uint8_t rid[RID_BYTES])
 {
 	struct entry *e = map_get(b->entries, rid);

@@ -28,7 +28,10 @@ void settle_put(struct settle_book *b, unsigned to, const struct settle *m);
 /* SETTLED came.  True when it ended a settlement. */
 bool settle_done(struct settle_book *b, const struct settled *m);
 
-/* Whether a request waits to be acknowledged; then it is sent again at once. */
+/* Whether a request waits to be acknowledged. */
+bool settle_waits(const struct settle_book *b, const uint8_t rid[RID_BYTES]);
+
+/* The same; then it is sent again at once. */
 bool settle_again(struct settle_book *b, const uint8_t rid[RID_BYTES]);
 
 /* Sends everything for broker `to` again, at once. */

@@ -121,16 +121,21 @@ static void announce(struct task *t)
 	buf_free(&b);
 }
 
-/* The broker was without us for a while, or it would not give it twice. */
-static bool had_before(struct tasks *all, const struct work *m)
+/* The broker was without us for a while, or it would not give it twice.  What has ended is not begun anew:
+ * this attempt goes back, and before the settlement, because a failed one counts only when nobody has a later
+ * attempt. */
+static bool had_before(struct tasks *all, unsigned from, const struct work *m)
 {
 	struct task *t = map_get(all->map, m->rid);
 
-	if (!settle_again(all->o.settles, m->rid) && !t)
+	if (!t && !settle_waits(all->o.settles, m->rid))
 		return false;
 	log_warn("work.twice", L_RID(m->rid));
 	if (t && t->state != TASK_OVER)
 		announce(t);
+	else
+		give_back(all, from, m, ERR_NO_WORKER);
+	settle_again(all->o.settles, m->rid);
 	return true;
 }
 
@@ -139,7 +144,7 @@ void tasks_work(struct tasks *all, unsigned from, const struct work *m, struct z
 	enum err why;
 	struct task *t;
 
-	if (had_before(all, m))
+	if (had_before(all, from, m))
 		return;
 	why = refusal(all, m);
 	if (why) {

@@ -38,6 +38,8 @@ static enum err on_send(void *arg, unsigned to, struct slice bytes)
 	case MSG_RETURN:
 		assert_int_equal(return_decode(bytes, &ret), ERR_OK);
 		s->return_error = ret.error;
+		s->return_attempt = ret.ref.attempt;
+		s->settled_before_return = s->settled;
 		s->returned++;
 		break;
 	case MSG_INFLIGHT:

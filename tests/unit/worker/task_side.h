@@ -52,6 +52,8 @@ struct side {
 	bool broker_gone;
 	unsigned posted, answering, returned, inflight, settled;
 	enum err return_error;
+	uint32_t return_attempt;
+	unsigned settled_before_return;
 	bool is_settled;
 	struct settle settle;
 	struct buf settle_bytes;

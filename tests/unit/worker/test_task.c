@@ -384,13 +384,18 @@ static void test_twice(void **state)
 	fake_say(s->conn, "HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n");
 	side_wait_end(s);
 	side_wait_settled(s);
+	assert_int_equal(s->returned, 0);
 	s->posts = 0;
+	s->w.attempt++;
 	side_work(s); /* after it was settled, unacknowledged: the broker hears the end again */
 	assert_int_equal(s->settled, 2);
 	assert_int_equal(s->posted, 1);
 	side_pass(s);
 	assert_int_equal(s->posts, 0);
-	assert_int_equal(s->returned, 0);
+	/* and first, that nobody works at the attempt that it has now */
+	assert_int_equal(s->returned, 1);
+	assert_int_equal(s->return_attempt, s->w.attempt);
+	assert_int_equal(s->settled_before_return, 1);
 }
 
 /* What nobody would know of is not posted. */
