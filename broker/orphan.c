@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A posted request whose worker is gone: the node, having lost its connection,
- * stops and keeps a receipt for 15 minutes (PROTOCOL 4.8).  Another worker is
+ * A posted request whose worker is gone, or cannot reach the node any more: the node, having
+ * lost its connection, stops and keeps a receipt for 15 minutes (PROTOCOL 4.8).  Another worker is
  * asked to fetch it and settles with it.  A node that has none, because it was
  * started again, say, does not decide alone: the worker may only have been out of
  * reach, and have it.  When none comes in time the units are released, and the node
@@ -110,6 +110,14 @@ void task_disown(struct broker *b, struct task *t)
 	t->answered = true;
 	if (t->state != TASK_ORPHANED) /* else its receipt is being fetched already */
 		task_orphan(b, t);
+}
+
+void task_seek(struct broker *b, struct task *t)
+{
+	t->asked = t->worker->instance;
+	t->asked_ms = broker_ms(b) - ANSWER_MS;
+	task_unattach(t);
+	task_orphan(b, t);
 }
 
 void task_orphan(struct broker *b, struct task *t)

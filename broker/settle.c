@@ -227,6 +227,23 @@ static bool may_turn_up(const struct broker *b, const struct task *t, const stru
 	       broker_ms(b) < t->back_by && (from->instance != t->holder || t->doubted);
 }
 
+/* The worker has been told nothing of the receipt: others may be, or it may be later. */
+static bool not_asked(const struct task *t, const struct settle *m)
+{
+	return m->outcome == SETTLE_LOST && m->error == ERR_UNAVAILABLE && !t->node->row.original &&
+	       !leaves_doubt(t, m);
+}
+
+static void look_for(struct broker *b, struct task *t, const struct settle *m)
+{
+	if (t->state == TASK_ORPHANED || t->state == TASK_UNCLAIMED)
+		return; /* it is being looked for */
+	note_node(b, t, m);
+	t->cut_off = true; /* that has been noted */
+	t->answered = true;
+	task_seek(b, t);
+}
+
 void task_settle(struct broker *b, struct party *from, struct slice msg)
 {
 	struct settle m;
@@ -257,6 +274,11 @@ void task_settle(struct broker *b, struct party *from, struct slice msg)
 	if (may_turn_up(b, t, from, &m)) {
 		say_settled(b, from, &m);
 		task_wait_for_holder(b, t);
+		return;
+	}
+	if (not_asked(t, &m)) {
+		say_settled(b, from, &m);
+		look_for(b, t, &m);
 		return;
 	}
 	t->settle_to = from->instance;

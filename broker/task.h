@@ -147,6 +147,9 @@ bool task_ask(struct broker *b, struct task *t);
 /* The node does not have its receipt; whoever had the request may, and is waited for (orphan.c). */
 void task_wait_for_holder(struct broker *b, struct task *t);
 
+/* The worker that has it could not ask the node for its receipt: rather another does (orphan.c). */
+void task_seek(struct broker *b, struct task *t);
+
 /* Starts fetching the receipt through any worker (orphan.c). */
 void task_orphan(struct broker *b, struct task *t);
 

@@ -30,6 +30,8 @@ static enum settle_outcome outcome(const struct task *t)
 		return t->receipt_good && t->said.outcome == 0 ? SETTLE_COMPLETE : SETTLE_STOPPED;
 	if (t->status != 200)
 		return SETTLE_FAILED;
+	if (t->undecided)
+		return SETTLE_LOST;
 	if (!t->w.receipt_required && !t->error && !t->stopped)
 		return SETTLE_COMPLETE;
 	return t->w.receipt_required && !t->stopped ? SETTLE_LOST : SETTLE_STOPPED;
@@ -64,6 +66,8 @@ static void settle(struct task *t)
 	};
 
 	memcpy(m.rid, t->w.rid, RID_BYTES);
+	if (t->undecided && m.outcome == SETTLE_LOST)
+		m.error = ERR_UNAVAILABLE; /* the broker goes on asking */
 	if (t->has_receipt) {
 		m.receipt = slice_of(t->receipt, sizeof(t->receipt));
 		m.signature = slice_of(t->receipt_signature, sizeof(t->receipt_signature));
@@ -87,6 +91,7 @@ static void on_fetched(void *arg, struct slice raw, struct slice signature)
 {
 	struct task *t = arg;
 
+	t->undecided = !raw.n && receipts_undecided(t->fetch);
 	t->fetch = NULL;
 	if (raw.n)
 		take_receipt(t, raw, signature, true);

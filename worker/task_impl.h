@@ -58,6 +58,7 @@ struct task {
 	bool has_usage;
 	uint64_t prompt, completion;
 	bool has_receipt, receipt_good, receipt_fetched;
+	bool undecided; /* the node could not be asked for it, or did not know yet */
 	uint8_t receipt[RECEIPT_BYTES];
 	char receipt_signature[SIGN_B64];
 	struct receipt said; /* the receipt read, when good */

@@ -186,6 +186,9 @@ static void goes_on(struct player *p)
 		reach(p);
 	} else if (p->life != w.life) {
 		ends(p, &p->w, p->answering ? SETTLE_LOST : SETTLE_FAILED, ERR_NODE, 0);
+	} else if (p->answering && w.down) { /* out of reach: it stops by itself */
+		node_signs(SETTLE_STOPPED, 1 + dice(50));
+		ends(p, &p->w, SETTLE_LOST, ERR_UNAVAILABLE, 0);
 	} else if (!p->answering) {
 		p->answering = true;
 		if (!w.bound)

@@ -164,6 +164,55 @@ static void asked_for_before_the_time_for_claims_is_over(void **state)
 	rig_billed(r, 15);
 }
 
+static void its_worker_could_not_ask(struct rig *r, const struct work *w)
+{
+	rig_settle(r, &r->wk, w, SETTLE_LOST, 0, 0, rig_not_reached);
+	rig_settled(r, &r->wk);
+	rig_run(r, 20);
+	assert_true(rig_stack(r)->reserved == 1000);
+}
+
+/* The way between them is cut, which says nothing of what the node has. */
+static void its_worker_cannot_reach_the_node(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+
+	its_worker_could_not_ask(r, &w);
+	(void)actor_get(r, &r->wk2, MSG_RECEIPT_WANTED); /* rather another */
+	rig_settle(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
+	rig_settled(r, &r->wk2);
+	rig_billed(r, 15);
+}
+
+static void its_worker_cannot_reach_the_node_that_has_none(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+
+	for (int i = 0; i < 2; i++)
+		its_worker_could_not_ask(r, &w);
+	not_there(r, &w);
+	rig_billed(r, 0);
+	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 1);
+}
+
+/* Its own network was cut for long enough to be taken for dead. */
+static void its_worker_comes_back_and_could_not_ask(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+
+	drop(r, &r->wk);
+	(void)actor_get(r, &r->wk2, MSG_RECEIPT_WANTED);
+	actor_hello(r, &r->wk);
+	rig_run(r, 10);
+	its_worker_could_not_ask(r, &w);
+	rig_settle(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
+	rig_settled(r, &r->wk2);
+	rig_billed(r, 15);
+}
+
 /* The broker did not listen while a worker settled, died and was started again. */
 static void a_next_life_before_its_last_words(void **state)
 {
@@ -253,6 +302,9 @@ int main(void)
 		T(its_worker_does_not_come_back),
 		T(its_worker_comes_back_without),
 		T(its_worker_left),
+		T(its_worker_cannot_reach_the_node),
+		T(its_worker_cannot_reach_the_node_that_has_none),
+		T(its_worker_comes_back_and_could_not_ask),
 		T(told_before_its_worker_is_back),
 		T(asked_for_before_the_time_for_claims_is_over),
 		T(a_next_life_before_its_last_words),

@@ -172,6 +172,10 @@ static void answer_receipt(struct side *s, struct fake_conn *c)
 {
 	struct buf json = { 0 }, all = { 0 };
 
+	if (s->has_none) {
+		fake_say(c, "HTTP/1.1 404 None\r\nContent-Length: 0\r\n\r\n");
+		return;
+	}
 	if (!s->has_receipt) {
 		fake_say(c, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
 		return;

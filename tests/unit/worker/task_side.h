@@ -65,6 +65,7 @@ struct side {
 	bool has_conn, has_stop;
 	const char *reply; /* to the POST, or NULL: the test speaks */
 	bool has_receipt;  /* /v1/receipts answers */
+	bool has_none;     /* it says so; else it is not done */
 	bool conn_gone;
 };
 

@@ -143,8 +143,22 @@ static void test_whole_without_receipt(void **state)
 	assert_int_equal(s->got.heads, 0);
 	assert_int_equal(s->got.error, ERR_NODE);
 	assert_int_equal(s->got.body.n, 0);
-	side_assert_settled_without(s, SETTLE_LOST, ERR_NODE);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_UNAVAILABLE);
 	assert_int_equal(s->fetches, 4);
+	buf_free(&json);
+}
+
+/* The node says that it has none: nobody need ask again. */
+static void test_whole_and_never_a_receipt(void **state)
+{
+	struct side *s = *state;
+	struct buf json = { 0 };
+
+	s->has_none = true;
+	node_side_object(&s->node, "", false, NULL, &json);
+	whole(s, &json);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_NODE);
+	assert_int_equal(s->fetches, 1);
 	buf_free(&json);
 }
 
@@ -311,7 +325,7 @@ static void test_wrong_type(void **state)
 	side_wait_end(s);
 	assert_int_equal(s->got.heads, 0);
 	assert_int_equal(s->got.error, ERR_NODE);
-	side_assert_settled_without(s, SETTLE_LOST, ERR_NODE);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_UNAVAILABLE);
 }
 
 /* --- work that is not taken --- */
@@ -420,6 +434,7 @@ int main(void)
 		T(test_coalesced),
 		T(test_whole),
 		T(test_whole_without_receipt),
+		T(test_whole_and_never_a_receipt),
 		T(test_whole_too_long),
 		T(test_statuses),
 		T(test_reasons),

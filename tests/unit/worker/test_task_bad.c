@@ -40,7 +40,7 @@ static void test_cut_without_receipt(void **state)
 	side_begin_stream(s, &want);
 	fake_hang_up(s->conn);
 	side_assert_stream_error(s, &want);
-	side_assert_settled_without(s, SETTLE_LOST, ERR_NODE);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_UNAVAILABLE);
 	assert_int_equal(s->fetches, 4); /* 503 each time: it may still come */
 }
 
@@ -68,7 +68,7 @@ static void test_no_receipt(void **state)
 	side_begin_stream(s, &want);
 	fake_say(s->conn, LAST);
 	side_assert_stream_error(s, &want);
-	side_assert_settled_without(s, SETTLE_LOST, ERR_NODE);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_UNAVAILABLE);
 }
 
 static void test_empty_stream(void **state)
@@ -79,7 +79,7 @@ static void test_empty_stream(void **state)
 	fake_say(s->conn, SSE_HEAD LAST);
 	side_wait_end(s);
 	assert_int_equal(s->got.error, ERR_NODE);
-	side_assert_settled_without(s, SETTLE_LOST, ERR_NODE);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_UNAVAILABLE);
 }
 
 static void bad_event(struct side *s, const char *text)
@@ -132,7 +132,7 @@ static void test_half_event_at_end(void **state)
 	fake_chunk(s->conn, SLICE_STR("data: {\"cip"));
 	fake_say(s->conn, LAST);
 	side_assert_stream_error(s, &want);
-	side_assert_settled_without(s, SETTLE_LOST, ERR_NODE);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_UNAVAILABLE);
 }
 
 static void test_object_after_receipt(void **state)

@@ -189,7 +189,7 @@ static void test_lost_cancel(void **state)
 	fake_say(s->conn, SSE_HEAD);
 	while (want.n < CREDIT_INITIAL + 5000)
 		side_event(s, "", false, &want);
-	side_assert_settled_without(s, SETTLE_LOST, ERR_TIMEOUT);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_UNAVAILABLE);
 	fake_run(&s->uv, NULL, 2000); /* the node's time was up, and now the client's */
 	assert_false(s->got.ended);
 	assert_int_equal(tasks_count(s->tasks), 0);
