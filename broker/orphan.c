@@ -5,7 +5,8 @@
  * asked to fetch it and settles with it.  A node that has none, because it was
  * started again, say, does not decide alone: the worker may only have been out of
  * reach, and have it.  When none comes in time the units are released, and the node
- * is flagged if it is known to have had the request.
+ * is flagged if it is known to have had the request.  A live worker that lost the node
+ * has nothing in hand: then that time is a minute.
  */
 #include <string.h>
 
@@ -21,6 +22,8 @@
 #define LATER_MS 30000 /* the same, once it has been asked for a minute */
 #define NO_WORKER_MS 1000           /* look again for a worker after this */
 #define GIVE_UP_MS (15 * 60 * 1000) /* no node has it for longer */
+#define SEEK_MS                                                                                              \
+	60000 /* of a node that its worker saw go: most likely it died, and its user wants the units back */
 
 static void on_turn(void *arg, struct alarm *a);
 
@@ -76,7 +79,7 @@ static void next(struct broker *b, struct task *t)
 {
 	uint64_t now = broker_ms(b);
 
-	if (now - t->since_ms > GIVE_UP_MS) {
+	if (now - t->since_ms > (t->sought ? SEEK_MS : GIVE_UP_MS)) {
 		task_lose(b, t);
 		return;
 	}
@@ -116,6 +119,7 @@ void task_seek(struct broker *b, struct task *t)
 {
 	t->asked = t->worker->instance;
 	t->asked_ms = broker_ms(b) - ANSWER_MS;
+	t->sought = true;
 	task_unattach(t);
 	task_orphan(b, t);
 }

@@ -59,6 +59,7 @@ struct task {
 	uint64_t avoid; /* instance that gave it back */
 	bool returned_once;
 	bool posted;        /* a node may have seen it */
+	bool sought;        /* its worker lives, but the node is out of its reach */
 	bool cut_off;       /* its worker was away meanwhile: what failed may be that worker's network */
 	bool show_usage;    /* plain: the client asked for the usage object */
 	bool moved;         /* plain: this is the second node */

@@ -197,6 +197,42 @@ static void its_worker_cannot_reach_the_node_that_has_none(void **state)
 	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 1);
 }
 
+/* As if ms had gone by in which nobody could ask. */
+static void later(struct rig *r, const struct work *w, uint64_t ms)
+{
+	struct task *t = task_find(&r->b, w->rid);
+
+	t->since_ms -= ms;
+	alarm_set(r->b.alarms, &t->alarm, broker_ms(&r->b), t->alarm.fire);
+	rig_run(r, 10);
+}
+
+/* Most likely it died: nobody's units wait for it for as long as for a worker's. */
+static void its_worker_cannot_reach_the_node_for_a_minute(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+
+	its_worker_could_not_ask(r, &w);
+	later(r, &w, MINUTE - 1000);
+	assert_true(rig_stack(r)->reserved == 1000);
+	later(r, &w, 1000);
+	rig_billed(r, 0);
+	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 1);
+}
+
+static void a_dead_workers_node_is_asked_for_longer(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted(r);
+
+	drop(r, &r->wk);
+	later(r, &w, 14 * MINUTE);
+	assert_true(rig_stack(r)->reserved == 1000);
+	later(r, &w, MINUTE + 1000);
+	rig_billed(r, 0);
+}
+
 /* Its own network was cut for long enough to be taken for dead. */
 static void its_worker_comes_back_and_could_not_ask(void **state)
 {
@@ -305,6 +341,8 @@ int main(void)
 		T(its_worker_cannot_reach_the_node),
 		T(its_worker_cannot_reach_the_node_that_has_none),
 		T(its_worker_comes_back_and_could_not_ask),
+		T(its_worker_cannot_reach_the_node_for_a_minute),
+		T(a_dead_workers_node_is_asked_for_longer),
 		T(told_before_its_worker_is_back),
 		T(asked_for_before_the_time_for_claims_is_over),
 		T(a_next_life_before_its_last_words),
