@@ -5,6 +5,8 @@
  */
 #include "node/prompt.h"
 
+#include <string.h>
+
 #include "node/json.h"
 
 /* v as JSON, in bytes. */
@@ -61,6 +63,36 @@ static enum err read_input(const json_t *v, struct prompt *p)
 	return ERR_OK;
 }
 
+static bool is_one_of(const char *name, const char *const names[], size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A part with any other member may be an image all the same: engines go by its type, or by what it has. */
+static void read_part(json_t *part, struct prompt *p)
+{
+	static const char *const texts[] = { "text", "refusal", "thinking" };
+	static const char *const beside[] = { "type", "cache_control", "annotations" };
+	bool text = false, other = false;
+	const char *name;
+	json_t *v;
+
+	json_object_foreach(part, name, v)
+	{
+		if (json_is_string(v) && is_one_of(name, texts, sizeof(texts) / sizeof(texts[0]))) {
+			add_text(&p->text, v);
+			text = true;
+		} else if (!json_is_null(v) && !is_one_of(name, beside, sizeof(beside) / sizeof(beside[0]))) {
+			other = true;
+		}
+	}
+	p->others += other || !text;
+}
+
 static enum err read_parts(const json_t *parts, struct prompt *p)
 {
 	size_t i;
@@ -70,10 +102,7 @@ static enum err read_parts(const json_t *parts, struct prompt *p)
 	{
 		if (!json_is_object(part))
 			return ERR_BODY;
-		if (json_is_string(json_object_get(part, "text")))
-			add_text(&p->text, json_object_get(part, "text"));
-		else
-			p->others++;
+		read_part((json_t *)part, p);
 	}
 	return ERR_OK;
 }

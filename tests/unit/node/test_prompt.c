@@ -4,6 +4,8 @@
  */
 #include "tests/unit/node/unit.h"
 
+#include <stdio.h>
+
 #include "node/prompt.h"
 
 static enum err read(enum endpoint ep, const char *text, const char *want)
@@ -60,6 +62,42 @@ static void test_beside(void **state)
 
 		assert_int_equal(prompt_read(t[i].ep, o, &p), ERR_OK);
 		assert_int_equal(p.beside, t[i].beside);
+		prompt_free(&p);
+		json_decref(o);
+	}
+}
+
+/* A part that is an image, too, is not free because it has a text; nor is a text by another name. */
+static void test_parts(void **state)
+{
+	static const struct {
+		const char *part, *text;
+		unsigned others;
+	} t[] = {
+		{ "{'type':'text','text':'a b'}", "a b", 0 },
+		{ "{'text':'a','type':'text','cache_control':{'type':'ephemeral'}}", "a", 0 },
+		{ "{'type':'text','text':'a','image_url':null}", "a", 0 },
+		{ "{'type':'text'}", "", 1 },
+		{ "{'type':'text','text':1}", "", 1 },
+		{ "{'type':'image_url','image_url':{'url':'data:,'}}", "", 1 },
+		{ "{'type':'image_url','image_url':{'url':'data:,'},'text':''}", "", 1 },
+		{ "{'image_url':'data:,','text':'a'}", "a", 1 },
+		{ "{'type':'text','text':'a','uuid':'1','image_url':'data:,'}", "a", 1 },
+		{ "{'type':'refusal','refusal':'a b c'}", "a b c", 0 },
+		{ "{'type':'thinking','thinking':'a','text':'b'}", "a b", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		char text[256];
+		json_t *o;
+		struct prompt p = { 0 };
+
+		snprintf(text, sizeof(text), "{'messages':[{'role':'user','content':[%s]}]}", t[i].part);
+		o = json_of(text);
+		assert_int_equal(prompt_read(EP_CHAT, o, &p), ERR_OK);
+		assert_true(slice_is(buf_slice(&p.text), t[i].text));
+		assert_int_equal(p.others, t[i].others);
 		prompt_free(&p);
 		json_decref(o);
 	}
@@ -130,9 +168,9 @@ static void test_last_user(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_texts), cmocka_unit_test(test_beside),
-					    cmocka_unit_test(test_refused), cmocka_unit_test(test_counts),
-					    cmocka_unit_test(test_last_user) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_texts),  cmocka_unit_test(test_beside),
+					    cmocka_unit_test(test_parts),  cmocka_unit_test(test_refused),
+					    cmocka_unit_test(test_counts), cmocka_unit_test(test_last_user) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
