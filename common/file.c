@@ -39,8 +39,8 @@ enum err file_put(const char *path, struct slice text)
 {
 	struct buf temp = { 0 };
 	const char *name;
+	int fd, e;
 	bool ok;
-	int fd;
 
 	buf_fmt(&temp, "%s.new%c", path, 0);
 	name = (const char *)temp.p;
@@ -50,6 +50,10 @@ enum err file_put(const char *path, struct slice text)
 	if (fd >= 0)
 		ok = close(fd) == 0 && ok;
 	ok = ok && rename(name, path) == 0;
+	e = errno;
+	if (!ok && fd >= 0)
+		unlink(name); /* the text may be a token, and is nobody's there */
 	buf_free(&temp);
+	errno = e;
 	return ok ? ERR_OK : ERR_IO;
 }

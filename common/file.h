@@ -17,7 +17,8 @@ bool file_write(int fd, struct slice bytes) MUST_USE;
  * everybody.  False with errno. */
 bool file_may_put(const char *path) MUST_USE;
 
-/* Writes text to path (mode 0600) by renaming PATH.new.  ERR_IO with errno; path is as it was then. */
+/* Writes text to path (mode 0600) by renaming PATH.new.  ERR_IO with errno; path is as it was then,
+ * and nothing is left beside it. */
 enum err file_put(const char *path, struct slice text) MUST_USE;
 
 #endif
