@@ -10,11 +10,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,8 +20,6 @@
 #include "common/file.h"
 
 #define PINS_BYTES_MAX (4u << 20)
-#define LOCK_TRIES 150 /* 3 s: another client holds it for the time of a write */
-#define LOCK_PAUSE_MS 20
 
 char *pins_default_path(void)
 {
@@ -153,17 +149,6 @@ static void make_parents(char *path)
 	}
 }
 
-/* Whoever may read the directory may hold its lock for ever: not waited for so long. */
-static bool lock_in_time(int fd)
-{
-	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB); i++) {
-		if (errno != EWOULDBLOCK || i == LOCK_TRIES)
-			return false;
-		poll(NULL, 0, LOCK_PAUSE_MS);
-	}
-	return true;
-}
-
 static int lock_directory(const char *path, struct fault *f)
 {
 	char *dir = mem_strndup(path, strlen(path)), *slash = strrchr(dir, '/');
@@ -173,7 +158,7 @@ static int lock_directory(const char *path, struct fault *f)
 	if (slash)
 		slash[slash == dir] = '\0';
 	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || !lock_in_time(fd)) {
+	if (fd < 0 || !file_lock(fd)) {
 		fault(f, SEALWAY_LOCAL, "cannot keep known nodes in %s: %s", slash ? dir : ".",
 		      errno == EWOULDBLOCK ? "another program holds its lock" : strerror(errno));
 		if (fd >= 0)

@@ -6,9 +6,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LOCK_TRIES 150 /* 3 s: others hold it for the time of a write */
+#define LOCK_PAUSE_MS 20
 
 bool file_write(int fd, struct slice s)
 {
@@ -56,4 +61,14 @@ enum err file_put(const char *path, struct slice text)
 	buf_free(&temp);
 	errno = e;
 	return ok ? ERR_OK : ERR_IO;
+}
+
+bool file_lock(int fd)
+{
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB); i++) {
+		if (errno != EWOULDBLOCK || i == LOCK_TRIES)
+			return false;
+		poll(NULL, 0, LOCK_PAUSE_MS);
+	}
+	return true;
 }

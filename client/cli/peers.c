@@ -12,11 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/b64.h"
+#include "common/file.h"
 #include "common/zauth_list.h"
 
 #define HEAD "# role, public key, name: who may connect to the broker\n"
@@ -34,7 +34,8 @@ static bool is_of(const char *text, const char *word)
 
 static int failed(const char *path, const char *what)
 {
-	fprintf(stderr, "sealway keys: cannot %s %s: %s\n", what, path, strerror(errno));
+	fprintf(stderr, "sealway keys: cannot %s %s: %s\n", what, path,
+		errno == EWOULDBLOCK ? "another program holds its lock" : strerror(errno));
 	return -1;
 }
 
@@ -110,11 +111,12 @@ static int lock_list(const char *dir)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd >= 0 && !flock(fd, LOCK_EX))
+	if (fd >= 0 && file_lock(fd))
 		return fd;
+	failed(dir, "lock");
 	if (fd >= 0)
 		close(fd);
-	return failed(dir, "lock");
+	return -1;
 }
 
 bool peers_add(const char *dir, const char *role, const char *name, const uint8_t key[32])

@@ -7,9 +7,11 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,6 +108,21 @@ static void a_line_is_put_on(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* The directory may be one that others can read: keys are made in the present one. */
+static void a_lock_that_is_never_given_back(void **state)
+{
+	uint8_t key[32] = { 1 };
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	assert_false(peers_add(dir, "gateway", "a", key));
+	close(fd);
+	assert_true(peers_add(dir, "gateway", "a", key));
+	assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -113,6 +130,7 @@ int main(void)
 		cmocka_unit_test(a_line_is_taken_out),
 		cmocka_unit_test(many_at_once),
 		cmocka_unit_test(a_line_is_put_on),
+		cmocka_unit_test(a_lock_that_is_never_given_back),
 	};
 	int failed;
 
