@@ -177,6 +177,7 @@ static bool replace(const char *path, struct slice text, struct fault *f)
 
 	buf_fmt(&tmp, "%s.%ld.new", path, (long)getpid());
 	buf_add(&tmp, "", 1);
+	unlink((char *)tmp.p); /* of a process that was killed: in containers numbers come again */
 	fd = open((char *)tmp.p, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	ok = fd >= 0 && file_write(fd, text) && !fsync(fd);
 	if (fd >= 0)

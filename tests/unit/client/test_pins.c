@@ -186,6 +186,22 @@ static void a_lock_that_is_never_given_back(void **state)
 	assert_int_equal(check(ORIGIN, 1, one, &f), PINS_NEW);
 }
 
+static void a_file_of_a_killed_process(void **state)
+{
+	char temp[160];
+	struct fault f;
+	FILE *to;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/known_nodes", dir);
+	snprintf(temp, sizeof(temp), "%s.%ld.new", path, (long)getpid());
+	to = fopen(temp, "we");
+	assert_non_null(to);
+	fclose(to);
+	assert_int_equal(check(ORIGIN, 1, one, &f), PINS_NEW);
+	assert_int_equal(check(ORIGIN, 1, one, &f), PINS_SAME);
+}
+
 static void writers_side_by_side(void **state)
 {
 	struct fault f;
@@ -236,6 +252,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_place_that_cannot_be_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_file_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lock_that_is_never_given_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_file_of_a_killed_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(writers_side_by_side, setup, teardown),
 		cmocka_unit_test(default_place),
 	};
