@@ -30,19 +30,26 @@ bool keep_open(struct keep *k, const char *path, mode_t mode)
 	return k->fd >= 0 || cannot(k);
 }
 
+/* A pipe has nothing to cut. */
+static bool cut(int fd)
+{
+	return ftruncate(fd, 0) == 0 || errno == EINVAL;
+}
+
 bool keep_write(struct keep *k, struct slice bytes)
 {
-	bool ok = ftruncate(k->fd, 0) == 0 || errno == EINVAL; /* a pipe has nothing to cut */
+	bool ok = cut(k->fd) && file_write(k->fd, bytes);
 
-	ok = ok && file_write(k->fd, bytes);
-	ok = !close(k->fd) && ok;
+	if (!ok) {
+		cannot(k);
+		cut(k->fd);
+	}
+	if (close(k->fd) != 0 && ok)
+		ok = cannot(k);
 	k->fd = -1;
-	if (ok)
-		return true;
-	cannot(k);
-	if (k->fresh)
+	if (!ok && k->fresh)
 		unlink(k->path);
-	return false;
+	return ok;
 }
 
 void keep_close(struct keep *k)
