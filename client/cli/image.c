@@ -80,6 +80,11 @@ static int paint(struct ask *a, const char *text, const char *size, const char *
 		fprintf(stderr, "sealway image: --size takes WIDTHxHEIGHT, such as 256x256\n");
 		return EXIT_USAGE;
 	}
+	if (output && a->json) {
+		fprintf(stderr, "sealway image: --json prints the node's answer and leaves no image for "
+				"--output: give one of them\n");
+		return EXIT_USAGE;
+	}
 	if (!output && !a->json && isatty(STDOUT_FILENO)) {
 		fprintf(stderr, "sealway image: will not write an image to a terminal: use --output FILE or "
 				"a pipe\n");
@@ -90,7 +95,7 @@ static int paint(struct ask *a, const char *text, const char *size, const char *
 	buf_str(&json, "{\"prompt\":\"");
 	buf_json(&json, buf_slice(&a->text));
 	buf_fmt(&json, "\",\"n\":1,\"size\":\"%s\",\"response_format\":\"b64_json\"}", size);
-	if (keep_open(&k, a->json ? NULL : output, 0666))
+	if (keep_open(&k, output, 0666))
 		status = ask_run(a, SEALWAY_IMAGES, buf_slice(&json), pixels(size), show, &k);
 	keep_close(&k);
 	buf_free(&json);

@@ -281,6 +281,9 @@ def test_image_to_a_file(up, tmp_path):
     r = run(up, "image", "--size", "20x10", "--output", str(out), "a boat")
     assert (r.returncode, r.stdout) == (0, b"")
     assert out.read_bytes().startswith(b"\x89PNG\r\n\x1a\n") and b"0 + 200 units" in r.stderr  # by its size
+    none = tmp_path / "none.png"
+    r = run(up, "image", "--json", "--output", str(none), "a boat")  # that no image is written is no success
+    assert (r.returncode, r.stdout, none.exists()) == (2, b"", False) and b"give one of them" in r.stderr
 
 
 def test_the_images_file_is_opened_before_anything_is_paid(up, tmp_path):
