@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/jweigh.h"
+
 void json_harden(void)
 {
 	json_set_alloc_funcs(mem_wiping_malloc, mem_wiping_free);
@@ -27,32 +29,11 @@ enum err json_object_of(struct slice text, json_t **out)
 	return ERR_OK;
 }
 
-/* Objects, lists and members, and values altogether (one for each comma), in text that may be
- * no JSON at all. */
-static void weigh(struct slice text, size_t *parts, size_t *values)
-{
-	bool string = false;
-
-	*parts = *values = 0;
-	for (size_t i = 0; i < text.n; i++) {
-		uint8_t c = text.p[i];
-
-		if (c == '"')
-			string = !string;
-		else if (string)
-			i += c == '\\';
-		else if (c == '{' || c == '[' || c == ':')
-			++*parts;
-		else if (c == ',')
-			++*values;
-	}
-}
-
 enum err json_request_of(struct slice text, json_t **out)
 {
 	size_t parts, values;
 
-	weigh(text, &parts, &values);
+	jweigh(text, &parts, &values);
 	if (parts > JSON_PARTS_MAX || values > JSON_VALUES_MAX)
 		return ERR_FORMAT;
 	return json_object_of(text, out);

@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "client/fault.h"
+#include "common/jweigh.h"
 #include "proto/limits.h"
 
-#define SHOWN 40 /* characters of a ciphertext */
+#define SHOWN 40       /* characters of a ciphertext */
+#define PARTS_MAX 4096 /* a gateway could fill memory and terminal with empty objects */
 
 static void shorten(json_t *o)
 {
@@ -28,6 +30,16 @@ static void shorten(json_t *o)
 	buf_free(&b);
 }
 
+static json_t *parse(struct slice json)
+{
+	size_t parts, values;
+
+	jweigh(json, &parts, &values);
+	if (parts > PARTS_MAX || values > PARTS_MAX)
+		return NULL;
+	return json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
+}
+
 void show_wire(enum sealway_wire what, struct slice json)
 {
 	static const char *const names[] = {
@@ -36,13 +48,14 @@ void show_wire(enum sealway_wire what, struct slice json)
 		[SEALWAY_WIRE_REQUEST] = "you -> gateway, request",
 		[SEALWAY_WIRE_ANSWER] = "gateway -> you, answer",
 	};
-	json_t *o = json_loadb((const char *)json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
+	json_t *o = parse(json);
 	char *text;
 
 	if (json_is_object(o))
 		shorten(o);
 	text = o ? json_dumps(o, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
-	fprintf(stderr, "--- %s (%zu bytes)\n%s\n", names[what], json.n, text ? text : "(not JSON)");
+	fprintf(stderr, "--- %s (%zu bytes)\n%s\n", names[what], json.n,
+		text ? text : "(not JSON, or of more parts than any such body has)");
 	free(text);
 	json_decref(o);
 }

@@ -168,27 +168,63 @@ static void engines(void **state)
 	assert_false(up_check_engine(&(struct up_opts){ .engine = "echo", .model = "" }));
 }
 
+static FILE *heard;
+static int real;
+
+static void listen_to_stderr(void)
+{
+	heard = tmpfile();
+	real = dup(STDERR_FILENO);
+	assert_true(heard && real >= 0);
+	fflush(stderr);
+	dup2(fileno(heard), STDERR_FILENO);
+}
+
+/* What was said since, as far as there is room. */
+static void said(char *out, size_t n)
+{
+	fflush(stderr);
+	dup2(real, STDERR_FILENO);
+	close(real);
+	rewind(heard);
+	out[fread(out, 1, n - 1, heard)] = '\0';
+	fclose(heard);
+}
+
 /* The model's name may be one that the gateway listed. */
 static void names_do_not_steer(void **state)
 {
 	const struct wire_count w = { .sent = 1, .got = 2, .objects = 3 };
-	int real = dup(STDERR_FILENO);
-	char text[1024] = "";
-	FILE *f = tmpfile();
+	char text[1024];
 
 	(void)state;
-	assert_non_null(f);
-	fflush(stderr);
-	dup2(fileno(f), STDERR_FILENO);
+	listen_to_stderr();
 	show_wire_summary("\033]0;title\007\nname", 7, &w);
-	fflush(stderr);
-	dup2(real, STDERR_FILENO);
-	close(real);
-	rewind(f);
-	assert_true(fread(text, 1, sizeof(text) - 1, f) > 0);
+	said(text, sizeof(text));
 	assert_non_null(strstr(text, "the model (?]0;title??name)"));
 	assert_null(strchr(text, '\033'));
-	fclose(f);
+}
+
+/* Bodies are shown before anything of them is checked. */
+static void bodies_of_a_hostile_gateway(void **state)
+{
+	struct buf body = { 0 };
+	char text[1024];
+
+	(void)state;
+	buf_str(&body, "{\"ciphertext\":[{}");
+	for (int i = 0; i < 100000; i++)
+		buf_str(&body, ",{}");
+	buf_str(&body, "]}");
+	listen_to_stderr();
+	show_wire(SEALWAY_WIRE_ANSWER, buf_slice(&body));
+	said(text, sizeof(text));
+	assert_non_null(strstr(text, "gateway -> you, answer (300019 bytes)\n(not JSON, or of more parts"));
+	listen_to_stderr();
+	show_wire(SEALWAY_WIRE_ANSWER, SLICE_STR("{\"ciphertext\":\"[{,{,{\"}"));
+	said(text, sizeof(text));
+	assert_non_null(strstr(text, "\"ciphertext\": \"[{,{,{\""));
+	buf_free(&body);
 }
 
 int main(void)
@@ -199,6 +235,7 @@ int main(void)
 		cmocka_unit_test(identifiers),
 		cmocka_unit_test(texts_of_answers),
 		cmocka_unit_test(names_do_not_steer),
+		cmocka_unit_test(bodies_of_a_hostile_gateway),
 		cmocka_unit_test(units_to_lock),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(engines),
