@@ -60,6 +60,7 @@ static bool hold(int fd, int how, const char *dir)
 		return true;
 	n = read(fd, pid, sizeof(pid) - 1);
 	pid[n > 0 ? n : 0] = '\0';
+	pid[strspn(pid, "0123456789")] = '\0'; /* the directory may be somebody else's */
 	fprintf(stderr, "sealway up: another sealway up uses %s (process %s)\n", dir, *pid ? pid : "unknown");
 	return false;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`sealway up` itself: several of everything, deaths, the end, and what is left behind."""
+import fcntl
 import json
 import os
 import signal
@@ -91,6 +92,16 @@ def test_same_directory_twice():
         r = up.cli("up", "--dir", up.dir, "--listen", "127.0.0.1:0", "--ready-file", up.ready_file)
         assert r.returncode == 1 and b"another sealway up uses" in r.stderr
         assert ask(up).returncode == 0 and open(up.ready_file).read() == before
+
+
+def test_the_lock_of_a_directory_of_somebody_else(tmp_path):
+    """Is looked at before the directory is known to be ours: what it says does not steer the terminal."""
+    with open(tmp_path / "lock", "w") as f:
+        f.write("7\033]0;title\007")
+        f.flush()
+        fcntl.flock(f, fcntl.LOCK_EX)
+        r = subprocess.run([SEALWAY, "up", "--dir", str(tmp_path)], capture_output=True, timeout=20)
+    assert r.returncode == 1 and b"(process 7)" in r.stderr and b"\033" not in r.stderr
 
 
 def test_same_port_at_the_same_moment(tmp_path):
