@@ -111,6 +111,10 @@ static enum err read_choice(enum endpoint ep, json_t *choice, struct openai_even
 		return ERR_OK;
 	json_put(choice, "index", json_integer(0));
 	json_put(choice, "finish_reason", json_null());
+	if (ep != EP_CHAT)
+		json_object_del(choice, "delta"); /* of servers that write out what they have no use for */
+	else if (!json_is_object(json_object_get(choice, "delta")))
+		json_put(choice, "delta", json_object());
 	out->choice = choice;
 	return ERR_OK;
 }

@@ -12,7 +12,7 @@
 
 /* One event of a stream. */
 struct openai_event {
-	json_t *choice;      /* with text or delta to pass on, finish_reason null; borrowed; or NULL */
+	json_t *choice;      /* to pass on, with text, or delta (an object); borrowed; or NULL */
 	const char *finish;  /* static, or NULL */
 	const json_t *usage; /* for usage_read; borrowed; or NULL */
 };

@@ -96,6 +96,7 @@ static void event(struct slice text, enum endpoint ep)
 		usage_read(ev.usage, &said);
 		BUG_ON(said.n.prompt > USAGE_MAX || said.n.completion > USAGE_MAX);
 		BUG_ON(ev.choice && !json_is_null(json_object_get(ev.choice, "finish_reason")));
+		BUG_ON(ev.choice && json_is_object(json_object_get(ev.choice, "delta")) != (ep == EP_CHAT));
 		can_be_written(o);
 	}
 	json_decref(o);

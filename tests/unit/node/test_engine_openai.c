@@ -379,6 +379,39 @@ static void test_server_that_sends_letters(void **state)
 	end(&t);
 }
 
+/* Servers that write out members which they have no use for. */
+static void test_deltas_that_are_none(void **state)
+{
+	static const char *const texts[] = {
+		SSE "data: {\"choices\":[{\"text\":\"a\",\"delta\":null}]}\n\n"
+		    "data: {\"choices\":[{\"text\":\"b\",\"delta\":5}]}\n\ndata: [DONE]\n\n",
+		NULL
+	};
+	static const char *const chat[] = {
+		SSE "data: {\"choices\":[{\"delta\":null,\"logprobs\":[1]}]}\n\n"
+		    "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n",
+		NULL
+	};
+	struct test t;
+
+	(void)state;
+	begin(&t);
+	ask(&t, EP_COMPLETIONS, "{'prompt':'one two three','max_tokens':3}", true, texts);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_OK);
+	assert_string_equal(sink_text(&t.sink), "ab");
+	end(&t);
+	begin(&t);
+	ask(&t, EP_CHAT, CHAT, true, chat);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_OK);
+	assert_json(json_array_get(t.sink.chunks, 0),
+		    "{'index':0,'delta':{'role':'assistant'},'logprobs':[1],'finish_reason':null}");
+	assert_json(json_array_get(t.sink.chunks, 1),
+		    "{'index':0,'delta':{'content':'a'},'finish_reason':null}");
+	end(&t);
+}
+
 /* A tool's definition is a part of the prompt, and so is an earlier call. */
 static void test_prompts_beside_the_messages(void **state)
 {
@@ -533,6 +566,7 @@ int main(void)
 					    cmocka_unit_test(test_whole_without_usage_or_length),
 					    cmocka_unit_test(test_server_that_does_not_stop),
 					    cmocka_unit_test(test_server_that_sends_letters),
+					    cmocka_unit_test(test_deltas_that_are_none),
 					    cmocka_unit_test(test_prompts_beside_the_messages),
 					    cmocka_unit_test(test_images_and_embeddings),
 					    cmocka_unit_test(test_stop_and_cancel),
