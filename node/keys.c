@@ -5,12 +5,15 @@
  * accepted for the longest lock plus the dispatch deadline, and then wiped with
  * its guard.  A key that no gateway has acknowledged yet is not replaced before
  * its statement is nearly over, so the list stays short when none can be reached;
- * or when the clock was set since, because brokers refuse a statement of another time.
+ * or when the clock was set since, because brokers refuse a statement of another time;
+ * or when it was refused, because of what an earlier start of this node had registered.
  *
  * Counters are Unix time, so that they grow over restarts.  A clock that is ahead for
  * a while must not carry them along: brokers would refuse this node until that time
- * has come.  Those of keys are safe, since their statements are refused then; those of
- * registrations go on from the time at which the present row of them began.
+ * has come.  Those of registrations go on from the time at which the present row of them
+ * began.  Those of keys are safe where their statements are refused; a clock that is ahead by
+ * less has the keys of a later start refused until that time has come, so that one after
+ * the other is made.
  */
 #include "node/keys.h"
 
@@ -23,6 +26,7 @@
 #include "proto/receipt.h"
 
 #define CLOCK_SLACK_S 300 /* clients' clocks may differ by this much */
+#define REFUSED_MS 10000  /* a refused key is on offer so long */
 
 struct nodekey {
 	uint8_t *secret; /* sodium_malloc: locked, guard pages, wiped by sodium_free */
@@ -33,7 +37,7 @@ struct nodekey {
 	struct guard *guard;
 	uint64_t made_ms, made_unix_ms;
 	uint64_t until_ms; /* 0: no end yet */
-	bool acknowledged;
+	bool acknowledged, refused;
 	struct nodekey *older;
 };
 
@@ -148,6 +152,18 @@ static bool clock_was_set(const struct keys *k, uint64_t mono_ms, uint64_t unix_
 	return !n->acknowledged && llabs(by) > CLOCK_SLACK_S * 1000;
 }
 
+/* The refused one stays for a while: a gateway may have taken it all the same. */
+static bool follow_refused(struct keys *k, uint64_t mono_ms, uint64_t unix_ms)
+{
+	struct nodekey *n = k->newest;
+
+	if (!n->refused || n->acknowledged || mono_ms - n->made_ms < REFUSED_MS)
+		return false;
+	n->until_ms = mono_ms + k->o.overlap_s * 1000;
+	make_key(k, k->known, mono_ms, unix_ms);
+	return true;
+}
+
 bool keys_tick(struct keys *k, uint64_t mono_ms, uint64_t unix_ms)
 {
 	drop_expired(k, mono_ms);
@@ -157,6 +173,8 @@ bool keys_tick(struct keys *k, uint64_t mono_ms, uint64_t unix_ms)
 		count_from(k, mono_ms, unix_ms);
 		return true;
 	}
+	if (follow_refused(k, mono_ms, unix_ms))
+		return true;
 	if (!is_due(k, mono_ms))
 		return false;
 	make_key(k, k->newest->counter, mono_ms, unix_ms);
@@ -186,6 +204,12 @@ void keys_acknowledged(struct keys *k, uint64_t counter, uint64_t count, uint64_
 		if (!n->until_ms)
 			n->until_ms = mono_ms + k->o.overlap_s * 1000;
 	}
+}
+
+void keys_refused(struct keys *k, uint64_t counter)
+{
+	if (k->newest->counter == counter)
+		k->newest->refused = true;
 }
 
 struct nodekey *keys_current(struct keys *k)

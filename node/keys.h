@@ -34,8 +34,8 @@ struct keys *keys_new(const struct keys_opts *o, uint64_t mono_ms, uint64_t unix
 void keys_free(struct keys *k);
 
 /* Drops keys whose time is over, and makes a new current one when the present
- * one is old, has opened very many, or was made by a clock that was wrong and is not
- * known to anybody: true then, and the caller registers. */
+ * one is old, has opened very many, or is not known to anybody and was refused or made by
+ * a clock that was wrong: true then, and the caller registers. */
 bool keys_tick(struct keys *k, uint64_t mono_ms, uint64_t unix_ms) MUST_USE;
 
 /* The counter of the next registration. */
@@ -43,6 +43,9 @@ uint64_t keys_count(struct keys *k, uint64_t mono_ms);
 
 /* A registration with the statement of this counter, itself with that count, was acknowledged. */
 void keys_acknowledged(struct keys *k, uint64_t counter, uint64_t count, uint64_t mono_ms);
+
+/* A registration with the statement of this counter was refused for what it says of the key, maybe. */
+void keys_refused(struct keys *k, uint64_t counter);
 
 /* The key on offer. */
 struct nodekey *keys_current(struct keys *k);

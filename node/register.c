@@ -139,6 +139,11 @@ static void failure_of(const struct target *t, const char *result, struct failur
 	json_decref(answer);
 }
 
+static bool is_refused(const struct failure *f)
+{
+	return f->status == 400 && strcmp(f->param, "registration") == 0;
+}
+
 /* What to do about it, owned; empty where the status says enough. */
 static char *advice(const struct target *t)
 {
@@ -150,7 +155,7 @@ static char *advice(const struct target *t)
 			 "admit this node: sealway node admit %s --id %llu; if it is admitted, under another "
 			 "number, set node_id to that",
 			 key, (unsigned long long)t->r->o.node);
-	else if (t->status == 400 && strcmp(t->last.param, "registration") == 0)
+	else if (is_refused(&t->last))
 		snprintf(text, sizeof(text),
 			 "compare the clocks here and at the broker: it takes a key whose time is now, and "
 			 "only newer registrations than the last (of another process with this key, maybe)");
@@ -182,6 +187,8 @@ static void failed(struct target *t, const char *result)
 	struct failure now;
 
 	failure_of(t, result, &now);
+	if (is_refused(&now))
+		keys_refused(t->r->o.keys, t->key_counter);
 	t->met = t->status == 429 ? t->met + 1 : 0;
 	if (t->met == 0 || t->met > MEETINGS_MAX)
 		tell(t, &now);

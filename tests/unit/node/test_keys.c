@@ -175,6 +175,35 @@ static void test_a_clock_that_is_set_later(void **state)
 	keys_free(k);
 }
 
+/* A start before this one had a clock that was ahead, by little enough for the broker to take its key: it
+ * refuses all that are older.  A new key every now and then, until one is newer. */
+static void test_a_key_that_is_refused(void **state)
+{
+	struct keys *k = new_keys(100);
+	uint64_t old = nodekey_counter(keys_current(k));
+	uint8_t pub[32];
+
+	(void)state;
+	memcpy(pub, nodekey_public(keys_current(k)), 32);
+	keys_refused(k, old + 1); /* another one */
+	assert_false(keys_tick(k, 11000, UNIX + 10000));
+	keys_refused(k, old);
+	assert_false(keys_tick(k, 10999, UNIX + 9999));
+	assert_true(keys_tick(k, 11000, UNIX + 10000));
+	assert_int_equal(nodekey_counter(keys_current(k)), UNIX + 10000);
+	assert_false(keys_tick(k, 21000, UNIX + 20000));
+	assert_non_null(keys_find(k, pub, 11000 + OVERLAP * 1000 - 1));
+	assert_null(keys_find(k, pub, 11000 + OVERLAP * 1000));
+	keys_refused(k, UNIX + 10000);
+	keys_acknowledged(k, UNIX + 60000, 0, 20000); /* known all the same, by a clock that was ahead */
+	assert_true(keys_tick(k, 21000, UNIX + 20000));
+	assert_int_equal(nodekey_counter(keys_current(k)), UNIX + 60001);
+	acknowledge(k, 21000);
+	keys_refused(k, nodekey_counter(keys_current(k))); /* by another gateway: it is of use all the same */
+	assert_false(keys_tick(k, 31000, UNIX + 30000));
+	keys_free(k);
+}
+
 static void test_crowded_rotates_early(void **state)
 {
 	struct keys *k = new_keys(4);
@@ -233,6 +262,7 @@ int main(void)
 					    cmocka_unit_test(test_late_acknowledgement_counts_once),
 					    cmocka_unit_test(test_a_clock_that_was_wrong_at_the_start),
 					    cmocka_unit_test(test_a_clock_that_is_set_later),
+					    cmocka_unit_test(test_a_key_that_is_refused),
 					    cmocka_unit_test(test_crowded_rotates_early),
 					    cmocka_unit_test(test_derive_agrees) };
 
