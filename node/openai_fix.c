@@ -17,26 +17,6 @@
 #define VECTOR_BYTES_MAX (1u << 20) /* 262144 floats */
 #define IMAGE_BYTES_MAX (48u << 20)
 
-void openai_shape(enum endpoint ep, json_t *body, bool stream)
-{
-	json_t *options;
-
-	if (ep == EP_EMBEDDINGS)
-		json_put(body, "encoding_format", json_string("float"));
-	if (ep == EP_IMAGES)
-		json_put(body, "response_format", json_string("b64_json"));
-	json_object_del(body, "stream_options");
-	json_object_del(body, "stream");
-	json_object_del(body, "n_predict"); /* llama.cpp's own: above max_tokens there */
-	json_object_del(body, "n_cmpl");    /* its own n */
-	if (!stream)
-		return;
-	options = json_object();
-	json_put(options, "include_usage", json_true());
-	json_put(body, "stream", json_true());
-	json_put(body, "stream_options", options);
-}
-
 static bool is_error(const json_t *o)
 {
 	const json_t *e = json_object_get(o, "error");

@@ -18,7 +18,8 @@ struct openai_event {
 };
 
 /* Makes the request one for the server: stream with usage, floats, base64 images,
- * and no other word for max_tokens or n than those that limit_apply has checked. */
+ * and no other word or case of a member than those that limit_agree and limit_apply have
+ * checked. */
 void openai_shape(enum endpoint ep, json_t *body, bool stream);
 
 /* Reads an event's object, which it may change.  ERR_NODE for an error in the

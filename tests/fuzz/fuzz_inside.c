@@ -6,6 +6,8 @@
  * is, for which endpoint, and the second how much is reserved or how many images
  * were asked for.
  */
+#include <string.h>
+
 #include "node/json.h"
 #include "node/limit.h"
 #include "node/open.h"
@@ -50,8 +52,14 @@ static bool is_one(const json_t *v)
 static void asks_within(const json_t *body, enum endpoint ep, uint64_t units, const struct bounds *b)
 {
 	const json_t *newer = json_object_get(body, "max_completion_tokens");
+	const char *name;
+	json_t *v;
 
 	BUG_ON(json_object_get(body, "n_predict") || json_object_get(body, "n_cmpl"));
+	json_object_foreach((json_t *)body, name, v)
+	{
+		BUG_ON(strpbrk(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"));
+	}
 	if (ep == EP_IMAGES)
 		BUG_ON(b->pixels > units);
 	if (ep != EP_COMPLETIONS && ep != EP_CHAT)

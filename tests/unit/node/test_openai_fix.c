@@ -23,6 +23,16 @@ static void test_shape(void **state)
 	      "{'a':1,'stream':true,'stream_options':{'include_usage':true}}");
 	shape(EP_CHAT, "{'stream':false,'stream_options':{'include_usage':false}}", false, "{}");
 	shape(EP_COMPLETIONS, "{'max_tokens':5,'n_predict':100000,'n_cmpl':9}", false, "{'max_tokens':5}");
+	shape(EP_COMPLETIONS,
+	      "{'model':'m','max_tokens':5,'MAX_TOKENS':9,'Model':'dear','pro\u017fpt':'p','n ':2}", false,
+	      "{'model':'m','max_tokens':5}");
+	shape(EP_CHAT,
+	      "{'messages':[{'role':'user','Content':'x','content':'a'},5,{'content':[{'type':'text','TEXT':'"
+	      "x',"
+	      "'text':'b'},'c']}],'Messages':[],'tools':[{'Name':1}],'top_k':1,'x-y.z':2}",
+	      false,
+	      "{'messages':[{'role':'user','content':'a'},5,{'content':[{'type':'text','text':'b'},'c']}],"
+	      "'tools':[{'Name':1}],'top_k':1,'x-y.z':2}");
 	shape(EP_EMBEDDINGS, "{'encoding_format':'base64'}", false, "{'encoding_format':'float'}");
 	shape(EP_IMAGES, "{'response_format':'url'}", false, "{'response_format':'b64_json'}");
 }
