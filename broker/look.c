@@ -14,12 +14,6 @@
 #include "common/sandbox.h"
 #include "common/zauth.h"
 
-static void note(enum err *all, enum err one)
-{
-	if (one != ERR_OK)
-		*all = ERR_CONFIG;
-}
-
 static enum err look_at_key(const char *path)
 {
 	uint8_t key[32];
@@ -46,7 +40,7 @@ static enum err look_at_bus(const struct broker_conf *c)
 	enum err e = ERR_OK;
 
 	for (char *t = strtok_r(copy, " ", &save); t; t = strtok_r(NULL, " ", &save))
-		note(&e, look_at_endpoint("bus", t, *c->curve_key, c->insecure));
+		conf_note(&e, look_at_endpoint("bus", t, *c->curve_key, c->insecure));
 	free(copy);
 	return e;
 }
@@ -55,13 +49,13 @@ enum err broker_look(const struct broker_conf *c)
 {
 	enum err e = ERR_OK;
 
-	note(&e, sandbox_user_look(c->user));
+	conf_note(&e, sandbox_user_look(c->user));
 	if (*c->curve_key) {
-		note(&e, look_at_key(c->curve_key));
-		note(&e, zauth_check(c->peers));
+		conf_note(&e, look_at_key(c->curve_key));
+		conf_note(&e, zauth_check(c->peers));
 	}
-	note(&e, look_at_bus(c));
-	note(&e, look_at_endpoint("admin", c->admin, false, false));
-	note(&e, admin_http_check(c->admin_listen));
+	conf_note(&e, look_at_bus(c));
+	conf_note(&e, look_at_endpoint("admin", c->admin, false, false));
+	conf_note(&e, admin_http_check(c->admin_listen));
 	return e;
 }

@@ -22,8 +22,8 @@
 #define LATER_MS 30000 /* the same, once it has been asked for a minute */
 #define NO_WORKER_MS 1000           /* look again for a worker after this */
 #define GIVE_UP_MS (15 * 60 * 1000) /* no node has it for longer */
-#define SEEK_MS                                                                                              \
-	60000 /* of a node that its worker saw go: most likely it died, and its user wants the units back */
+/* Of a node that its worker saw go: most likely it died, and its user wants the units back */
+#define SEEK_MS 60000
 
 static void on_turn(void *arg, struct alarm *a);
 

@@ -65,6 +65,13 @@ enum conf_action conf_load(const struct conf_spec *spec, void *out, int argc, ch
 /* Frees every string of *out and zeroes it. */
 void conf_free(const struct conf_spec *spec, void *out);
 
+/* For look: one more thing looked at; *all is ERR_CONFIG once any was not in order. */
+static inline void conf_note(enum err *all, enum err one)
+{
+	if (one != ERR_OK)
+		*all = ERR_CONFIG;
+}
+
 /* What conf_load prints when it is asked: the text of --help; the example file, which is every setting with
  * its help, unit, range and default, commented out; the manual page. */
 void conf_help(const struct conf_spec *spec, FILE *to);

@@ -39,19 +39,13 @@ static enum err look_at_keys(const struct gw_conf *c)
 	return e;
 }
 
-static void note(enum err *all, enum err one)
-{
-	if (one != ERR_OK)
-		*all = ERR_CONFIG;
-}
-
 static enum err look_at_brokers(const struct gw_conf *c)
 {
 	char *copy = mem_strndup(c->brokers, strlen(c->brokers)), *save = NULL;
 	enum err e = ERR_OK;
 
 	for (char *t = strtok_r(copy, " ", &save); t; t = strtok_r(NULL, " ", &save))
-		note(&e, link_check(t, *c->curve_key, c->insecure));
+		conf_note(&e, link_check(t, *c->curve_key, c->insecure));
 	free(copy);
 	return e;
 }
@@ -60,11 +54,11 @@ enum err gw_look(const struct gw_conf *c)
 {
 	enum err e = ERR_OK;
 
-	note(&e, look_at_keys(c));
-	note(&e, look_at_brokers(c));
-	note(&e, httpd_check(c->listen));
-	note(&e, httpd_check_tls(c->tls_cert, c->tls_key));
-	note(&e, admin_http_check(c->admin_listen));
-	note(&e, sandbox_user_look(c->user));
+	conf_note(&e, look_at_keys(c));
+	conf_note(&e, look_at_brokers(c));
+	conf_note(&e, httpd_check(c->listen));
+	conf_note(&e, httpd_check_tls(c->tls_cert, c->tls_key));
+	conf_note(&e, admin_http_check(c->admin_listen));
+	conf_note(&e, sandbox_user_look(c->user));
 	return e;
 }

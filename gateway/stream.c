@@ -64,15 +64,14 @@ static void grant(struct pending *p)
 	struct gw *gw = p->call->gw;
 	uint64_t waiting = hreq_pending(p->call->http);
 	struct credit m = { .attempt = p->flight.attempt };
-	uint32_t bytes;
 
 	flight_widen(&p->flight, waiting, loop_now(gw->uv), &gw->window_room);
-	bytes = m.bytes = flight_grant(&p->flight, waiting);
-	if (!bytes)
+	m.bytes = flight_grant(&p->flight, waiting);
+	if (!m.bytes)
 		return;
 	memcpy(m.rid, p->call->rid, RID_BYTES);
 	if (workers_credit(gw->workers, p->flight.worker, &m) == ERR_OK)
-		flight_granted(&p->flight, bytes);
+		flight_granted(&p->flight, m.bytes);
 	else
 		inflight_arm(gw->inflight, &p->retry, DL_RETRY);
 }

@@ -78,22 +78,16 @@ static enum err look_at_registration(const struct node_conf *c)
 	return e;
 }
 
-static void note(enum err *all, enum err one)
-{
-	if (one != ERR_OK)
-		*all = ERR_CONFIG;
-}
-
 enum err node_look(const struct node_conf *c)
 {
 	enum err e = ERR_OK;
 
-	note(&e, sandbox_user_look(c->user));
-	note(&e, look_at_models(c));
-	note(&e, look_at_keys(c));
-	note(&e, look_at_engine(c));
-	note(&e, httpd_check(c->listen));
-	note(&e, admin_http_check(c->admin_listen));
-	note(&e, look_at_registration(c));
+	conf_note(&e, sandbox_user_look(c->user));
+	conf_note(&e, look_at_models(c));
+	conf_note(&e, look_at_keys(c));
+	conf_note(&e, look_at_engine(c));
+	conf_note(&e, httpd_check(c->listen));
+	conf_note(&e, admin_http_check(c->admin_listen));
+	conf_note(&e, look_at_registration(c));
 	return e;
 }

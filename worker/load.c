@@ -126,22 +126,16 @@ static enum err look_at_broker(struct worker *w, const char *endpoint)
 	return e;
 }
 
-static void note(enum err *all, enum err one)
-{
-	if (one)
-		*all = ERR_CONFIG;
-}
-
 enum err worker_look(const struct worker_conf *c)
 {
 	struct worker w = { .conf = *c }; /* whose texts stay c's */
 	enum err e = ERR_OK;
 
-	note(&e, sandbox_user_look(c->user));
-	note(&e, worker_load(&w));
-	note(&e, look_at_publish(&w));
-	note(&e, worker_brokers(&w, look_at_broker));
-	note(&e, admin_http_check(c->admin_listen));
+	conf_note(&e, sandbox_user_look(c->user));
+	conf_note(&e, worker_load(&w));
+	conf_note(&e, look_at_publish(&w));
+	conf_note(&e, worker_brokers(&w, look_at_broker));
+	conf_note(&e, admin_http_check(c->admin_listen));
 	worker_unload(&w);
 	return e;
 }
