@@ -141,7 +141,6 @@ static int check_ledger(const char *path)
 int main(int argc, char **argv)
 {
 	struct broker b = { .draining = false };
-	enum log_level level = LOG_INFO;
 	enum conf_action action;
 	int status;
 
@@ -150,8 +149,7 @@ int main(int argc, char **argv)
 	action = conf_load(&broker_conf_spec, &b.conf, argc, argv);
 	status = action == CONF_EXIT ? 0 : 2;
 
-	if (action == CONF_RUN && log_level_parse(b.conf.log_level, &level) == ERR_OK) {
-		log_init("sealway-broker", level, b.conf.log_json);
+	if (action == CONF_RUN) {
 		status = sodium_init() < 0     ? 1
 			 : b.conf.check_ledger ? check_ledger(b.conf.database)
 					       : serve(&b);

@@ -304,18 +304,31 @@ static enum err convert(struct load *l, void *out)
 
 /* --- the whole --- */
 
-/* Settings that are of their type and still unusable. */
-static enum err check(const struct load *l, void *out)
+/* The log is as the settings say from here on: what the checks have to say is lines of it.  A program
+ * without these settings has a log as it is anyhow. */
+static enum err start_log(const struct load *l, const void *out)
 {
 	int i = find(l->spec, "log_level", strlen("log_level"));
+	int json = find(l->spec, "log_json", strlen("log_json"));
 	enum log_level level;
 
-	if (i >= 0 && log_level_parse(l->raw[i].text, &level) != ERR_OK) {
+	if (i < 0 || json < 0)
+		return ERR_OK;
+	if (log_level_parse(l->raw[i].text, &level) != ERR_OK) {
 		fprintf(l->err, "%s: log_level = \"%s\" is none of debug, info, warn, error\n",
 			*l->raw[i].from ? l->raw[i].from : "default", l->raw[i].text);
 		return ERR_CONFIG;
 	}
-	return l->spec->check ? l->spec->check(out) : ERR_OK;
+	log_init(l->spec->program, level, *(const bool *)((const char *)out + l->spec->opts[json].offset));
+	return ERR_OK;
+}
+
+/* Settings that are of their type and still unusable. */
+static enum err check(const struct load *l, void *out)
+{
+	enum err e = start_log(l, out);
+
+	return e == ERR_OK && l->spec->check ? l->spec->check(out) : e;
 }
 
 static const char *config_path(int argc, char **argv)

@@ -58,7 +58,8 @@ enum conf_action {
 	CONF_ERROR, /* said on stderr what is wrong and where: exit 2 */
 };
 
-/* Fills *out (all zero before) from defaults, file, environment and flags.
+/* Fills *out (all zero before) from defaults, file, environment and flags.  Settings named log_level and
+ * log_json are the log's (log_init) before anything of spec is asked.
  * Frees nothing on error: call conf_free in any case. */
 enum conf_action conf_load(const struct conf_spec *spec, void *out, int argc, char **argv) MUST_USE;
 

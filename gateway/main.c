@@ -202,7 +202,6 @@ static int run(struct gateway *g)
 int main(int argc, char **argv)
 {
 	struct gateway g = { .n = 0 };
-	enum log_level level = LOG_INFO;
 	enum conf_action action;
 	int status;
 
@@ -211,8 +210,7 @@ int main(int argc, char **argv)
 	action = conf_load(&gw_conf_spec, &g.conf, argc, argv);
 	status = action == CONF_EXIT ? 0 : 2;
 
-	if (action == CONF_RUN && log_level_parse(g.conf.log_level, &level) == ERR_OK) {
-		log_init("sealway-gateway", level, g.conf.log_json);
+	if (action == CONF_RUN) {
 		metrics_register();
 		status = run(&g);
 	}

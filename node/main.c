@@ -234,7 +234,6 @@ static int run(struct node *n)
 int main(int argc, char **argv)
 {
 	static struct node n;
-	enum log_level level;
 	enum conf_action action;
 
 	loop_harden();
@@ -243,15 +242,10 @@ int main(int argc, char **argv)
 		return 1;
 	json_harden();
 	action = conf_load(&node_conf_spec, &n.conf, argc, argv);
-	if (action == CONF_RUN && log_level_parse(n.conf.log_level, &level) != ERR_OK) {
-		fprintf(stderr, "sealway-node: log_level is none of debug, info, warn, error\n");
-		action = CONF_ERROR;
-	}
 	if (action != CONF_RUN) {
 		conf_free(&node_conf_spec, &n.conf);
 		return action == CONF_EXIT ? 0 : 2;
 	}
-	log_init("sealway-node", level, n.conf.log_json);
 	counts_init();
 	return run(&n);
 }

@@ -5,7 +5,6 @@
  * and no ledger.
  */
 #include <sodium.h>
-#include <stdio.h>
 
 #include "common/log.h"
 #include "common/mem.h"
@@ -15,14 +14,8 @@
 
 static int run(struct worker *w)
 {
-	enum log_level level;
 	int status = 1;
 
-	if (log_level_parse(w->conf.log_level, &level)) {
-		fprintf(stderr, "log_level must be debug, info, warn or error\n");
-		return 2;
-	}
-	log_init("sealway-worker", level, w->conf.log_json);
 	metrics_init();
 	if (w->conf.batch)
 		loop_batch();

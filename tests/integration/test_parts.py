@@ -569,11 +569,12 @@ def test_check_config_finds_what_a_start_would_refuse(keys, role, flags, word):
 def test_no_more_connections_than_descriptors(keys, role, setting, most):
     """What cannot be opened is not promised: a worker would blame its nodes for requests that it has no socket for."""
     flags = {"gateway": ["--threads", "2"], "worker": [], "node": ["--engine", "http://127.0.0.1:9"]}[role]
-    r = subprocess.run(["prlimit", "--nofile=200:200", binary(role), *keys.command(role, *flags), "--check-config"],
+    r = subprocess.run(["prlimit", "--nofile=200:200", binary(role), *keys.command(role, *flags), "--check-config", "--log-json"],
                        cwd=keys.dir, capture_output=True, text=True, env=plain_env(), timeout=30 * SLOW)
     assert r.returncode == 0, r.stderr
-    (line,) = [x for x in r.stderr.splitlines() if "conf.open_files" in x]
-    assert f"setting={setting} lowered_to={most} open_files=200" in line and "LimitNOFILE" in line, line
+    (line,) = [x for x in map(json.loads, r.stderr.splitlines()) if x["event"] == "conf.open_files"]  # in the form that the settings ask for
+    assert line["program"] == f"sealway-{role}" and "LimitNOFILE" in line["do"], line
+    assert (line["setting"], line["lowered_to"], line["open_files"]) == (setting, most, 200), line
 
 
 def test_two_brokers_on_one_ledger(four):

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "broker/peers.h"
+#include "common/log.h"
 #include "common/b64.h"
 #include "common/hash.h"
 #include "common/keys.h"
@@ -200,10 +201,12 @@ static void broker_up(struct rig *r, const char *extra)
 			       "200",
 			       "--lock-max-units=50000",
 			       "--probe-ms=0",
+			       log_wants(LOG_INFO) ? "--log-level=info"
+						   : "--log-level=error", /* as the test has set it */
 			       NULL,
 			       NULL,
 			       NULL };
-	int argc = 17;
+	int argc = 18;
 
 	snprintf(curve, sizeof(curve), "--curve-key=%s/broker.key", r->dir);
 	snprintf(peers, sizeof(peers), "--peers=%s/peers", r->dir);
