@@ -94,6 +94,7 @@ static enum err open_ledger(struct broker *b)
 		e = l.result;
 	if (e == ERR_OK && !ledger_check(b->ledger, on_problem, NULL))
 		e = ERR_FORMAT;
+	uv_update_time(b->uv); /* reading a large ledger takes long: what is timed from now on begins now */
 	log_info("ledger_open", L_U("epoch", b->epoch), L_ERR(e));
 	return e;
 }

@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "broker/peers.h"
-#include "common/log.h"
 #include "common/b64.h"
 #include "common/hash.h"
 #include "common/keys.h"
+#include "common/log.h"
 #include "proto/peer.h"
 
 /* --- actors --- */
@@ -219,6 +219,7 @@ static void broker_up(struct rig *r, const char *extra)
 	unsetenv("SEALWAY_CONFIG");
 	memset(&r->b, 0, sizeof(r->b));
 	assert_int_equal(conf_load(&broker_conf_spec, &r->b.conf, argc, (char **)argv), CONF_RUN);
+	usleep(1000 * r->loading_ms);
 	assert_int_equal(broker_open(&r->b, &r->loop), ERR_OK);
 	snprintf(r->bus, sizeof(r->bus), "%s", zsock_endpoint(r->b.bus));
 	r->up = true;

@@ -46,6 +46,7 @@ struct rig {
 	struct zcurve curve[3];      /* with CURVE: keys of broker, gateway, worker (enum role) */
 	bool original_form;          /* rig_register leaves the full form out */
 	uint8_t rid;                 /* of the last request made here */
+	unsigned loading_ms;         /* that a restart needs until the ledger is there; 0 at first */
 };
 
 /* A broker that serves, with a gateway, a worker, alice (balance 1,000,000 micro-USD)

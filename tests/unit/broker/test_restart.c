@@ -120,6 +120,24 @@ static void restart_and_somebody_waits(void **state)
 	assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
 }
 
+/* The time for claims begins when the broker can hear them, however long it read a large ledger. */
+static void a_long_restart_and_somebody_waits(void **state)
+{
+	struct rig *r = *state;
+	struct work w = rig_at_node(r);
+
+	rig_run(r, 20);
+	r->loading_ms = 300; /* beyond the time for claims */
+	rig_restart(r);
+	rig_back(r);
+	say_waiting(r, w.rid[0]);
+	actor_none(r, &r->gw, MSG_REFUSE, 20);
+	rig_inflight(&r->wk, &w, true);
+	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
+	rig_settled(r, &r->wk);
+	assert_true(rig_stack(r)->spent == 14);
+}
+
 /* One that a worker has is not refused. */
 static void restart_and_it_goes_on(void **state)
 {
@@ -196,10 +214,10 @@ static void a_full_disk_is_told_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(restart_with_work_in_flight), T(restart_and_settle_outright),
-		T(restart_and_nobody_claims),   T(restart_and_somebody_waits),
-		T(restart_and_it_goes_on),      T(restart_with_a_lock_that_expires),
-		T(a_full_disk_is_told_at_once),
+		T(restart_with_work_in_flight),      T(a_long_restart_and_somebody_waits),
+		T(restart_and_settle_outright),      T(restart_and_nobody_claims),
+		T(restart_and_somebody_waits),       T(restart_and_it_goes_on),
+		T(restart_with_a_lock_that_expires), T(a_full_disk_is_told_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
