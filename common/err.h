@@ -59,7 +59,9 @@
 	X(ERR_NODE_SIGNATURE, 401, "AUTH_ERROR", "authentication_error", NULL, \
 	  "the signature is malformed, does not verify, or its key is not the node's") \
 	X(ERR_NODE_SCHEME, 401, "AUTH_ERROR", "authentication_error", NULL, \
-	  "unsupported signature scheme: only Ed25519 (flag 0x00) so far")
+	  "unsupported signature scheme: only Ed25519 (flag 0x00) so far") \
+	X(ERR_STRANGER, 500, "INTERNAL_ERROR", "server_error", NULL, \
+	  "the node does not know the worker that asked it; try again")
 
 enum err {
 #define X(name, status, code, type, reason, text) name,

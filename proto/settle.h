@@ -26,7 +26,8 @@ struct settle {
 	uint64_t node;
 	enum settle_outcome outcome;
 	enum err error;          /* what the client was told, ERR_OK for a clean end; of SETTLE_LOST
-				  * ERR_UNAVAILABLE: the node could not be asked for its receipt, or is not done */
+				  * ERR_UNAVAILABLE: the node could not be asked for its receipt, or is not done;
+				  * ERR_STRANGER: the node answered 401, it does not know this worker */
 	struct slice receipt;    /* raw bytes (183) or empty */
 	struct slice signature;  /* base64 text (132) or empty */
 	struct slice transcript; /* H(all response hashes in order) as the worker saw them (32), or empty */

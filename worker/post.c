@@ -78,6 +78,8 @@ static enum err status_error(const struct task *t)
 	switch (t->status) {
 	case 400:
 		return ERR_BODY;
+	case 401:
+		return ERR_STRANGER;
 	case 423:
 		return ERR_LOCKED;
 	case 425:
@@ -234,7 +236,7 @@ static enum err end_of_answer(struct task *t)
 	return e;
 }
 
-/* Everything that we ask of that node fails, and other workers may have no such trouble. */
+/* Everything that we ask of that node fails; the broker gives it to other workers, if there are any. */
 static void say_unknown(struct task *t)
 {
 	struct tasks *all = t->all;

@@ -4,7 +4,7 @@
  * GET {node}/v1/receipts/{request id}, answered with {"receipt": base64,
  * "receipt_signature": base64}.  It is tried a few times, the whole bounded to
  * about ten seconds: a node that has not noticed yet that its reader is gone
- * answers 503 while the request runs.  404 is an answer, silence is none.
+ * answers 503 while the request runs.  404 and 401 are answers, silence is none.
  */
 #include "worker/receipts.h"
 
@@ -120,6 +120,11 @@ bool receipts_undecided(const struct receipt_fetch *f)
 	return f->url.n && f->status != 200 && f->status != 404;
 }
 
+bool receipts_stranger(const struct receipt_fetch *f)
+{
+	return f->status == 401;
+}
+
 /* The receipt in the answer, decoded; false when it is none. */
 static bool read_answer(struct receipt_fetch *f, uint8_t raw[RECEIPT_BYTES], struct slice *signature)
 {
@@ -150,7 +155,7 @@ static void on_done(void *arg, enum upstream_result result)
 	f->up = NULL;
 	if (result == UPSTREAM_OK && read_answer(f, raw, &signature))
 		finish(f, slice_of(raw, sizeof(raw)), signature);
-	else if (f->status != 404 && ++f->tries < TRIES)
+	else if (f->status != 404 && f->status != 401 && ++f->tries < TRIES)
 		wait_turn(f);
 	else
 		finish(f, slice_of(NULL, 0), slice_of(NULL, 0));

@@ -59,4 +59,7 @@ void receipts_cancel(struct receipt_fetch *f);
  * could not now, because the request still runs, say. */
 bool receipts_undecided(const struct receipt_fetch *f);
 
+/* In the callback: whether the node does not know us (401): another worker may get it. */
+bool receipts_stranger(const struct receipt_fetch *f);
+
 #endif

@@ -70,7 +70,9 @@ static void on_receipt(void *arg, struct slice raw, struct slice signature)
 	};
 
 	memcpy(m.rid, a->ref.rid, RID_BYTES);
-	if (!raw.n && receipts_undecided(a->fetch)) { /* not lost: the broker asks again in its time */
+	if (!raw.n && receipts_stranger(a->fetch)) {
+		m.error = ERR_STRANGER; /* another worker may get it: not for us to say that it is lost */
+	} else if (!raw.n && receipts_undecided(a->fetch)) { /* not lost: the broker asks again in its time */
 		log_info("receipt.not_now", L_RID(m.rid), L_U("node", m.node));
 		map_del(a->all->asks, a->ref.rid);
 		free(a);

@@ -32,6 +32,7 @@ static const struct {
 	{ ERR_RATE, 429, "TOO_MANY_REQUESTS", "rate_limit_error", NULL },
 	{ ERR_INTERNAL, 500, "INTERNAL_ERROR", "server_error", NULL },
 	{ ERR_NODE, 500, "INTERNAL_ERROR", "server_error", NULL },
+	{ ERR_STRANGER, 500, "INTERNAL_ERROR", "server_error", NULL },
 	{ ERR_NOT_IMPLEMENTED, 501, "NOT_IMPLEMENTED", "server_error", NULL },
 	{ ERR_NO_BROKER, 503, "SERVICE_UNAVAILABLE", "server_error", NULL },
 	{ ERR_NO_WORKER, 503, "SERVICE_UNAVAILABLE", "server_error", NULL },

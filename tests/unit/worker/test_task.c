@@ -193,7 +193,7 @@ static void test_statuses(void **state)
 		uint32_t retry_after;
 	} rows[] = {
 		{ "400 Bad", ERR_BODY, 0 },
-		{ "401 No", ERR_NODE, 0 },
+		{ "401 No", ERR_STRANGER, 0 },
 		{ "403 No", ERR_NODE, 0 },
 		{ "404 No", ERR_NODE, 0 },
 		{ "302 Found\r\nLocation: /x", ERR_NODE, 0 },

@@ -346,7 +346,7 @@ static const struct refusal {
 	enum err error;
 } refusals[] = {
 	{ "400 Bad", "", false, ERR_BODY },
-	{ "401 Bad", "", false, ERR_NODE },
+	{ "401 Bad", "", false, ERR_STRANGER },
 	{ "404 Bad", "", false, ERR_NODE },
 	{ "423 Locked", "", true, ERR_LOCKED },
 	{ "425 Early", "", true, ERR_UNITS },

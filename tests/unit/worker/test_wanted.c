@@ -34,6 +34,7 @@ struct side {
 	unsigned asked, not_before; /* 503 until this many were asked */
 	const char *answer;         /* instead of the receipt */
 	bool unknown;               /* 404 */
+	bool stranger;              /* 401 */
 	bool hang_up;
 	/* broker */
 	unsigned settled;
@@ -69,6 +70,8 @@ static void on_request(void *arg, struct fake_conn *c, struct slice request)
 		fake_hang_up(c);
 	else if (s->unknown)
 		fake_say(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+	else if (s->stranger)
+		fake_say(c, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
 	else if (s->asked < s->not_before)
 		fake_say(c, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
 	else
@@ -230,6 +233,17 @@ static void test_unknown(void **state)
 	assert_int_equal(s->asked, 1);
 }
 
+/* A node that does not know us: others may ask it, and at once. */
+static void test_stranger(void **state)
+{
+	struct side *s = *state;
+
+	s->stranger = true;
+	assert_lost(s);
+	assert_int_equal(s->settle.error, ERR_STRANGER);
+	assert_int_equal(s->asked, 1);
+}
+
 /* A node that cannot be reached keeps its receipts. */
 static void test_node_gone(void **state)
 {
@@ -335,7 +349,7 @@ int main(void)
 		T(test_stopped),       T(test_complete),    T(test_later),         T(test_not_yet),
 		T(test_unknown),       T(test_node_gone),   T(test_node_hangs_up), T(test_bad_address),
 		T(test_wrong_request), T(test_wrong_stack), T(test_wrong_key),     T(test_nonsense),
-		T(test_asked_again),   T(test_bounded),
+		T(test_asked_again),   T(test_bounded),     T(test_stranger),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
