@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * From the queue to workers: one that hears the gateway, is not draining and has
- * room, the least loaded one (docs/ARCHITECTURE.md, One request).  The number of a second
- * attempt is committed before it leaves: the next life must not take the first for the
- * only one.
+ * From the queue to workers: one that hears the gateway, is not draining, has room and is
+ * not refused by the node, the least loaded one (docs/ARCHITECTURE.md, One request).  The
+ * number of a second attempt is committed before it leaves: the next life must not take
+ * the first for the only one.
  */
 #include <string.h>
 
 #include "broker/admit.h"
 #include "broker/metrics.h"
 #include "broker/queue.h"
+#include "broker/refusal.h"
 #include "broker/router.h"
 #include "broker/task.h"
 #include "common/log.h"
@@ -49,12 +50,13 @@ static void work_of(struct broker *b, const struct task *t, struct work *w)
 /* Gives t to a worker; false when there is none that can take it now. */
 static bool assign(struct broker *b, struct task *t)
 {
-	struct party *p = peers_worker_for(b, t->topic, t->avoid);
+	uint64_t node = t->node->row.id;
+	struct party *p = peers_worker_for(b, t->topic, t->avoid, node);
 	struct buf msg = { 0 };
 	struct work w;
 
 	if (!p && t->avoid) /* better the one that gave it back than nobody */
-		p = peers_worker_for(b, t->topic, 0);
+		p = peers_worker_for(b, t->topic, 0, node);
 	if (!p)
 		return false;
 	t->attempt++;
@@ -64,6 +66,7 @@ static bool assign(struct broker *b, struct task *t)
 		t->attempt--; /* it was not sent */
 		return false;
 	}
+	refusal_try(b, p, node);
 	queue_remove(b->queue, t);
 	task_attach(t, p);
 	task_state(b, t, TASK_ASSIGNED);

@@ -43,6 +43,8 @@ struct metrics metrics = {
 	.probes_lost = PROBE("lost"),
 	.nodes_failing = GAUGE("nodes_failing", "Nodes whose breaker is not closed."),
 	.probes_inflight = GAUGE("probes_inflight", "Probes under way."),
+	.refusals = GAUGE("workers_refused",
+			  "Workers that a node does not know (401), counted once for each such node."),
 	.probe = { .name = "sealway_broker_probe_seconds",
 		   .labels = "",
 		   .help = "Time that nodes take to answer a probe." },
@@ -94,7 +96,8 @@ void metrics_register(void)
 				     &metrics.probes_failed,
 				     &metrics.probes_lost,
 				     &metrics.nodes_failing,
-				     &metrics.probes_inflight };
+				     &metrics.probes_inflight,
+				     &metrics.refusals };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		stat_add(all[i]);

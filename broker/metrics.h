@@ -13,8 +13,8 @@ struct metrics {
 		dropped, unsent;
 	struct stat_value units_billed, node_faults, stacks_locked, breakers_opened, probes_ok, probes_failed,
 		probes_lost;
-	struct stat_value inflight, queued, gateways, workers, backlog, nodes_failing,
-		probes_inflight; /* gauges */
+	struct stat_value inflight, queued, gateways, workers, backlog, nodes_failing, probes_inflight,
+		refusals;        /* gauges */
 	struct stat_hist commit; /* reservation committed */
 	struct stat_hist probe;  /* a node's answer to a probe */
 };

@@ -12,6 +12,7 @@
 
 #include "broker/metrics.h"
 #include "broker/queue.h"
+#include "broker/refusal.h"
 #include "broker/router.h"
 #include "broker/task.h"
 #include "common/log.h"
@@ -43,16 +44,16 @@ static bool ask(struct broker *b, struct task *t, const struct party *p)
 	return router_send(b, p, &msg) == ERR_OK;
 }
 
-/* The one that was asked, while its time lasts; then rather another. */
+/* The one that was asked, while its time lasts and the node takes it; then rather another. */
 static const struct party *whom(struct broker *b, struct task *t, uint64_t now)
 {
 	const struct party *p = NULL;
 
 	if (now - t->asked_ms < ANSWER_MS)
 		p = peers_by_instance(b, t->asked, ROLE_WORKER);
-	if (p)
+	if (p && !refusal_passes_over(b, p, t->node->row.id))
 		return p;
-	p = peers_any_worker(b, t->asked);
+	p = peers_any_worker(b, t->asked, t->node->row.id);
 	if (!p)
 		return NULL;
 	t->asked = p->instance;

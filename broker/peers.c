@@ -14,6 +14,7 @@
 #include "broker/intro.h"
 #include "broker/metrics.h"
 #include "broker/probe.h"
+#include "broker/refusal.h"
 #include "broker/router.h"
 #include "broker/task.h"
 #include "common/log.h"
@@ -33,6 +34,7 @@ struct peers *peers_new(void)
 static void party_free(struct party *p)
 {
 	map_free(p->topics);
+	refusal_free(p);
 	free(p->name);
 	free(p->endpoint);
 	free(p);
@@ -354,35 +356,44 @@ void peers_start(struct broker *b)
 
 /* --- choosing --- */
 
-struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t avoid)
+/* Better to wait for a worker that has no room just now than to be refused. */
+struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t avoid, uint64_t node)
 {
-	struct party *best = NULL;
+	struct party *best[2] = { NULL, NULL }; /* the second is refused */
+	bool taken = false;
 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
-		if (p->ended || p->draining || p->n_tasks >= p->capacity || p->instance == avoid)
+		bool no = refusal_lasts(p, node, broker_ms(b));
+
+		if (p->ended || p->draining || !map_get(p->topics, &topic))
 			continue;
-		if ((!best || p->n_tasks < best->n_tasks) && map_get(p->topics, &topic))
-			best = p;
+		taken = taken || !no;
+		if (p->n_tasks < p->capacity && p->instance != avoid &&
+		    (!best[no] || p->n_tasks < best[no]->n_tasks))
+			best[no] = p;
 	}
-	return best;
+	return best[taken ? 0 : 1];
 }
 
-static bool fetches_rather(const struct party *p, const struct party *q, uint64_t avoid)
+/* What speaks against p for a fetch, the worst first. */
+static unsigned reluctance(const struct broker *b, const struct party *p, uint64_t avoid, uint64_t node)
 {
-	if ((p->instance == avoid) != (q->instance == avoid))
-		return q->instance == avoid;
-	if (p->draining != q->draining)
-		return q->draining;
-	return p->n_tasks < q->n_tasks;
+	return (refusal_lasts(p, node, broker_ms(b)) ? 4u : 0u) | (p->instance == avoid ? 2u : 0u) |
+	       (p->draining ? 1u : 0u);
 }
 
-struct party *peers_any_worker(const struct broker *b, uint64_t avoid)
+struct party *peers_any_worker(const struct broker *b, uint64_t avoid, uint64_t node)
 {
 	struct party *best = NULL;
+	unsigned least = 0;
 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
-		if (!p->ended && (!best || fetches_rather(p, best, avoid)))
-			best = p;
+		unsigned r = reluctance(b, p, avoid, node);
+
+		if (p->ended || (best && (r > least || (r == least && p->n_tasks >= best->n_tasks))))
+			continue;
+		best = p;
+		least = r;
 	}
 	return best;
 }

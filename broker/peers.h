@@ -37,6 +37,8 @@ struct party {
 	struct map *topics;  /* worker: instances of gateways that it hears */
 	struct task *tasks;  /* worker: in hand, by next_of_worker */
 	uint32_t n_tasks;
+	struct refusal *refusals; /* worker: by nodes (refusal.c's) */
+	unsigned n_refusals;
 	struct party *next, **prev; /* all of one role */
 };
 
@@ -80,10 +82,11 @@ void peers_drop(struct broker *b, struct party *p, const char *why);
 void peers_recheck(struct broker *b);
 
 /* A worker that hears topic, has room and is not avoid (instance, 0: none), the
- * least loaded one; NULL. */
-struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t avoid);
+ * least loaded one; NULL.  One that the node refuses only when all that hear topic are. */
+struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t avoid, uint64_t node);
 
-/* Any worker with time to fetch a receipt, avoid (instance, 0: none) only if there is no other; NULL. */
-struct party *peers_any_worker(const struct broker *b, uint64_t avoid);
+/* Any worker with time to fetch a receipt from the node, avoid (instance, 0: none) only if there is no
+ * other, one that the node refuses only if there is not even that; NULL. */
+struct party *peers_any_worker(const struct broker *b, uint64_t avoid, uint64_t node);
 
 #endif

@@ -6,7 +6,8 @@
  * and one that failed is not asked about the same node next time, so that a
  * worker that lost its own network takes no node out by itself.  At most
  * probe_inflight are under way; a worker that does not answer, or is gone, says
- * nothing about the node, and neither does what was asked before it came back.
+ * nothing about the node, and neither does what was asked before it came back, nor a
+ * worker that the node refuses while there is another (refusal.h).
  */
 #include "broker/probe.h"
 
@@ -15,6 +16,7 @@
 #include <sodium.h>
 
 #include "broker/metrics.h"
+#include "broker/refusal.h"
 #include "broker/router.h"
 #include "common/log.h"
 #include "proto/probe.h"
@@ -118,8 +120,11 @@ void probe_here(struct broker *b, struct node *n, bool anew)
 {
 	struct breaker br = probe_breaker(b);
 	uint64_t soonest = n->probe.asked_ms ? n->probe.asked_ms + SPACING_MS : 0, now = broker_ms(b);
+	bool back = anew && comes_back(n, &br, now);
 
-	if (((anew && comes_back(n, &br, now)) || n->open_until) && n->probe.worker)
+	if (back)
+		refusal_forget(b, n->row.id);
+	if ((back || n->open_until) && n->probe.worker)
 		end(b, n, true); /* whatever it brings is about the time before */
 	node_wake(n);
 	node_half_open(n, &br, now);
@@ -147,23 +152,29 @@ void probe_forget(struct broker *b, struct node *n)
 	if (n->probe.worker)
 		end(b, n, true);
 	alarm_off(b->alarms, &n->probe.alarm);
+	refusal_forget(b, n->row.id);
 	node_note(n, true, NULL, 0);
 	moved(b, n, closed, "removed");
 }
 
 /* --- asking --- */
 
-/* The one whose turn it is, avoid (an instance) only if there is nobody else. */
-static struct party *next_worker(const struct broker *b, uint64_t avoid)
+/* The one whose turn it is; who brought nothing good last time only if there is nobody else, and
+ * one that the node refuses only if there is not even that. */
+static struct party *next_worker(const struct broker *b, const struct node *n)
 {
 	struct party *best = NULL;
+	unsigned least = 0;
 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
-		if (p->draining || p->ended)
+		unsigned r = (refusal_lasts(p, n->row.id, broker_ms(b)) ? 2u : 0u) |
+			     (p->instance == n->probe.avoid ? 1u : 0u);
+
+		if (p->draining || p->ended ||
+		    (best && (r > least || (r == least && p->probe_turn >= best->probe_turn))))
 			continue;
-		if (!best || (p->instance != avoid && best->instance == avoid) ||
-		    ((p->instance == avoid) == (best->instance == avoid) && p->probe_turn < best->probe_turn))
-			best = p;
+		best = p;
+		least = r;
 	}
 	return best;
 }
@@ -202,9 +213,7 @@ static void on_turn(void *arg, struct alarm *a)
 	}
 	if (!wanted(b, n))
 		return;
-	p = b->probes < b->conf.probe_inflight && n->open_until <= broker_ms(b)
-		    ? next_worker(b, n->probe.avoid)
-		    : NULL;
+	p = b->probes < b->conf.probe_inflight && n->open_until <= broker_ms(b) ? next_worker(b, n) : NULL;
 	if (!p || !ask(b, n, p))
 		plan(b, n, jitter(FULL_MS));
 }
@@ -266,7 +275,7 @@ void probe_done(struct broker *b, struct party *from, struct slice msg)
 		return;
 	}
 	end(b, n, m.result == PROBE_REACHED);
-	if (m.result == PROBE_NOT_TRIED)
+	if (m.result == PROBE_NOT_TRIED || refusal_passes_over(b, from, n->row.id))
 		plan(b, n, jitter(FULL_MS));
 	else
 		take(b, n, &m);

@@ -17,6 +17,7 @@
 #include "broker/lock.h"
 #include "broker/metrics.h"
 #include "broker/probe.h"
+#include "broker/refusal.h"
 #include "broker/router.h"
 #include "broker/task.h"
 #include "common/hash.h"
@@ -116,14 +117,37 @@ static void lock_stack(struct broker *b, const struct task *t)
 		 L_S("do", "sealway stack unlock, once the node takes it again"));
 }
 
+/* It was given to an earlier life of its node. */
+static bool in_earlier_life(const struct task *t)
+{
+	return t->node->back_ms && t->given_ms <= t->node->back_ms;
+}
+
+/* The node refused one worker, and there are others. */
+static bool others_may(const struct broker *b, const struct task *t, const struct settle *m)
+{
+	return m->error == ERR_STRANGER && refusal_leaves_one(b, t->node->row.id);
+}
+
+/* Whether the node takes what that worker signs.  Of a receipt that was asked for, it is said of now. */
+static void note_pair(const struct broker *b, const struct task *t, struct party *from,
+		      const struct settle *m)
+{
+	if (m->error == ERR_STRANGER && (m->outcome == SETTLE_LOST || !in_earlier_life(t)))
+		refusal_note(b, from, t->node->row.id);
+	else if (m->outcome == SETTLE_COMPLETE || m->receipt.n)
+		refusal_over(from, t->node->row.id, t->given_ms);
+}
+
 static void note_node(struct broker *b, struct task *t, const struct settle *m)
 {
 	bool reached = m->error != ERR_UNAVAILABLE && m->error != ERR_TIMEOUT && m->error != ERR_NODE &&
-		       m->outcome != SETTLE_LOST;
+		       m->error != ERR_STRANGER && m->outcome != SETTLE_LOST;
 
 	/* A host that loses its network loses all its requests at once: that must not take their node from
-	 * everybody.  Nor must what died with an earlier life of the node. */
-	if (!reached && (t->cut_off || (t->node->back_ms && t->given_ms <= t->node->back_ms)))
+	 * everybody.  Nor must what died with an earlier life of the node, or that it does not know one
+	 * worker. */
+	if (!reached && (t->cut_off || in_earlier_life(t) || others_may(b, t, m)))
 		log_info("not_held_against_node", L_RID(t->rid), L_U("node", t->node->row.id),
 			 L_ERR(m->error));
 	else if (m->outcome != SETTLE_STOPPED || m->error == ERR_OK)
@@ -223,21 +247,25 @@ static bool leaves_doubt(const struct task *t, const struct settle *m)
 static bool may_turn_up(const struct broker *b, const struct task *t, const struct party *from,
 			const struct settle *m)
 {
-	return m->outcome == SETTLE_LOST && (t->state == TASK_ORPHANED || t->state == TASK_UNCLAIMED) &&
-	       broker_ms(b) < t->back_by && (from->instance != t->holder || t->doubted);
+	return m->outcome == SETTLE_LOST && m->error != ERR_STRANGER &&
+	       (t->state == TASK_ORPHANED || t->state == TASK_UNCLAIMED) && broker_ms(b) < t->back_by &&
+	       (from->instance != t->holder || t->doubted);
 }
 
 /* The worker has been told nothing of the receipt: others may be, or it may be later. */
 static bool not_asked(const struct task *t, const struct settle *m)
 {
-	return m->outcome == SETTLE_LOST && m->error == ERR_UNAVAILABLE && !t->node->row.original &&
-	       !leaves_doubt(t, m);
+	return m->outcome == SETTLE_LOST && (m->error == ERR_UNAVAILABLE || m->error == ERR_STRANGER) &&
+	       !t->node->row.original && !leaves_doubt(t, m);
 }
 
 static void look_for(struct broker *b, struct task *t, const struct settle *m)
 {
-	if (t->state == TASK_ORPHANED || t->state == TASK_UNCLAIMED)
-		return; /* it is being looked for */
+	if (t->state == TASK_ORPHANED || t->state == TASK_UNCLAIMED) { /* it is being looked for */
+		if (others_may(b, t, m))
+			(void)task_ask(b, t); /* another one, at once */
+		return;
+	}
 	note_node(b, t, m);
 	t->cut_off = true; /* that has been noted */
 	t->answered = true;
@@ -271,6 +299,7 @@ void task_settle(struct broker *b, struct party *from, struct slice msg)
 		say_settled(b, from, &m);
 		return;
 	}
+	note_pair(b, t, from, &m);
 	if (may_turn_up(b, t, from, &m)) {
 		say_settled(b, from, &m);
 		task_wait_for_holder(b, t);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/probe.h"
+#include "broker/refusal.h"
 #include "proto/probe.h"
 #include "tests/unit/broker/rig.h"
 
@@ -342,6 +343,47 @@ static void worker_gone(void **state)
 	assert_int_equal(r->b.probes, 0);
 }
 
+static struct party *party(struct rig *r, const struct actor *wk)
+{
+	return peers_by_instance(&r->b, wk->instance, ROLE_WORKER);
+}
+
+/* One that the node refuses says nothing of it, and is not asked, as long as there is another. */
+static void a_refused_worker(void **state)
+{
+	struct rig *r = *state;
+	struct probe m;
+
+	answer(r, PROBE_REACHED);
+	actor_open(r, &r->wk2, ROLE_WORKER, 300);
+	(void)actor_get(r, &r->wk2, MSG_WELCOME);
+	for (int result = PROBE_REACHED; result <= PROBE_FAILED; result++) {
+		node(r)->probe.avoid = r->wk.instance; /* the next turn is wk2's */
+		m = asked(r, &r->wk2);
+		for (int i = 0; i < 3 && result == PROBE_REACHED; i++)
+			probe_note(&r->b, node(r), false);
+		node(r)->open_until =
+			result == PROBE_REACHED ? broker_ms(&r->b) : 0; /* half-open, or closed */
+		refusal_note(&r->b, party(r, &r->wk2), 1);
+		say(&r->wk2, &m, (enum probe_result)result);
+		rig_run(r, 5);
+		assert_int_equal(node(r)->failures, result == PROBE_REACHED ? 3 : 0);
+		assert_true((node(r)->open_until != 0) == (result == PROBE_REACHED));
+		for (int i = 0; i < 3; i++) {
+			node(r)->probe.avoid = r->wk.instance; /* rather that one all the same */
+			answer(r, PROBE_REACHED);
+		}
+		assert_int_equal(node(r)->failures, 0);
+		refusal_forget(&r->b, 1);
+	}
+	refusal_note(&r->b, party(r, &r->wk2), 1);
+	rig_drop(r, &r->wk);
+	m = asked(r, &r->wk2); /* better than nobody */
+	say(&r->wk2, &m, PROBE_FAILED);
+	rig_run(r, 5);
+	assert_int_equal(node(r)->failures, 1);
+}
+
 static void removed(void **state)
 {
 	struct rig *r = *state;
@@ -427,6 +469,7 @@ int main(void)
 		T(back_in_a_new_life),
 		T(failures_of_an_earlier_life),
 		T(worker_gone),
+		T(a_refused_worker),
 		T(removed),
 		T(a_bounded_number),
 		cmocka_unit_test_setup_teardown(without_probes, setup_without, teardown),
