@@ -5,6 +5,7 @@
  */
 #include "broker/admin.h"
 #include "broker/probe.h"
+#include "broker/refusal.h"
 #include "common/b64.h"
 #include "common/log.h"
 #include "common/sign.h"
@@ -44,9 +45,10 @@ static json_t *health_json(const struct broker *b, const struct node *n)
 {
 	static const char *const names[] = { "closed", "open", "half_open" };
 
-	return json_pack("{s:s, s:I, s:I, s:b, s:f}", "breaker", names[node_breaker(n, broker_ms(b))],
+	return json_pack("{s:s, s:I, s:I, s:b, s:f, s:I}", "breaker", names[node_breaker(n, broker_ms(b))],
 			 "failures", (json_int_t)n->failures, "last_probe", (json_int_t)n->probe.at,
-			 "reached", n->probe.reached, "latency_ms", (double)n->probe.latency_us / 1000);
+			 "reached", n->probe.reached, "latency_ms", (double)n->probe.latency_us / 1000,
+			 "workers_refused", (json_int_t)refusal_count(b, n->row.id));
 }
 
 static json_t *node_json(const struct broker *b, const struct node *n)
@@ -92,6 +94,18 @@ static json_t *keys_json(const struct node *n)
 	return list;
 }
 
+/* The names of those workers that it does not know. */
+static json_t *refused_json(const struct broker *b, const struct node *n)
+{
+	json_t *list = json_array();
+
+	for (const struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
+		if (refusal_of(p, n->row.id))
+			json_array_append_new(list, json_string(p->name));
+	}
+	return list;
+}
+
 void admin_node_show(struct admin_call *c, const json_t *args)
 {
 	const struct broker *b = admin_broker(c);
@@ -109,6 +123,7 @@ void admin_node_show(struct admin_call *c, const json_t *args)
 	json_object_set_new(body, "counter", json_integer((json_int_t)n->row.counter));
 	json_object_set_new(body, "evidence_bytes", json_integer((json_int_t)n->evidence.n));
 	json_object_set_new(body, "evidence_time", json_integer((json_int_t)n->evidence_at));
+	json_object_set_new(body, "refuses", refused_json(b, n));
 	json_object_set_new(body, "keys", keys_json(n));
 	admin_ok(c, body);
 }

@@ -7,6 +7,7 @@
 #include "broker/metrics.h"
 #include "broker/peers.h"
 #include "broker/queue.h"
+#include "broker/refusal.h"
 #include "broker/task.h"
 
 static json_int_t value(const struct stat_value *s)
@@ -45,10 +46,11 @@ static json_t *nodes(const struct broker *b)
 			locks += s->locks;
 			models += s->active;
 		}
-		json_array_append_new(list, json_pack("{s:I, s:s, s:I, s:I, s:I, s:I}", "node",
+		json_array_append_new(list, json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I}", "node",
 						      (json_int_t)n->row.id, "state", admin_node_state(b, n),
 						      "running", running, "locks", locks, "models", models,
-						      "faults", (json_int_t)n->row.faults));
+						      "faults", (json_int_t)n->row.faults, "workers_refused",
+						      (json_int_t)refusal_count(b, n->row.id)));
 	}
 	return list;
 }
@@ -58,10 +60,11 @@ static json_t *workers(const struct broker *b)
 	json_t *list = json_array();
 
 	for (const struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:b, s:I}", "worker", p->name, "tasks",
-						      (json_int_t)p->n_tasks, "capacity",
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:b, s:I, s:I}", "worker", p->name,
+						      "tasks", (json_int_t)p->n_tasks, "capacity",
 						      (json_int_t)p->capacity, "draining", p->draining,
-						      "gateways", (json_int_t)map_count(p->topics)));
+						      "gateways", (json_int_t)map_count(p->topics),
+						      "refused_by", (json_int_t)p->n_refusals));
 	return list;
 }
 

@@ -77,12 +77,13 @@ static void nodes(struct view *v, const json_t *now)
 	size_t i;
 
 	line(v, "");
-	line(v, "node              state      running  locks  models  faults");
+	line(v, "node              state      running  locks  models  faults  refused workers");
 	json_array_foreach(json_object_get(now, "nodes"), i, n)
 	{
-		snprintf(text, sizeof(text), "%-16lld  %-9s  %7lld  %5lld  %6lld  %6lld", number(n, "node"),
-			 text_of(n, "state", state), number(n, "running"), number(n, "locks"),
-			 number(n, "models"), number(n, "faults"));
+		snprintf(text, sizeof(text), "%-16lld  %-9s  %7lld  %5lld  %6lld  %6lld  %15lld",
+			 number(n, "node"), text_of(n, "state", state), number(n, "running"),
+			 number(n, "locks"), number(n, "models"), number(n, "faults"),
+			 number(n, "workers_refused"));
 		line(v, text);
 	}
 }
@@ -94,11 +95,12 @@ static void workers(struct view *v, const json_t *now)
 	size_t i;
 
 	line(v, "");
-	line(v, "worker            tasks  capacity  gateways");
+	line(v, "worker            tasks  capacity  gateways  refused by");
 	json_array_foreach(json_object_get(now, "workers"), i, w)
 	{
-		snprintf(text, sizeof(text), "%-16s  %5lld  %8lld  %8lld%s", text_of(w, "worker", name),
-			 number(w, "tasks"), number(w, "capacity"), number(w, "gateways"),
+		snprintf(text, sizeof(text), "%-16s  %5lld  %8lld  %8lld  %10lld%s",
+			 text_of(w, "worker", name), number(w, "tasks"), number(w, "capacity"),
+			 number(w, "gateways"), number(w, "refused_by"),
 			 json_is_true(json_object_get(w, "draining")) ? "  draining" : "");
 		line(v, text);
 	}

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cluster import SLOW, binary, wait_for
@@ -371,6 +372,50 @@ def test_the_proxys_keys_are_changed_one_after_the_other():
             assert p.ask().returncode == 1
         (line,) = [x for x in p.worker.log().splitlines() if "node.knows_us_not" in x]
         assert "level=warn" in line and " node=1 " in line and "proxy_auth_keys" in line and "clocks" in line, line
+
+
+def test_a_worker_that_the_node_does_not_know():
+    """It takes the node from nobody: only the request that finds out fails, the others are the other worker's. When the
+    node takes both keys, nothing of that is left."""
+    with Parts() as p:
+        p.start("broker", "--breaker-open-ms", "200")  # so often a node may begin a new life
+        p.start_all(ROLES[1:])
+        p.operate()
+        p.ready()
+        p.run("keys", "new", "--dir", "next")
+        p.start("worker", "--request-key", "next/proxy-request.key", "--auth-key", "next/proxy-auth.key",
+                name="stranger").ready()
+
+        def peers():
+            return [x for x in json.loads(p.run("peer", "list", "--json"))["peers"] if x["role"] == "worker"]
+
+        def node():
+            return json.loads(p.run("node", "show", "1", "--json"))
+
+        def answered(worker):
+            return worker.metrics()['sealway_worker_requests_total{outcome="complete"}']
+
+        wait_for("both workers to hear the gateway", lambda: [x["hears"] > 0 for x in peers()] == [True, True])
+        assert sum(p.ask().returncode for _ in range(12)) <= 1
+        with ThreadPoolExecutor(6) as pool:
+            assert [r.returncode for r in pool.map(lambda _: p.ask(), range(12))] == [0] * 12
+        (line,) = [x for x in p.broker.log().splitlines() if "event=node_refuses_worker" in x]
+        assert "level=warn" in line and " node=1 " in line and "proxy_auth_keys" in line, line
+        (name,) = [x["name"] for x in peers() if x["refused_by"]]
+        assert f" worker={name} " in line and name.endswith(f":{p.stranger.p.pid}")
+        n = node()
+        assert (n["state"], n["refuses"], n["health"]["failures"], n["health"]["workers_refused"]) == ("ready", [name], 0, 1)
+        assert p.broker.metrics()["sealway_broker_workers_refused"] == 1 and answered(p.stranger) == 0
+        top = json.loads(p.run("top", "--json"))
+        assert [x["workers_refused"] for x in top["nodes"]] == [1]
+        assert sorted(x["refused_by"] for x in top["workers"]) == [0, 1]
+
+        p.node.end()
+        p.start("node", "--proxy-auth-keys", "keys/proxy-auth.pub next/proxy-auth.pub").ready()
+        wait_for("an answer", lambda: p.ask().returncode == 0, 10)
+        assert [p.ask().returncode for _ in range(4)] == [0] * 4
+        assert node()["refuses"] == [] and p.broker.metrics()["sealway_broker_workers_refused"] == 0
+        assert answered(p.stranger) > 0
 
 
 def test_asking_while_the_broker_is_away():

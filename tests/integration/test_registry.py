@@ -74,7 +74,7 @@ def test_workers_ask_in_turn(four, client):
     wait_for("both workers to ask", lambda: asked("worker") >= before[0] + 2 and asked("worker2") >= before[1] + 2)
     h = health(four)
     assert h == {"breaker": "closed", "failures": 0, "last_probe": h["last_probe"], "reached": True,
-                 "latency_ms": h["latency_ms"]}
+                 "latency_ms": h["latency_ms"], "workers_refused": 0}
     assert abs(time.time() - h["last_probe"]) < 5 * SLOW and 0 < h["latency_ms"] < 500 * SLOW
     shown = json.loads(four.run("node", "show", "1", "--json"))
     assert shown["health"]["breaker"] == "closed" and shown["state"] == "ready"
