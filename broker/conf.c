@@ -4,12 +4,14 @@
  */
 #include "broker/conf.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "broker/limit.h"
 #include "broker/look.h"
 #include "broker/url.h"
 #include "common/conf_table.h"
+#include "common/endpoints.h"
 #include "common/log.h"
 #include "proto/limits.h"
 #include "proto/probe.h"
@@ -92,10 +94,11 @@ static enum err check(void *conf)
 	const struct broker_conf *c = conf;
 	struct networks *n;
 
-	if (!c->bus[0])
-		return bad("bus", "no endpoint to bind");
 	if (strncmp(c->admin, "ipc://", 6) != 0)
 		return bad("admin", "only ipc:// is allowed");
+	if (endpoints_check_one("admin", c->admin, false, false) != ERR_OK ||
+	    endpoints_check("bus", c->bus, UINT_MAX, *c->curve_key, c->insecure) != ERR_OK)
+		return ERR_CONFIG;
 	if (!c->database[0])
 		return bad("database", "no file named");
 	if (c->curve_key[0] && !c->peers[0])

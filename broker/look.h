@@ -7,7 +7,7 @@
 
 #include "broker/conf.h"
 
-/* Looks at keys, allow-list and endpoints, says of each in the log what is wrong with it, and leaves
+/* Looks at user, keys, allow-list and admin_listen, says of each in the log what is wrong with it, and leaves
  * nothing behind.  Not at the ledger: that is check_ledger's.  ERR_CONFIG if anything is wrong. */
 enum err broker_look(const struct broker_conf *c) MUST_USE;
 

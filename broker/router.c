@@ -6,7 +6,6 @@
  */
 #include "broker/router.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "broker/task.h"
@@ -16,6 +15,7 @@
 #include "broker/probe.h"
 #include "broker/register.h"
 #include "common/b64.h"
+#include "common/endpoints.h"
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/sandbox.h"
@@ -247,21 +247,16 @@ static enum err curve_options(struct broker *b, struct zcurve *c)
 	return zauth_load(b->zauth, b->conf.peers);
 }
 
-static enum err bind_all(struct broker *b)
+static enum err bind_next(void *arg, const char *endpoint)
 {
-	char *copy = mem_strndup(b->conf.bus, strlen(b->conf.bus)), *save = NULL;
-	enum err e = ERR_OK;
+	struct broker *b = arg;
+	enum err e = zsock_bind(b->bus, endpoint, b->conf.insecure);
 
-	for (char *ep = strtok_r(copy, " ", &save); ep && e == ERR_OK; ep = strtok_r(NULL, " ", &save)) {
-		e = zsock_bind(b->bus, ep, b->conf.insecure);
-		if (e == ERR_OK)
-			log_info("bus_bound", L_S("endpoint", zsock_endpoint(b->bus)));
-		else
-			log_error(
-				"bus_bind", L_S("endpoint", ep), L_ERR(e), L_S("why", zsock_why(e)),
-				L_S("do", "set bus to a free ipc path or tcp address; tcp needs CURVE keys"));
-	}
-	free(copy);
+	if (e == ERR_OK)
+		log_info("bus_bound", L_S("endpoint", zsock_endpoint(b->bus)));
+	else
+		log_error("bus_bind", L_S("endpoint", endpoint), L_ERR(e), L_S("why", zsock_why(e)),
+			  L_S("do", "set bus to a free ipc path or tcp address; tcp needs CURVE keys"));
 	return e;
 }
 
@@ -279,7 +274,7 @@ enum err router_open(struct broker *b)
 		e = curve_options(b, &o.curve);
 	if (e == ERR_OK) {
 		b->bus = zsock_open(b->zctx, b->uv, &o);
-		e = bind_all(b);
+		e = endpoints_each(b->conf.bus, bind_next, b);
 	}
 	mem_wipe(&o.curve, sizeof(o.curve));
 	return e;

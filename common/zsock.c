@@ -354,7 +354,7 @@ static bool has_port(const char *address)
 
 enum err zsock_check(const char *endpoint, bool curve, bool insecure)
 {
-	if (strlen(endpoint) >= ZSOCK_ENDPOINT_ROOM)
+	if (strlen(endpoint) > ZSOCK_ENDPOINT_MAX)
 		return ERR_CONFIG;
 	if (strncmp(endpoint, "ipc://", 6) == 0)
 		return endpoint[6] && strlen(endpoint + 6) <= IPC_PATH_MAX ? ERR_OK : ERR_CONFIG;

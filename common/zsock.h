@@ -29,6 +29,8 @@ struct zmsg {
 
 enum zsock_type { ZSOCK_DEALER, ZSOCK_ROUTER, ZSOCK_XPUB, ZSOCK_XSUB };
 
+#define ZSOCK_ENDPOINT_MAX 256 /* bytes, as in ENDPOINT_BYTES_MAX of proto/limits.h */
+
 #define ZSOCK_PARTS_MAX 4 /* frames per message; longer messages are dropped whole and counted */
 
 /* XPUB and XSUB are two ends of one thing here, and speak only with each other:

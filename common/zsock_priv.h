@@ -24,8 +24,6 @@
 #define ZSOCK_UPSTREAM_MARK "\xffsw-up\x00\xff"
 #define ZSOCK_UPSTREAM_HEAD 9
 
-#define ZSOCK_ENDPOINT_ROOM 512
-
 struct zctx {
 	void *z;
 };
@@ -52,7 +50,7 @@ struct zsock {
 	struct zsock_topic topics[ZSOCK_TOPICS_MAX];
 	size_t n_topics;
 	uint64_t dropped;
-	char endpoint[ZSOCK_ENDPOINT_ROOM];
+	char endpoint[ZSOCK_ENDPOINT_MAX + 1];
 };
 
 static inline zmq_msg_t *zsock_frame(struct zmsg *m)

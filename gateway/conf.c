@@ -4,13 +4,13 @@
  */
 #include "gateway/conf.h"
 
-#include <string.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include "common/conf_table.h"
+#include "common/endpoints.h"
 #include "common/log.h"
 #include "common/loop.h"
-#include "common/mem.h"
 #include "gateway/look.h"
 #include "proto/limits.h"
 
@@ -95,24 +95,6 @@ static enum err bad(const char *setting, const char *why)
 	return ERR_CONFIG;
 }
 
-static enum err check_brokers(const struct gw_conf *c)
-{
-	const char *p = c->brokers + strspn(c->brokers, " ");
-
-	if (!*p)
-		return bad("brokers", "at least one endpoint is needed");
-	for (; *p; p += strspn(p, " ")) {
-		size_t n = strcspn(p, " ");
-
-		if (n > ENDPOINT_BYTES_MAX)
-			return bad("brokers", "an endpoint is too long");
-		if (strncmp(p, "ipc://", 6) != 0 && strncmp(p, "tcp://", 6) != 0)
-			return bad("brokers", "endpoints begin with ipc:// or tcp://");
-		p += n;
-	}
-	return ERR_OK;
-}
-
 enum err gw_conf_check(struct gw_conf *c)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -126,5 +108,5 @@ enum err gw_conf_check(struct gw_conf *c)
 	if (c->threads == 0)
 		c->threads = cores > 0 && cores < 256 ? (uint64_t)cores : 1;
 	loop_limit_conns("max_conns", &c->max_conns, c->threads);
-	return check_brokers(c);
+	return endpoints_check("brokers", c->brokers, UINT_MAX, *c->curve_key, c->insecure);
 }

@@ -25,7 +25,7 @@ struct link {
 	struct link_opts o;
 	char *brokers, *name;
 	const char *next; /* endpoint to connect to after this one, inside brokers */
-	char current[ENDPOINT_BYTES_MAX + 1];
+	char current[ZSOCK_ENDPOINT_MAX + 1];
 	uv_loop_t *uv;
 	struct zsock *z;
 	uv_timer_t tick;
@@ -233,7 +233,7 @@ static enum err connect_next(struct link *l)
 		l->next = l->brokers;
 	l->next += strspn(l->next, " ");
 	n = strcspn(l->next, " ");
-	if (n == 0 || n > ENDPOINT_BYTES_MAX)
+	if (n == 0 || n > ZSOCK_ENDPOINT_MAX)
 		return ERR_CONFIG;
 	if (l->current[0])
 		zsock_disconnect(l->z, l->current);
@@ -258,15 +258,6 @@ static void say_unusable(const char *endpoint)
 		"link.endpoint", L_S("endpoint", endpoint),
 		L_S("do",
 		    "set brokers to ipc paths of at most 107 bytes or tcp addresses; tcp needs CURVE keys"));
-}
-
-enum err link_check(const char *endpoint, bool curve, bool insecure)
-{
-	enum err e = zsock_check(endpoint, curve, insecure);
-
-	if (e != ERR_OK)
-		say_unusable(endpoint);
-	return e;
 }
 
 /* Said once for all threads, which are told the same brokers and the same keys. */

@@ -42,9 +42,6 @@ struct link_opts {
  * endpoint that cannot be used, with a log line. */
 enum err link_open(struct link **out, struct zctx *zctx, uv_loop_t *uv, const struct link_opts *o) MUST_USE;
 
-/* Whether endpoint is one that link_open could take, with CURVE or without.  ERR_CONFIG, said in the log. */
-enum err link_check(const char *endpoint, bool curve, bool insecure) MUST_USE;
-
 /* Whether a broker has welcomed us and is not silent. */
 bool link_up(const struct link *l);
 

@@ -5,14 +5,10 @@
  */
 #include "gateway/look.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "common/httpd/admin.h"
 #include "common/httpd/httpd.h"
 #include "common/keys.h"
 #include "common/sandbox.h"
-#include "gateway/link.h"
 
 enum err look_curve(const struct gw_conf *c, struct zcurve *out)
 {
@@ -39,23 +35,11 @@ static enum err look_at_keys(const struct gw_conf *c)
 	return e;
 }
 
-static enum err look_at_brokers(const struct gw_conf *c)
-{
-	char *copy = mem_strndup(c->brokers, strlen(c->brokers)), *save = NULL;
-	enum err e = ERR_OK;
-
-	for (char *t = strtok_r(copy, " ", &save); t; t = strtok_r(NULL, " ", &save))
-		conf_note(&e, link_check(t, *c->curve_key, c->insecure));
-	free(copy);
-	return e;
-}
-
 enum err gw_look(const struct gw_conf *c)
 {
 	enum err e = ERR_OK;
 
 	conf_note(&e, look_at_keys(c));
-	conf_note(&e, look_at_brokers(c));
 	conf_note(&e, httpd_check(c->listen));
 	conf_note(&e, httpd_check_tls(c->tls_cert, c->tls_key));
 	conf_note(&e, admin_http_check(c->admin_listen));

@@ -6,6 +6,7 @@
 #include "worker/conf.h"
 
 #include "common/conf_table.h"
+#include "common/endpoints.h"
 #include "common/loop.h"
 #include "worker/worker.h"
 
@@ -53,11 +54,16 @@ static const struct conf_opt opts[] = {
 	    "Memory for what one gateway thread does not take; beyond it its streams are cut."),
 };
 
-/* A request without a descriptor would fail, and its node be blamed for it. */
 static enum err check(void *conf)
 {
-	loop_limit_conns("capacity", &((struct worker_conf *)conf)->capacity, 1);
-	return ERR_OK;
+	struct worker_conf *c = conf;
+	bool curve = *c->curve_key, both = curve && *c->broker_key;
+	enum err e = endpoints_check_one("publish", c->publish, curve, c->insecure);
+
+	conf_note(&e, endpoints_check("brokers", c->brokers, LINKS_MAX, both, c->insecure));
+	/* a request without a descriptor would fail, and its node be blamed for it */
+	loop_limit_conns("capacity", &c->capacity, 1);
+	return e;
 }
 
 static enum err look(const void *conf)

@@ -88,44 +88,6 @@ void worker_unload(struct worker *w)
 	mem_wipe(&w->client, sizeof(w->client));
 }
 
-enum err worker_brokers(struct worker *w, enum err (*each)(struct worker *w, const char *endpoint))
-{
-	char *copy = mem_strndup(w->conf.brokers, strlen(w->conf.brokers)), *save = NULL;
-	enum err e = ERR_OK;
-	unsigned n = 0;
-
-	for (char *t = strtok_r(copy, " ", &save); t && !e; t = strtok_r(NULL, " ", &save))
-		e = ++n <= LINKS_MAX ? each(w, t) : ERR_CONFIG;
-	free(copy);
-	if (n > 0 && n <= LINKS_MAX)
-		return e;
-	log_error("config", L_S("setting", "brokers"), L_S("do", "name one to eight endpoints of brokers"));
-	return ERR_CONFIG;
-}
-
-/* --- for --check-config --- */
-
-static enum err look_at_publish(const struct worker *w)
-{
-	enum err e = zsock_check(w->conf.publish, w->server.on, w->conf.insecure);
-
-	if (e)
-		log_error("config", L_S("setting", "publish"), L_S("endpoint", w->conf.publish),
-			  L_S("do", "write ipc:///path or tcp://host:port; tcp needs curve_key"));
-	return e;
-}
-
-static enum err look_at_broker(struct worker *w, const char *endpoint)
-{
-	enum err e = zsock_check(endpoint, w->client.on, w->conf.insecure);
-
-	if (e)
-		log_error("config", L_S("setting", "brokers"), L_S("endpoint", endpoint),
-			  L_S("do",
-			      "write ipc:///path or tcp://host:port; tcp needs curve_key and broker_key"));
-	return e;
-}
-
 enum err worker_look(const struct worker_conf *c)
 {
 	struct worker w = { .conf = *c }; /* whose texts stay c's */
@@ -133,8 +95,6 @@ enum err worker_look(const struct worker_conf *c)
 
 	conf_note(&e, sandbox_user_look(c->user));
 	conf_note(&e, worker_load(&w));
-	conf_note(&e, look_at_publish(&w));
-	conf_note(&e, worker_brokers(&w, look_at_broker));
 	conf_note(&e, admin_http_check(c->admin_listen));
 	worker_unload(&w);
 	return e;

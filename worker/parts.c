@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/endpoints.h"
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "common/zprobe.h"
@@ -47,8 +48,9 @@ static enum err open_publish(struct worker *w)
 	return publish_open(&o, &w->publish);
 }
 
-static enum err open_link(struct worker *w, const char *endpoint)
+static enum err open_link(void *arg, const char *endpoint)
 {
+	struct worker *w = arg;
 	struct link_opts o = {
 		.zctx = w->zctx,
 		.uv = loop_uv(w->loop),
@@ -155,7 +157,7 @@ enum err worker_start(struct worker *w)
 	if (e)
 		return e;
 	make_parts(w);
-	e = worker_brokers(w, open_link);
+	e = endpoints_each(w->conf.brokers, open_link, w);
 	if (!e)
 		e = admin_http_open(&w->admin, loop_uv(w->loop), w->conf.admin_listen, worker_ready, w);
 	if (!e)

@@ -45,10 +45,6 @@ enum err worker_load(struct worker *w) MUST_USE;
 /* Takes what worker_load has made, and wipes it. */
 void worker_unload(struct worker *w);
 
-/* Calls each with every endpoint of the setting brokers until it fails.  ERR_CONFIG, said in the log, also
- * unless there are one to eight. */
-enum err worker_brokers(struct worker *w, enum err (*each)(struct worker *w, const char *endpoint)) MUST_USE;
-
 /* What a start would find wrong with the settings, said in the log; serves, connects and
  * writes nothing.  For --check-config: ERR_CONFIG if anything is. */
 enum err worker_look(const struct worker_conf *c) MUST_USE;

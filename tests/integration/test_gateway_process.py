@@ -126,11 +126,11 @@ def test_a_second_signal_cuts(gateway):
     (["--keepalive-ms", "x"], 2),
     (["--no-such-thing", "1"], 2),
     (["--log-level", "loud"], 2),
-    (["--brokers", "tcp://127.0.0.1:1"], 1),  # tcp without CURVE
+    (["--brokers", "tcp://127.0.0.1:1"], 2),  # tcp without CURVE
     (["--tls-cert", "/nowhere", "--tls-key", "/nowhere"], 1),
     (["--curve-key", "/nowhere", "--broker-key", "/nowhere"], 1),
     (["--listen", "256.0.0.1:1"], 1),
-    (["--brokers", "ipc:///" + 120 * "a"], 1),
+    (["--brokers", "ipc:///a ipc:///" + 120 * "a"], 2),
     (["--check-config"], 0),
     (["--help"], 0),
 ])

@@ -47,11 +47,13 @@ static void defaults(void **state)
 
 static void endpoints(void **state)
 {
-	static char *const bad[] = { "", "   ", "ipc", "http://a", "ipc:///a udp://b", "tcp:/x" };
+	static char *const bad[] = {
+		"", "   ", "ipc", "http://a", "ipc:///a udp://b", "tcp:/x", "ipc:///a tcp://127.0.0.1:1"
+	};
 	struct gw_conf c;
 
 	(void)state;
-	assert_int_equal(LOAD(&c, "--brokers", "ipc:///a  tcp://127.0.0.1:1"), ERR_OK);
+	assert_int_equal(LOAD(&c, "--brokers", "ipc:///a  tcp://127.0.0.1:1", "--insecure"), ERR_OK);
 	conf_free(&gw_conf_spec, &c);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(LOAD(&c, "--brokers", bad[i]), ERR_CONFIG);
