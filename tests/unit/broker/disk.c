@@ -10,13 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static char dir[64], path[96];
+#include "tests/unit/tempdir.h"
+
+static char dir[TEMPDIR_ROOM], path[96];
 
 const char *disk_new(void)
 {
-	strcpy(dir, "/tmp/sealway-test.XXXXXX");
-	if (!mkdtemp(dir))
-		abort();
+	tempdir_make(dir);
 	snprintf(path, sizeof(path), "%s/ledger.db", dir);
 	return path;
 }

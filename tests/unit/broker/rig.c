@@ -267,8 +267,7 @@ static struct rig *rig_make(void)
 	struct rig *r = mem_new(sizeof(*r));
 
 	assert_true(sodium_init() >= 0);
-	strcpy(r->dir, "/tmp/sealway-test.XXXXXX");
-	assert_non_null(mkdtemp(r->dir));
+	tempdir_make(r->dir);
 	snprintf(r->bus, sizeof(r->bus), "ipc://%s/bus", r->dir);
 	snprintf(r->admin, sizeof(r->admin), "ipc://%s/admin", r->dir);
 	snprintf(r->db, sizeof(r->db), "%s/ledger.db", r->dir);

@@ -16,6 +16,7 @@
 #include "proto/registration.h"
 #include "proto/settle.h"
 #include "proto/work.h"
+#include "tests/unit/tempdir.h"
 
 #define INBOX 512
 
@@ -33,7 +34,7 @@ struct actor {
 
 struct rig {
 	uv_loop_t loop;
-	char dir[64], bus[96], admin[96], db[96];
+	char dir[TEMPDIR_ROOM], bus[96], admin[96], db[96];
 	struct broker b;
 	bool up;
 	struct zctx *zctx; /* of the actors */

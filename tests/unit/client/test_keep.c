@@ -15,15 +15,14 @@
 #include <unistd.h>
 
 #include "client/cli/keep.h"
+#include "tests/unit/tempdir.h"
 
-static char dir[64], path[80];
+static char dir[TEMPDIR_ROOM], path[80];
 
 static int setup(void **state)
 {
 	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/sealway-keep.XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
+	tempdir_make(dir);
 	snprintf(path, sizeof(path), "%s/file", dir);
 	return 0;
 }
@@ -31,8 +30,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	unlink(path);
-	return rmdir(dir);
+	tempdir_drop(dir, "file");
+	tempdir_remove(dir);
+	return 0;
 }
 
 /* Bytes in the file; -1: there is none. */

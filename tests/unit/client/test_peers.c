@@ -16,11 +16,27 @@
 #include <unistd.h>
 
 #include "client/cli/peers.h"
+#include "tests/unit/tempdir.h"
 
 #define KEY "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
 #define SECOND "AgIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="
 
-static char dir[64], path[80];
+static char dir[TEMPDIR_ROOM], path[80];
+
+static int setup(void **state)
+{
+	(void)state;
+	tempdir_make(dir);
+	snprintf(path, sizeof(path), "%s/peers", dir);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	tempdir_remove(dir);
+	return 0;
+}
 
 static void write_list(const char *text)
 {
@@ -132,13 +148,6 @@ int main(void)
 		cmocka_unit_test(a_line_is_put_on),
 		cmocka_unit_test(a_lock_that_is_never_given_back),
 	};
-	int failed;
 
-	snprintf(dir, sizeof(dir), "/tmp/sealway-peers.XXXXXX");
-	if (!mkdtemp(dir))
-		return 1;
-	snprintf(path, sizeof(path), "%s/peers", dir);
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	rmdir(dir);
-	return failed;
+	return cmocka_run_group_tests(tests, setup, teardown);
 }

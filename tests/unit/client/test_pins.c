@@ -19,33 +19,29 @@
 #include <unistd.h>
 
 #include "client/pins.h"
+#include "tests/unit/tempdir.h"
 
 #define ORIGIN "https://gateway.example"
 
-static char dir[64], path[128];
+static char dir[TEMPDIR_ROOM], path[128];
 static uint8_t one[KEY_BYTES] = { 1 }, two[KEY_BYTES] = { 2 };
 
 static int setup(void **state)
 {
 	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/sealway-pins.XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
+	tempdir_make(dir);
 	snprintf(path, sizeof(path), "%s/a/b/known_nodes", dir);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	char sub[80];
-
 	(void)state;
-	unlink(path);
-	snprintf(sub, sizeof(sub), "%s/a/b", dir);
-	rmdir(sub);
-	snprintf(sub, sizeof(sub), "%s/a", dir);
-	rmdir(sub);
-	return rmdir(dir); /* fails if anything was left behind */
+	unlink(path); /* of which some tests have one of their own */
+	tempdir_drop(dir, "a/b");
+	tempdir_drop(dir, "a");
+	tempdir_remove(dir);
+	return 0;
 }
 
 static enum pins_found check(const char *origin, uint64_t node, const uint8_t key[KEY_BYTES], struct fault *f)

@@ -23,6 +23,7 @@
 
 #include "common/b64.h"
 #include "fake_node.h"
+#include "tests/unit/tempdir.h"
 
 /* What the gateway does with one sealed request. */
 enum act {
@@ -53,7 +54,7 @@ static struct gateway {
 	char authorization[64];
 } g;
 
-static char dir[64], pins[96];
+static char dir[TEMPDIR_ROOM], pins[96];
 
 static void say(int fd, const struct buf *b)
 {
@@ -304,9 +305,7 @@ static int setup(void **state)
 	    getsockname(g.fd, (struct sockaddr *)&a, &n))
 		return -1;
 	snprintf(g.url, sizeof(g.url), "http://127.0.0.1:%d", ntohs(a.sin_port));
-	snprintf(dir, sizeof(dir), "/tmp/sealway-client.XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
+	tempdir_make(dir);
 	snprintf(pins, sizeof(pins), "%s/known_nodes", dir);
 	return pthread_create(&g.thread, NULL, serve, NULL);
 }
@@ -319,8 +318,9 @@ static int teardown(void **state)
 	close(g.fd);
 	pthread_join(g.thread, NULL);
 	fake_node_fini(&g.n);
-	unlink(pins);
-	return rmdir(dir);
+	tempdir_drop(dir, "known_nodes");
+	tempdir_remove(dir);
+	return 0;
 }
 
 static struct buf seen, notes;

@@ -14,15 +14,14 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "tests/unit/tempdir.h"
 
-static char dir[64], path[80];
+static char dir[TEMPDIR_ROOM], path[80];
 
 static int setup(void **state)
 {
 	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/sealway-file.XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
+	tempdir_make(dir);
 	snprintf(path, sizeof(path), "%s/file", dir);
 	return 0;
 }
@@ -30,8 +29,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	remove(path);
-	return rmdir(dir); /* fails if anything was left behind */
+	tempdir_drop(dir, "file");
+	tempdir_remove(dir);
+	return 0;
 }
 
 static void is_put(void **state)

@@ -22,8 +22,9 @@
 #include "common/b64.h"
 #include "common/keys.h"
 #include "common/sign.h"
+#include "tests/unit/tempdir.h"
 
-static char dir[64];
+static char dir[TEMPDIR_ROOM];
 
 static const char *in(const char *name)
 {
@@ -79,15 +80,16 @@ static void empty_dir(void)
 static int setup(void **state)
 {
 	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/test-keys-XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
+	tempdir_make(dir);
+	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	empty_dir();
-	return rmdir(dir);
+	tempdir_remove(dir);
+	return 0;
 }
 
 static void test_pair_round_trip(void **state)

@@ -19,13 +19,14 @@
 
 #include "common/zauth.h"
 #include "common/zsock.h"
+#include "tests/unit/tempdir.h"
 
 struct zfix {
 	uv_loop_t uv;
 	uv_timer_t clock;
 	bool late;
 	struct zctx *ctx;
-	char dir[64], ipc[96];
+	char dir[TEMPDIR_ROOM], ipc[96];
 };
 
 static inline void zfix_late(uv_timer_t *t)
@@ -41,9 +42,7 @@ static inline int zfix_up(void **state)
 	uv_timer_init(&f->uv, &f->clock);
 	f->clock.data = &f->late;
 	f->ctx = zctx_new();
-	strcpy(f->dir, "/tmp/zsock-test-XXXXXX");
-	if (!mkdtemp(f->dir))
-		return -1;
+	tempdir_make(f->dir);
 	snprintf(f->ipc, sizeof(f->ipc), "ipc://%s/s", f->dir);
 	*state = f;
 	return 0;
@@ -52,7 +51,6 @@ static inline int zfix_up(void **state)
 static inline int zfix_down(void **state)
 {
 	struct zfix *f = *state;
-	char path[96];
 
 	uv_close((uv_handle_t *)&f->clock, NULL);
 	for (int i = 0; i < 10; i++)
@@ -60,9 +58,8 @@ static inline int zfix_down(void **state)
 	if (uv_loop_close(&f->uv) != 0)
 		return -1; /* a socket is still open: the test failed in the middle, or a close did */
 	zctx_free(f->ctx);
-	snprintf(path, sizeof(path), "%s/s", f->dir);
-	unlink(path);
-	rmdir(f->dir);
+	tempdir_drop(f->dir, "s");
+	tempdir_remove(f->dir);
 	free(f);
 	return 0;
 }

@@ -383,8 +383,7 @@ void live_start(struct live *l, void (*tune)(struct gw_conf *c), bool worker)
 	uv_timer_init(&l->uv, &l->clock);
 	l->clock.data = l;
 	l->ctx = zctx_new();
-	strcpy(l->dir, "/tmp/sealway-gateway-XXXXXX");
-	assert_non_null(mkdtemp(l->dir));
+	tempdir_make(l->dir);
 	snprintf(l->brokers, sizeof(l->brokers), "ipc://%s/bus", l->dir);
 	live_broker_up(l);
 	set_conf(l, tune);
@@ -406,14 +405,6 @@ static bool is_down(void *arg)
 void live_linked(struct live *l, bool up)
 {
 	live_until(l, up ? is_up : is_down, l);
-}
-
-static void remove_file(const struct live *l, const char *name)
-{
-	char path[100];
-
-	snprintf(path, sizeof(path), "%s/%s", l->dir, name);
-	unlink(path);
 }
 
 static bool is_ended(void *arg)
@@ -445,7 +436,7 @@ void live_stop(struct live *l)
 		buf_free(&l->got[i].body);
 	}
 	conf_free(&gw_conf_spec, &l->conf);
-	remove_file(l, "bus");
-	remove_file(l, "pub");
-	assert_int_equal(rmdir(l->dir), 0);
+	tempdir_drop(l->dir, "bus");
+	tempdir_drop(l->dir, "pub");
+	tempdir_remove(l->dir);
 }

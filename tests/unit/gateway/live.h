@@ -21,6 +21,7 @@
 #include "proto/chunk.h"
 #include "proto/hello.h"
 #include "proto/job.h"
+#include "tests/unit/tempdir.h"
 
 #define LIVE_MS 5000
 
@@ -38,7 +39,7 @@ struct live {
 	bool late;
 	struct zctx *ctx;
 	struct gw_conf conf;
-	char dir[64], brokers[200];
+	char dir[TEMPDIR_ROOM], brokers[200];
 	struct thread *gw;
 	uint16_t port;
 	atomic_bool ended;

@@ -16,17 +16,17 @@
 #include <unistd.h>
 
 #include "common/httpd/admin.h"
+#include "tests/unit/tempdir.h"
 
 struct side {
-	char dir[32], path[64], tmp[64];
+	char dir[TEMPDIR_ROOM], path[80], tmp[80];
 };
 
 static int setup(void **state)
 {
 	struct side *s = calloc(1, sizeof(*s));
 
-	strcpy(s->dir, "/tmp/ready-XXXXXX");
-	assert_non_null(mkdtemp(s->dir));
+	tempdir_make(s->dir);
 	snprintf(s->path, sizeof(s->path), "%s/ready", s->dir);
 	snprintf(s->tmp, sizeof(s->tmp), "%s/ready.new", s->dir);
 	*state = s;
@@ -37,9 +37,9 @@ static int teardown(void **state)
 {
 	struct side *s = *state;
 
-	unlink(s->path);
-	unlink(s->tmp);
-	assert_int_equal(rmdir(s->dir), 0); /* nothing else is left there */
+	tempdir_drop(s->dir, "ready");
+	tempdir_drop(s->dir, "ready.new");
+	tempdir_remove(s->dir);
 	free(s);
 	return 0;
 }

@@ -14,14 +14,15 @@
 #include <unistd.h>
 
 #include "tests/unit/httpd/tlsclient.h"
+#include "tests/unit/tempdir.h"
 
-static char dir[] = "/tmp/httpd-tls-XXXXXX";
+static char dir[TEMPDIR_ROOM];
 static struct pair good, other;
 
 static int setup(void **state)
 {
 	(void)state;
-	assert_non_null(mkdtemp(dir));
+	tempdir_make(dir);
 	pair_make(&good, dir, "good");
 	pair_make(&other, dir, "other");
 	return 0;
@@ -32,7 +33,7 @@ static int teardown(void **state)
 	(void)state;
 	pair_remove(&good);
 	pair_remove(&other);
-	rmdir(dir);
+	tempdir_remove(dir);
 	return 0;
 }
 

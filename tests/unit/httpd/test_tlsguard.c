@@ -17,19 +17,20 @@
 #include <unistd.h>
 
 #include "tests/unit/httpd/tlsclient.h"
+#include "tests/unit/tempdir.h"
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 #define RECORD_OVERHEAD 22 /* of TLS 1.3 with a tag of 16 bytes */
 #define READ_SIZE 8192     /* what libh2o offers to libuv */
 
 static const char *const protocols[] = { "http/1.1", "h2" };
-static char dir[] = "/tmp/httpd-tls-XXXXXX";
+static char dir[TEMPDIR_ROOM];
 static struct pair pair;
 
 static int make_pair(void **state)
 {
 	(void)state;
-	assert_non_null(mkdtemp(dir));
+	tempdir_make(dir);
 	pair_make(&pair, dir, "a");
 	return 0;
 }
@@ -38,7 +39,7 @@ static int remove_pair(void **state)
 {
 	(void)state;
 	pair_remove(&pair);
-	rmdir(dir);
+	tempdir_remove(dir);
 	return 0;
 }
 

@@ -294,8 +294,7 @@ int side_setup(void **state)
 	s->allow = s->auto_credit = true;
 	s->keys.request = sign_key_new(a);
 	s->keys.auth = sign_key_new(b);
-	snprintf(s->dir, sizeof(s->dir), "/tmp/sealway-task-XXXXXX");
-	assert_non_null(mkdtemp(s->dir));
+	tempdir_make(s->dir);
 	snprintf(endpoint, sizeof(endpoint), "ipc://%s/pub", s->dir);
 	s->zctx = zctx_new();
 	open_publish(s, endpoint);
@@ -317,7 +316,6 @@ int side_setup(void **state)
 int side_teardown(void **state)
 {
 	struct side *s = *state;
-	char path[96];
 
 	zsock_close(s->gateway);
 	tasks_free(s->tasks);
@@ -336,9 +334,8 @@ int side_teardown(void **state)
 	buf_free(&s->post);
 	buf_free(&s->stop);
 	buf_free(&s->settle_bytes);
-	snprintf(path, sizeof(path), "%s/pub", s->dir);
-	unlink(path);
-	rmdir(s->dir);
+	tempdir_drop(s->dir, "pub");
+	tempdir_remove(s->dir);
 	free(s);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #define SEALWAY_TESTS_UNIT_WORKER_TASK_SIDE_H
 
 #include "tests/unit/net/fake_server.h"
+#include "tests/unit/tempdir.h"
 #include "tests/unit/worker/node_side.h"
 #include "worker/task.h"
 
@@ -28,7 +29,7 @@ struct task_got {
 
 struct side {
 	uv_loop_t uv;
-	char dir[64];
+	char dir[TEMPDIR_ROOM];
 	struct zctx *zctx;
 	struct zsock *gateway;
 	struct worker_conf conf;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tests/unit/net/fake_server.h"
+#include "tests/unit/tempdir.h"
 #include "worker/link.h"
 
 #define PATIENCE_MS 5000
@@ -24,7 +25,7 @@ struct side {
 	struct zctx *zctx;
 	struct zsock *broker;
 	struct link *link;
-	char dir[64];
+	char dir[TEMPDIR_ROOM];
 	struct zmsg peer; /* routing id of the worker */
 	bool has_peer, answers;
 	uint64_t epoch, instance;
@@ -224,8 +225,7 @@ static int setup(void **state)
 	uv_loop_init(&s->uv);
 	s->zctx = o.zctx = zctx_new();
 	zmsg_init(&s->peer);
-	snprintf(s->dir, sizeof(s->dir), "/tmp/sealway-link-XXXXXX");
-	assert_non_null(mkdtemp(s->dir));
+	tempdir_make(s->dir);
 	snprintf(endpoint, sizeof(endpoint), "ipc://%s/bus", s->dir);
 	s->answers = true;
 	s->epoch = 3;
@@ -239,7 +239,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct side *s = *state;
-	char path[96];
 
 	link_close(s->link);
 	zsock_close(s->broker);
@@ -247,9 +246,8 @@ static int teardown(void **state)
 	uv_run(&s->uv, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&s->uv), 0);
 	zctx_free(s->zctx);
-	snprintf(path, sizeof(path), "%s/bus", s->dir);
-	unlink(path);
-	rmdir(s->dir);
+	tempdir_drop(s->dir, "bus");
+	tempdir_remove(s->dir);
 	free(s);
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "tests/unit/net/fake_server.h"
+#include "tests/unit/tempdir.h"
 #include "worker/publish.h"
 
 #define PATIENCE_MS 5000
@@ -26,7 +27,7 @@ struct side {
 	struct zauth *zauth;
 	struct publish *pub;
 	struct zcurve server;
-	char dir[64], endpoint[96];
+	char dir[TEMPDIR_ROOM], endpoint[96];
 	/* seen */
 	unsigned heard, unheard, lost, rooms, credits, cancels, frames;
 	bool is_heard, is_unheard, is_lost, has_room, has_credit, has_frame;
@@ -117,8 +118,7 @@ static int setup(void **state)
 
 	uv_loop_init(&s->uv);
 	s->zctx = zctx_new();
-	snprintf(s->dir, sizeof(s->dir), "/tmp/sealway-publish-XXXXXX");
-	assert_non_null(mkdtemp(s->dir));
+	tempdir_make(s->dir);
 	*state = s;
 	return 0;
 }
@@ -145,16 +145,14 @@ static int setup_curve(void **state)
 static int teardown(void **state)
 {
 	struct side *s = *state;
-	char path[96];
 
 	publish_close(s->pub);
 	zauth_close(s->zauth);
 	uv_run(&s->uv, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&s->uv), 0);
 	zctx_free(s->zctx);
-	snprintf(path, sizeof(path), "%s/pub", s->dir);
-	unlink(path);
-	rmdir(s->dir);
+	tempdir_drop(s->dir, "pub");
+	tempdir_remove(s->dir);
 	free(s);
 	return 0;
 }
@@ -377,7 +375,7 @@ static void test_bind_refused(void **state)
 	uv_run(&s->uv, UV_RUN_DEFAULT);
 	uv_loop_close(&s->uv);
 	zctx_free(s->zctx);
-	rmdir(s->dir);
+	tempdir_remove(s->dir);
 	free(s);
 }
 
