@@ -83,7 +83,6 @@ static bool take_receipt(struct opener *o, const struct jval v[MEMBERS], struct 
 	if (!json_bytes(&v[RECEIPT], p->receipt, RECEIPT_BYTES) ||
 	    !json_text(&v[RECEIPT_SIGNATURE], p->signature, SIGNATURE_TEXT))
 		return fault(f, SEALWAY_VERIFY, "the receipt is malformed");
-	p->there = true;
 	return verify_receipt(o, &v[USAGE], f);
 }
 

@@ -13,7 +13,6 @@
 
 /* The receipt that came with the last object, and what it is about. */
 struct proof {
-	bool there;
 	uint8_t receipt[RECEIPT_BYTES];
 	char signature[SIGNATURE_TEXT];
 	struct buf hashes; /* all response hashes, KEY_BYTES each, in order */

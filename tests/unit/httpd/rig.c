@@ -72,7 +72,6 @@ static void note(struct rig *g, struct hreq *r)
 	snprintf(g->path, sizeof(g->path), "%.*s", (int)p.n, (const char *)p.p);
 	if (b.n > 0 && b.n <= sizeof(g->body))
 		memcpy(g->body, b.p, b.n);
-	g->last_body = slice_of(g->body, b.n <= sizeof(g->body) ? b.n : 0);
 }
 
 static void on_request(void *arg, struct hreq *r)

@@ -17,15 +17,14 @@
 struct rig {
 	uv_loop_t loop;
 	struct httpd *h;
-	struct httpd_opts o;    /* set before rig_open; zero members get test defaults */
-	unsigned seen;          /* requests shown to the handler */
-	unsigned gone;          /* gone callbacks */
-	size_t taken;           /* bytes reported taken */
-	unsigned takes;         /* taken callbacks */
-	struct hreq *held;      /* last request of /hold or /stream still open */
-	bool begun;             /* a test has begun to answer it */
-	struct slice last_body; /* copy below */
-	char body[65536];
+	struct httpd_opts o; /* set before rig_open; zero members get test defaults */
+	unsigned seen;       /* requests shown to the handler */
+	unsigned gone;       /* gone callbacks */
+	size_t taken;        /* bytes reported taken */
+	unsigned takes;      /* taken callbacks */
+	struct hreq *held;   /* last request of /hold or /stream still open */
+	bool begun;          /* a test has begun to answer it */
+	char body[65536];    /* of the last request that had one, if it fits */
 	char path[256];
 	bool drained;
 };

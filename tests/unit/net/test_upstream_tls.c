@@ -67,7 +67,6 @@ struct server {
 	uint16_t port;
 	pthread_t thread;
 	_Atomic unsigned requests;
-	int max_version;
 	bool large, once;
 	char in[4096]; /* the last request that serve_once read, as text */
 };

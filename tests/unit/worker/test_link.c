@@ -27,11 +27,11 @@ struct side {
 	struct link *link;
 	char dir[TEMPDIR_ROOM];
 	struct zmsg peer; /* routing id of the worker */
-	bool has_peer, answers;
+	bool answers;
 	uint64_t epoch, instance;
 	/* the broker saw */
 	unsigned hellos, pings, byes, others;
-	bool has_hello, has_ping, has_bye, has_draining;
+	bool has_hello, has_bye, has_draining;
 	struct hello hello;
 	/* the worker saw */
 	unsigned works, cancels, peers, wanted, settled, welcomes, probes;
@@ -92,7 +92,6 @@ static void take_ping(struct side *s, struct slice bytes)
 	assert_int_equal(m.instance, 4711);
 	assert_int_equal(m.load, 6);
 	s->pings++;
-	s->has_ping = true;
 	s->has_draining |= m.draining;
 	if (s->answers)
 		pong(s);
@@ -108,7 +107,6 @@ static void on_broker_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t
 	assert_int_equal(n, 2);
 	zmsg_close(&s->peer);
 	zmsg_copy_init(&s->peer, zmsg_slice(&parts[0]));
-	s->has_peer = true;
 	assert_int_equal(msg_peek(zmsg_slice(&parts[1]), &type), ERR_OK);
 	if (type == MSG_HELLO) {
 		take_hello(s, zmsg_slice(&parts[1]));
