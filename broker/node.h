@@ -92,6 +92,7 @@ struct node {
 	bool registering; /* a registration of it is being checked or committed */
 };
 
+/* An empty registry. */
 struct registry *registry_new(void);
 
 /* Frees everything in it; NULL is fine. */

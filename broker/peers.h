@@ -51,6 +51,7 @@ struct peers {
 	struct alarm sweep;
 };
 
+/* Nobody; peers_start is what looks after them. */
 struct peers *peers_new(void);
 
 /* Frees peers without telling anybody; NULL is fine. */

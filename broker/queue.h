@@ -10,6 +10,7 @@
 
 struct queue;
 
+/* An empty queue. */
 struct queue *queue_new(void);
 
 /* Frees the queue, not the jobs; NULL is fine. */

@@ -34,6 +34,7 @@ struct verify_item {
 
 struct verify;
 
+/* Nothing runs yet; uv is the loop on which done is called. */
 struct verify *verify_open(uv_loop_t *uv);
 
 /* Takes item (from mem_new); done is called on the loop exactly once, never

@@ -22,6 +22,7 @@ struct register_conf {
 enum err register_conf_read(const char *gateways, const char *evidence_file,
 			    struct register_conf *out) MUST_USE;
 
+/* Frees what was read, after which c is empty; fine also when all is zero. */
 void register_conf_free(struct register_conf *c);
 
 #endif

@@ -35,6 +35,7 @@ struct task_opts {
 	struct bounds bounds;
 };
 
+/* No answers yet; o is copied, what it points to is borrowed. */
 struct tasks *tasks_new(const struct tasks_opts *o);
 
 /* Cancels all without answering and frees; NULL is fine.  The HTTP server and

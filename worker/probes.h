@@ -17,6 +17,7 @@ struct probes;
 /* Takes the outcome of a probe to broker number `to`. */
 typedef void (*probes_fn)(void *arg, unsigned to, const struct probed *m);
 
+/* upstream is borrowed and outlives the probes; fn gets arg. */
 struct probes *probes_new(struct upstream *upstream, probes_fn fn, void *arg);
 
 /* Ends what runs, without a word (before upstream_free); NULL is fine. */

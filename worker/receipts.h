@@ -41,6 +41,7 @@ struct receipts_opts {
 
 #define RECEIPTS_PACE_MS 100
 
+/* No fetch yet; o is copied, what it points to is borrowed. */
 struct receipts *receipts_new(const struct receipts_opts *o);
 
 /* Cancels what runs, without callbacks. */

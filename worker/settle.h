@@ -16,6 +16,7 @@ struct settle_book;
 /* Sends one encoded message to broker number `to`. */
 typedef void (*settle_send_fn)(void *arg, unsigned to, struct slice bytes);
 
+/* An empty book, which sends through send with arg, again and again until SETTLED comes. */
 struct settle_book *settle_book_new(uv_loop_t *uv, settle_send_fn send, void *arg);
 
 /* Frees the book and what is in it; NULL is fine. */

@@ -182,13 +182,15 @@ h2o_http2_stream_t *h2_stream(const h2o_http2_conn_t *h2, uint32_t id);
 /* The same among those whose bytes are in a write under way, or NULL. */
 h2o_http2_stream_t *h2_in_flight(const h2o_http2_conn_t *h2, uint32_t id);
 
-/* Are there incomplete requests; what their fields and bodies hold; the oldest, or NULL. */
+/* Are there incomplete requests; how many bytes their fields and bodies hold. */
 bool h2_uploads(const h2o_http2_conn_t *h2);
 size_t h2_upload_bytes(const h2o_http2_conn_t *h2);
 
 /* Has one of the incomplete requests more than FIELDS_MAX fields? */
 bool h2_too_many_fields(const h2o_http2_conn_t *h2);
 
+/* The oldest of the incomplete requests, and since when in ms; NULL, and *age_ms untouched, when there is
+ * none. */
 h2o_http2_stream_t *h2_oldest_upload(const h2o_http2_conn_t *h2, uint64_t *age_ms);
 
 /* Bytes waiting for the socket. */
@@ -241,7 +243,10 @@ void answer_refuse(struct hreq *r, enum err e);
 
 /* --- watch.c: time and hang-ups --- */
 
+/* Starts to look after h's connections.  ERR_IO, said in the log, when the process has no descriptor left. */
 enum err watch_open(struct httpd *h) MUST_USE;
+
+/* Ends that, also of an h that watch_open failed for. */
 void watch_close(struct httpd *h);
 
 /* Starts the clock of a new HTTP/1 request, or of an HTTP/2 reset. */
