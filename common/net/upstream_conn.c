@@ -176,7 +176,7 @@ static bool ask_again(struct upstream_req *r)
 {
 	struct conn *c = r->conn;
 
-	if (!c->used || r->again || r->answer.lines || !may_be_repeated(r))
+	if (!c->used || r->again || r->got_head || r->answer.lines || !may_be_repeated(r))
 		return false;
 	r->again = true;
 	unsend(r);

@@ -454,6 +454,28 @@ static void test_repeatable_post_is_asked_again(void **state)
 	assert_int_equal(s->requests, 4);
 }
 
+/* Whatever of an answer has come, it is that one's: no other may go on where it was cut. */
+static void test_not_asked_again_within_an_answer(void **state)
+{
+	static const char *const begun[] = { "", "5\r\n", "5\r\nabc", "5\r\nabcde", "5\r\nabcde\r\n" };
+	static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+	struct side *s = *state;
+	struct upstream_call c = call_of(s);
+	char answer[128];
+
+	c.repeatable = true;
+	for (unsigned i = 0; i < sizeof(begun) / sizeof(begun[0]); i++) {
+		assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+		snprintf(answer, sizeof(answer), "%s%s", head, begun[i]);
+		s->answer = answer;
+		s->hang_up = true;
+		start(s, &c);
+		assert_int_equal(finish(s), UPSTREAM_CUT);
+		assert_int_equal(s->requests, 2 * (i + 1));
+		assert_int_equal(fake_accepted(s->server), i + 1);
+	}
+}
+
 /* A peer that worked on it and then gave up may be what the request does to it: once is enough. */
 static void test_not_asked_again_later(void **state)
 {
@@ -930,6 +952,7 @@ int main(void)
 		T(test_never_posted_twice),
 		T(test_get_is_asked_again),
 		T(test_repeatable_post_is_asked_again),
+		T(test_not_asked_again_within_an_answer),
 		T(test_not_asked_again_later),
 		T(test_old_connection_is_not_used),
 		T(test_nothing_read_stays),
