@@ -187,6 +187,14 @@ void buf_consume(struct buf *b, size_t n)
 	b->n -= n;
 }
 
+void buf_cut(struct buf *b, size_t n)
+{
+	BUG_ON(n > b->n);
+	if (b->secret)
+		mem_wipe(b->p + n, b->n - n);
+	b->n = n;
+}
+
 void buf_reset(struct buf *b)
 {
 	if (b->secret)

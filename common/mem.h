@@ -81,6 +81,9 @@ void buf_json(struct buf *b, struct slice s);
 /* Drops the first n bytes (n <= b->n), moving the rest to the front. */
 void buf_consume(struct buf *b, size_t n);
 
+/* Drops all but the first n bytes (n <= b->n; wiped first when secret). */
+void buf_cut(struct buf *b, size_t n);
+
 /* Empties b and keeps its memory (wiped first when secret). */
 void buf_reset(struct buf *b);
 

@@ -134,7 +134,7 @@ static void join_body(struct upstream_req *r)
 static void unsend(struct upstream_req *r)
 {
 	r->begun = false;
-	r->head.n -= r->joined;
+	buf_cut(&r->head, r->head.n - r->joined);
 	r->head_sent = r->sent = r->joined = 0;
 }
 

@@ -91,6 +91,9 @@ static void test_secret_buffer_is_wiped(void **state)
 	buf_consume(&b, 2);
 	assert_true(slice_is(buf_slice(&b), "prompt"));
 	assert_true(all_zero(b.p + b.n, b.cap - b.n)); /* what moved away left nothing */
+	buf_cut(&b, 3);
+	assert_true(slice_is(buf_slice(&b), "pro"));
+	assert_true(all_zero(b.p + b.n, b.cap - b.n));
 	buf_reset(&b);
 	assert_true(all_zero(b.p, b.cap));
 	for (int i = 0; i < 5000; i++) /* growth keeps what was there */

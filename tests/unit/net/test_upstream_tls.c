@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/net/upstream.h"
+#include "common/net/upstream_impl.h"
 #include "tests/unit/net/fake_server.h"
 
 #define PATIENCE_MS 5000
@@ -173,6 +173,9 @@ struct side {
 	char ca_file[64];
 	bool done;
 	enum upstream_result result;
+	struct upstream_req *req;
+	unsigned connects;
+	bool left; /* something behind the head of a request */
 };
 
 static void on_done(void *arg, enum upstream_result r)
@@ -392,11 +395,24 @@ static void test_large(void **state)
 	free(body);
 }
 
+/* Before each connect, which may be the last: of a body that rode behind the head nothing is left there. */
+static bool on_connect(void *arg, const struct sockaddr *sa, bool tls)
+{
+	struct side *s = arg;
+	const struct buf *head = &s->req->head;
+
+	(void)sa, (void)tls;
+	s->connects++;
+	for (size_t i = head->n; i < head->cap; i++)
+		s->left |= head->p[i] != 0;
+	return true;
+}
+
 /* A kept connection that dies under a request that may be repeated: on the new one it says the same. */
 static void test_asked_again(void **state)
 {
 	struct side *s = *state;
-	struct upstream_opts o = { .ca_file = s->ca_file };
+	struct upstream_opts o = { .ca_file = s->ca_file, .allow_address = on_connect, .arg = s };
 	struct upstream_call c = { .method = "POST",
 				   .body = SLICE_STR("{\"a\":1}"),
 				   .connect_ms = 3000,
@@ -417,11 +433,13 @@ static void test_asked_again(void **state)
 	u = upstream_new(&uv, &o);
 	for (int i = 0; i < 2; i++) {
 		s->done = false;
-		upstream_start(u, &c);
+		s->req = upstream_start(u, &c);
 		assert_true(fake_run(&uv, &s->done, PATIENCE_MS));
 		assert_int_equal(s->result, UPSTREAM_OK);
 	}
 	assert_int_equal(server.requests, 3);
+	assert_int_equal(s->connects, 2);
+	assert_false(s->left);
 	assert_string_equal(strstr(server.in, "\r\n\r\n") + 4, "{\"a\":1}");
 	assert_non_null(strstr(server.in, "Content-Length: 7\r\n"));
 	upstream_free(u);
