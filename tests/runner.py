@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds sealway three ways and runs every test; tests/run installs the packages first.
 
-Steps, all by default: build, lint, unit, integration, client, tools, fuzz, mutants; client, tools and fuzz run
-beside integration, which mostly waits.  A step that cannot run counts as failed.  --long adds what takes longer than CI should (more fuzzing, soak rounds).
+Steps, all by default: build, lint, unit, integration, threads, client, tools, fuzz, mutants; threads, client, tools and
+fuzz run beside integration, which mostly waits.  A step that cannot run counts as failed.  --long adds what takes longer than CI should (more fuzzing, soak rounds).
 """
 import argparse
 import os
@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OUT = os.path.join(ROOT, "build-test")
-STEPS = ["build", "lint", "unit", "integration", "client", "tools", "fuzz", "mutants"]
-BESIDE = ["client", "tools", "fuzz"]  # beside integration, with what it leaves of the processors
+STEPS = ["build", "lint", "unit", "integration", "threads", "client", "tools", "fuzz", "mutants"]
+BESIDE = ["threads", "client", "tools", "fuzz"]  # beside integration, with what it leaves of the processors
 BUILDS = {
     # name: (compiler, meson options)
     "plain": ("gcc", ["-Dbuildtype=debugoptimized"]),
@@ -25,7 +25,19 @@ BUILDS = {
     "clang": ("clang", ["-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false",
                         "-Dfuzz=true", "-Dtests=false"]),
 }
+# Under ThreadSanitizer, what has threads and is not slow there: programs of tests/unit, files of tests/integration.
+TSAN = ("gcc", ["-Dbuildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false"])
+TSAN_PROGRAMS = ["broker/sealway-broker", "worker/sealway-worker", "gateway/sealway-gateway", "node/sealway-node",
+                 "client/sealway", "tests/integration/askers"]
+TSAN_UNITS = ["broker/test_broker_store", "broker/test_broker_restart", "gateway/test_gateway_serve", "net/test_net_upstream_names"]
+TSAN_UNITS_LONG = ["broker/test_broker_admin", "broker/test_broker_crash", "broker/test_broker_deaths", "broker/test_broker_life",
+                   "broker/test_broker_lost", "broker/test_broker_peers", "broker/test_broker_plain", "client/test_client_sealway",
+                   "common/test_common_zauth", "gateway/test_gateway_stream", "worker/test_worker_link",
+                   "worker/test_worker_publish", "worker/test_worker_task_plain"]
+TSAN_FILES = ["threads"]
+TSAN_FILES_LONG = ["lifecycle", "operator", "parts", "plain_deaths", "readonly", "tls"]
 SANITIZERS = {
+    "TSAN_OPTIONS": "halt_on_error=1:exitcode=99:suppressions=" + os.path.join(ROOT, "tests", "tsan.supp") + ":print_suppressions=0",
     "ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_stack_use_after_return=0:allocator_may_return_null=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99",
     "LSAN_OPTIONS": "suppressions=" + os.path.join(ROOT, "tests", "lsan.supp") + ":print_suppressions=0",
@@ -88,19 +100,25 @@ def env_with(**more):
     return dict(os.environ, **SANITIZERS, **more)
 
 
+def build_one(name, cc, options, targets=()):
+    """Whether it could be built."""
+    where = os.path.join(OUT, name)
+    if not os.path.exists(os.path.join(where, "build.ninja")):
+        r = run(["meson", "setup", where, "-Dwerror=true"] + options, 300, env=dict(os.environ, CC=cc))
+        if r.returncode:
+            say(r.stdout[-4000:])
+            tally(0, 1, f"configure {name}")
+            return False
+    r = run(["ninja", "-C", where, *targets], 1200)
+    if r.returncode:
+        say(r.stdout[-6000:])
+    tally(r.returncode == 0, r.returncode != 0, f"build {name} ({cc}, warnings are errors)")
+    return r.returncode == 0
+
+
 def build(args):
     for name, (cc, options) in BUILDS.items():
-        where = os.path.join(OUT, name)
-        if not os.path.exists(os.path.join(where, "build.ninja")):
-            r = run(["meson", "setup", where, "-Dwerror=true"] + options, 300, env=dict(os.environ, CC=cc))
-            if r.returncode:
-                say(r.stdout[-4000:])
-                tally(0, 1, f"configure {name}")
-                continue
-        r = run(["ninja", "-C", where], 1200)
-        if r.returncode:
-            say(r.stdout[-6000:])
-        tally(r.returncode == 0, r.returncode != 0, f"build {name} ({cc}, warnings are errors)")
+        build_one(name, cc, options)
 
 
 def unit_once(test):
@@ -113,27 +131,32 @@ def unit_once(test):
     return good, bad, r.stdout
 
 
-def unit(args):
+def units(name, tests):
     """Two at a time: most of them wait for something.  What fails is tried again alone."""
+    where = os.path.join(OUT, name, "tests", "unit")
+    with ThreadPoolExecutor(2) as pool:
+        first = list(pool.map(unit_once, tests))
+    for test, (good, bad, text) in zip(tests, first):
+        what = f"unit {name} {os.path.relpath(test, where)}"
+        for attempt in range(AGAIN):
+            if not bad or "Sanitizer" in text or "runtime error" in text:
+                break
+            say(text[-6000:])
+            say(f"  attempt {attempt + 1} of {what} failed; once more, by itself:")
+            good, bad, text = unit_once(test)
+        if bad:
+            say(text[-6000:])
+        tally(good, bad, what)
+
+
+def unit(args):
     for name in ("plain", "asan"):
         where = os.path.join(OUT, name, "tests", "unit")
         tests = sorted(os.path.join(d, f) for d, _, fs in os.walk(where) for f in fs
                        if f.startswith("test_") and os.access(os.path.join(d, f), os.X_OK) and "." not in f)
         if not tests:
             tally(0, 1, f"unit {name}: no test was built")
-        with ThreadPoolExecutor(2) as pool:
-            first = list(pool.map(unit_once, tests))
-        for test, (good, bad, text) in zip(tests, first):
-            what = f"unit {name} {os.path.relpath(test, where)}"
-            for attempt in range(AGAIN):
-                if not bad or "Sanitizer" in text or "runtime error" in text:
-                    break
-                say(text[-6000:])
-                say(f"  attempt {attempt + 1} of {what} failed; once more, by itself:")
-                good, bad, text = unit_once(test)
-            if bad:
-                say(text[-6000:])
-            tally(good, bad, what)
+        units(name, tests)
 
 
 def pytest(args, what, paths, timeout, again=True, **env):
@@ -149,6 +172,9 @@ def pytest(args, what, paths, timeout, again=True, **env):
         bad += 1
     if bad:
         say(r.stdout[-20000:])
+        at = r.stdout.find("WARNING: ThreadSanitizer")
+        if at >= 0:  # in front of all the logs
+            say("...\n" + r.stdout[at:at + 6000])
         failing = re.findall(r"^(?:FAILED|ERROR) (\S+::.*?)(?: - |$)", r.stdout, re.M)
         if again and len(failing) == bad <= 5 and "Sanitizer" not in r.stdout:
             say(f"  attempt 1 of {what} failed in {bad}; once more, by themselves:")
@@ -168,6 +194,18 @@ def integration(args):
     for name in ("plain", "asan"):
         pytest(args, f"integration {name}", ["tests/integration"], 1200, SEALWAY_BUILD=os.path.join(OUT, name),
                SEALWAY_SANITIZED="1" if name == "asan" else "")
+
+
+def threads(args):
+    """Data races, by ThreadSanitizer."""
+    names = [os.path.join("tests", "unit", t) for t in TSAN_UNITS + (TSAN_UNITS_LONG if args.long else [])]
+    if not build_one("tsan", *TSAN, targets=TSAN_PROGRAMS + names):
+        return
+    where = os.path.join(OUT, "tsan")
+    units("tsan", [os.path.join(where, n) for n in names])
+    files = TSAN_FILES + (TSAN_FILES_LONG if args.long else [])
+    pytest(args, "integration tsan", [f"tests/integration/test_{f}.py" for f in files], 300, SEALWAY_BUILD=where,
+           SEALWAY_SANITIZED="thread")
 
 
 def client(args):
