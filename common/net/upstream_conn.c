@@ -398,8 +398,10 @@ static void on_poll(uv_poll_t *p, int status, int events)
 {
 	struct conn *c = p->data;
 
-	if (status < 0)
+	if (status < 0) {
 		events = UV_READABLE | UV_WRITABLE; /* the calls themselves say what it is */
+		c->interest = 0;                    /* libuv watches no more, and there may be more to read */
+	}
 	if (!c->req) {
 		pool_take(c);
 		conn_close(c);

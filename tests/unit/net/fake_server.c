@@ -45,16 +45,21 @@ static void on_conn_closed(uv_handle_t *h)
 	free(c);
 }
 
-static void drop(struct fake_conn *c)
+static void forget(struct fake_conn *c)
 {
 	struct fake_conn **at = &c->server->conns;
 
-	if (c->closing)
-		return;
 	c->closing = true;
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
+}
+
+static void drop(struct fake_conn *c)
+{
+	if (c->closing)
+		return;
+	forget(c);
 	uv_close((uv_handle_t *)&c->tcp, on_conn_closed);
 }
 
@@ -230,6 +235,13 @@ void fake_hang_up(struct fake_conn *c)
 	uv_read_stop((uv_stream_t *)&c->tcp);
 	if (uv_shutdown(req, (uv_stream_t *)&c->tcp, on_shut))
 		free(req);
+}
+
+void fake_reset(struct fake_conn *c)
+{
+	forget(c);
+	if (uv_tcp_close_reset(&c->tcp, on_conn_closed))
+		abort();
 }
 
 static void on_deadline(uv_timer_t *t)

@@ -39,6 +39,8 @@ void fake_send_buffer(struct fake_conn *c, int bytes);
 size_t fake_unsent(const struct fake_conn *c);
 /* Closes after what was said. */
 void fake_hang_up(struct fake_conn *c);
+/* Resets the connection, at once: c is invalid afterwards. */
+void fake_reset(struct fake_conn *c);
 
 /* Runs uv until *flag or ms have passed; returns *flag. */
 bool fake_run(uv_loop_t *uv, const bool *flag, uint64_t ms);

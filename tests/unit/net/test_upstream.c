@@ -572,6 +572,35 @@ static void test_idle_ones_are_limited(void **state)
 	upstream_free(limited);
 }
 
+/* A reset comes with more than one read holds: all of it is read, and the end is seen at once. */
+static void test_reset_behind_much(void **state)
+{
+	static const size_t said = 120000;
+	struct side *s = *state;
+	struct upstream_call c = call_of(s);
+	struct buf data = { 0 };
+	char head[64];
+
+	while (data.n < said)
+		buf_str(&data, "0123456789");
+	for (unsigned cut = 0; cut < 2; cut++) {
+		snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", said + cut);
+		s->answer = head;
+		start(s, &c);
+		upstream_pause(s->req);
+		while (s->requests <= cut)
+			fake_run(&s->uv, NULL, 2);
+		fake_say_bytes(s->conn, buf_slice(&data));
+		while (fake_unsent(s->conn) > 0)
+			fake_run(&s->uv, NULL, 1);
+		fake_reset(s->conn);
+		upstream_resume(s->req);
+		assert_int_equal(finish(s), cut ? UPSTREAM_CUT : UPSTREAM_OK);
+		assert_true(slice_eq(buf_slice(&s->body), buf_slice(&data)));
+	}
+	buf_free(&data);
+}
+
 /* A pause from outside: nothing comes, and the loop does not turn in vain meanwhile. */
 static void test_pause_from_outside(void **state)
 {
@@ -959,6 +988,7 @@ int main(void)
 		T(test_idle_connection_that_speaks),
 		T(test_two_answers_to_one),
 		T(test_idle_ones_are_limited),
+		T(test_reset_behind_much),
 		T(test_pause_from_outside),
 		T(test_paused_peer_does_not_run_ahead),
 		T(test_headers_stay_in_their_line),
