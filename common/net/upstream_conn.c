@@ -8,6 +8,7 @@
  *   all of the request sent and not a byte too many received, carries no other.
  * - After any call into the caller (on_head, on_data, on_done) the request may be
  *   over: r->dead says so; nothing else is looked at then.
+ * - Between upstream_resume and conn_resume nothing is read: what is held comes first.
  * - The peer's answer is read on when it takes no more of the request: it may
  *   have said why.
  */
@@ -44,12 +45,18 @@ static bool all_sent(const struct upstream_req *r)
 	return r->head_sent == r->head.n && r->sent == r->c.body.n;
 }
 
+/* Paused, or still to take what was held meanwhile. */
+static bool stands(const struct upstream_req *r)
+{
+	return r->paused || r->resumed;
+}
+
 /* What the socket is watched for now. */
 static void rewatch(struct conn *c)
 {
 	const struct upstream_req *r = c->req;
 	bool sending = r && !all_sent(r) && !c->send_broken;
-	int interest = r && r->paused ? 0 : UV_READABLE;
+	int interest = r && stands(r) ? 0 : UV_READABLE;
 
 	watch(c, interest | (sending || c->tls_wants_write ? UV_WRITABLE : 0));
 }
@@ -144,6 +151,7 @@ static void begin(struct conn *c)
 
 	c->state = CONN_OPEN;
 	r->begun = true;
+	r->resumed = false; /* nothing is held yet */
 	r->began = uv_now(r->up->uv);
 	r->attempt_until = 0;
 	if (c->tls)
@@ -388,7 +396,7 @@ static void on_open(struct conn *c, int events)
 
 	if ((events & UV_WRITABLE) && !all_sent(r))
 		send_more(c);
-	if (!r->paused && ((events & UV_READABLE) || c->tls_wants_write))
+	if (!stands(r) && ((events & UV_READABLE) || c->tls_wants_write))
 		read_more(c);
 	else
 		rewatch(c);

@@ -104,7 +104,7 @@ struct upstream_req {
 	uint64_t attempt_until;                 /* of the connect in progress */
 	bool begun;                             /* connected: bytes may have gone out */
 	bool got_head;                          /* on_head was called */
-	bool paused, resumed;                   /* asked for; not carried out yet */
+	bool paused, resumed;                   /* asked for; resumed: not carried out yet */
 	bool refused;                           /* allow_address said no */
 	bool dead;                              /* cancelled or over: no more callbacks */
 	bool again;                             /* was sent anew, which happens once at most */

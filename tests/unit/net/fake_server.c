@@ -164,6 +164,11 @@ unsigned fake_accepted(const struct fake_server *s)
 	return s->accepted;
 }
 
+struct fake_conn *fake_newest(const struct fake_server *s)
+{
+	return s->conns;
+}
+
 static void on_server_closed(uv_handle_t *h)
 {
 	free(h->data);
@@ -235,6 +240,11 @@ void fake_hang_up(struct fake_conn *c)
 	uv_read_stop((uv_stream_t *)&c->tcp);
 	if (uv_shutdown(req, (uv_stream_t *)&c->tcp, on_shut))
 		free(req);
+}
+
+void fake_deafen(struct fake_conn *c)
+{
+	uv_read_stop((uv_stream_t *)&c->tcp);
 }
 
 void fake_reset(struct fake_conn *c)

@@ -26,6 +26,8 @@ struct fake_events {
 struct fake_server *fake_open(uv_loop_t *uv, const struct fake_events *ev);
 uint16_t fake_port(const struct fake_server *s);
 unsigned fake_accepted(const struct fake_server *s);
+/* The connection that was accepted last; NULL: none is open. */
+struct fake_conn *fake_newest(const struct fake_server *s);
 /* Closes the listener and all connections. */
 void fake_close(struct fake_server *s);
 
@@ -37,6 +39,8 @@ void fake_chunk(struct fake_conn *c, struct slice bytes);
 void fake_send_buffer(struct fake_conn *c, int bytes);
 /* Bytes that were given to fake_say and did not fit into the socket yet. */
 size_t fake_unsent(const struct fake_conn *c);
+/* Reads no more. */
+void fake_deafen(struct fake_conn *c);
 /* Closes after what was said. */
 void fake_hang_up(struct fake_conn *c);
 /* Resets the connection, at once: c is invalid afterwards. */

@@ -601,6 +601,46 @@ static void test_reset_behind_much(void **state)
 	buf_free(&data);
 }
 
+static void on_prepare(uv_prepare_t *p)
+{
+	struct side *s = p->data;
+
+	upstream_resume(s->req);
+	uv_close((uv_handle_t *)p, NULL);
+}
+
+/* Whatever happens between upstream_resume and its being carried out: what was read before comes first. */
+static void test_resume_keeps_the_order(void **state)
+{
+	struct side *s = *state;
+	struct upstream_call c = call_of(s);
+	struct buf body = { 0 };
+	uv_prepare_t prepare;
+
+	buf_reserve(&body, 16 << 20);
+	memset(body.p, 'x', 16 << 20);
+	c.body = slice_of(body.p, 16 << 20);
+	s->pause_at_data = true;
+	start(s, &c);
+	while (!fake_newest(s->server))
+		uv_run(&s->uv, UV_RUN_ONCE);
+	fake_deafen(fake_newest(s->server));
+	fake_say(fake_newest(s->server),
+		 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n");
+	while (!s->body.n)
+		fake_run(&s->uv, NULL, 2);
+	assert_body(s, "abc");
+	s->pause_at_data = false;
+	fake_chunk(fake_newest(s->server), SLICE_STR("ghi"));
+	uv_prepare_init(&s->uv, &prepare);
+	prepare.data = s;
+	uv_prepare_start(&prepare, on_prepare); /* behind the timers, before what sockets say */
+	fake_reset(fake_newest(s->server));
+	assert_int_equal(finish(s), UPSTREAM_CUT);
+	assert_body(s, "abcdefghi");
+	buf_free(&body);
+}
+
 /* A pause from outside: nothing comes, and the loop does not turn in vain meanwhile. */
 static void test_pause_from_outside(void **state)
 {
@@ -989,6 +1029,7 @@ int main(void)
 		T(test_two_answers_to_one),
 		T(test_idle_ones_are_limited),
 		T(test_reset_behind_much),
+		T(test_resume_keeps_the_order),
 		T(test_pause_from_outside),
 		T(test_paused_peer_does_not_run_ahead),
 		T(test_headers_stay_in_their_line),
