@@ -334,6 +334,13 @@ static void read_more(struct conn *c)
 		rewatch(c);
 }
 
+bool conn_silent(const struct conn *c)
+{
+	char byte;
+
+	return recv(c->fd, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+}
+
 void conn_resume(struct conn *c)
 {
 	struct upstream_req *r = c->req;

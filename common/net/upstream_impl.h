@@ -149,6 +149,8 @@ void conn_next(struct upstream_req *r);
 void conn_use(struct conn *c, struct upstream_req *r);
 /* Closes c's socket now and frees c soon. */
 void conn_close(struct conn *c);
+/* Nothing has come on c, which is idle, its end neither. */
+bool conn_silent(const struct conn *c);
 /* r reads on. */
 void conn_resume(struct conn *c);
 

@@ -139,13 +139,26 @@ static void look_up(struct upstream_req *r)
 		serve_waiting(o);
 }
 
+/* What came on it since the loop last looked is still to be read: it would answer the next request. */
+static struct conn *take_idle(struct origin *o)
+{
+	struct conn *c;
+
+	while ((c = TAILQ_LAST(&o->idle, conn_list)) && uv_now(o->up->uv) - c->idle_since < IDLE_MS) {
+		pool_take(c);
+		if (conn_silent(c))
+			return c;
+		conn_close(c);
+	}
+	return NULL;
+}
+
 void pool_connect(struct upstream_req *r)
 {
 	struct origin *o = r->origin;
-	struct conn *c = r->again ? NULL : TAILQ_LAST(&o->idle, conn_list);
+	struct conn *c = r->again ? NULL : take_idle(o);
 
-	if (c && uv_now(r->up->uv) - c->idle_since < IDLE_MS) {
-		pool_take(c);
+	if (c) {
 		conn_use(c, r);
 	} else if (o->found.n && uv_now(r->up->uv) - o->found_at < ADDRESS_MS) {
 		go(r);

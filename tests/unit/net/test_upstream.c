@@ -535,6 +535,25 @@ static void test_idle_connection_that_speaks(void **state)
 	assert_int_equal(fake_accepted(s->server), 4);
 }
 
+/* What an idle connection said may lie there still, unread, when the next request comes. */
+static void test_idle_connection_that_spoke_just_now(void **state)
+{
+	struct side *s = *state;
+	struct upstream_call c = call_of(s);
+
+	assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	fake_say(s->conn, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+	start(s, &c);
+	assert_int_equal(finish(s), UPSTREAM_OK);
+	assert_body(s, "x");
+	assert_int_equal(fake_accepted(s->server), 2);
+	fake_reset(s->conn); /* a request is not given to a dead one, which would be its end */
+	start(s, &c);
+	assert_int_equal(finish(s), UPSTREAM_OK);
+	assert_int_equal(fake_accepted(s->server), 3);
+	assert_int_equal(s->requests, 3);
+}
+
 /* Bytes behind an answer are nobody's: the next request does not get them. */
 static void test_two_answers_to_one(void **state)
 {
@@ -1026,6 +1045,7 @@ int main(void)
 		T(test_old_connection_is_not_used),
 		T(test_nothing_read_stays),
 		T(test_idle_connection_that_speaks),
+		T(test_idle_connection_that_spoke_just_now),
 		T(test_two_answers_to_one),
 		T(test_idle_ones_are_limited),
 		T(test_reset_behind_much),
