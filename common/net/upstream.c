@@ -102,7 +102,7 @@ static uint64_t next_deadline(const struct upstream_req *r)
 
 	sooner(&at, r->started, r->c.total_ms);
 	if (!r->begun)
-		sooner(&at, r->started, r->c.connect_ms);
+		sooner(&at, r->set_out, r->c.connect_ms);
 	else if (!r->got_head)
 		sooner(&at, r->began, r->c.first_byte_ms);
 	else if (!r->paused)
@@ -172,7 +172,7 @@ static void on_start(uv_timer_t *t)
 	struct upstream_req *r = t->data;
 
 	uv_update_time(r->up->uv);
-	r->started = uv_now(r->up->uv);
+	r->started = r->set_out = uv_now(r->up->uv);
 	r->look_at = UINT64_MAX;
 	if (!r->origin) {
 		upstream_finish(r, UPSTREAM_CONNECT);

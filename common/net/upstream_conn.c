@@ -141,6 +141,7 @@ static void join_body(struct upstream_req *r)
 static void unsend(struct upstream_req *r)
 {
 	r->begun = false;
+	r->set_out = uv_now(r->up->uv);
 	buf_cut(&r->head, r->head.n - r->joined);
 	r->head_sent = r->sent = r->joined = 0;
 }
@@ -190,6 +191,7 @@ static bool ask_again(struct upstream_req *r)
 	unsend(r);
 	r->conn = NULL;
 	conn_close(c);
+	upstream_arm(r);
 	pool_connect(r);
 	return true;
 }
@@ -470,7 +472,7 @@ static bool attach(struct upstream_req *r, int fd)
 /* An equal share of the time that is left for each address that is left. */
 static void limit_attempt(struct upstream_req *r)
 {
-	uint64_t now = uv_now(r->up->uv), until = r->started + r->c.connect_ms;
+	uint64_t now = uv_now(r->up->uv), until = r->set_out + r->c.connect_ms;
 
 	r->attempt_until = 0;
 	if (r->c.connect_ms && until > now && r->tried < r->to.n)

@@ -100,6 +100,7 @@ struct upstream_req {
 	size_t head_sent, sent;                 /* bytes of head and body that are on their way */
 	size_t joined;                          /* bytes of the body that stand behind head */
 	uint64_t started, began, progress, got; /* ms; ms; ms; body bytes */
+	uint64_t set_out;                       /* ms: for a connection, which may be the second one */
 	uint64_t look_at;                       /* when the timer fires */
 	uint64_t attempt_until;                 /* of the connect in progress */
 	bool begun;                             /* connected: bytes may have gone out */

@@ -56,6 +56,7 @@ static void on_request(void *arg, struct fake_conn *c, struct slice request)
 	buf_add(&s->request, request.p, request.n);
 	if (s->hang_up_next && s->requests == 2) {
 		s->req->began -= s->late_ms;
+		s->req->started -= s->late_ms;
 		fake_hang_up(c);
 		return;
 	}
@@ -489,6 +490,22 @@ static void test_not_asked_again_later(void **state)
 	start(s, &c);
 	assert_int_equal(finish(s), UPSTREAM_CUT);
 	assert_int_equal(s->requests, 2);
+}
+
+/* A connection that dies late has used up the time to connect of its own only. */
+static void test_asked_again_with_time_to_connect(void **state)
+{
+	struct side *s = *state;
+	struct upstream_call c = call_of(s);
+
+	assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	s->hang_up_next = true;
+	s->late_ms = 3000;
+	c.method = "GET";
+	c.body = slice_of(NULL, 0);
+	start(s, &c);
+	assert_int_equal(finish(s), UPSTREAM_OK);
+	assert_int_equal(s->requests, 3);
 }
 
 /* Servers close theirs after 5 s; the sweep may be late. */
@@ -1042,6 +1059,7 @@ int main(void)
 		T(test_repeatable_post_is_asked_again),
 		T(test_not_asked_again_within_an_answer),
 		T(test_not_asked_again_later),
+		T(test_asked_again_with_time_to_connect),
 		T(test_old_connection_is_not_used),
 		T(test_nothing_read_stays),
 		T(test_idle_connection_that_speaks),
