@@ -221,7 +221,7 @@ struct upstream_req *upstream_start(struct upstream *u, const struct upstream_ca
 
 bool upstream_sent(const struct upstream_req *r)
 {
-	return r->sent > 0 && r->sent == r->c.body.n;
+	return r->got_head && r->sent > 0 && r->sent == r->c.body.n;
 }
 
 void upstream_cancel(struct upstream_req *r)

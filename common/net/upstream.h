@@ -85,7 +85,8 @@ void upstream_resume(struct upstream_req *r);
  * borrowed body is free again when this returns. */
 void upstream_cancel(struct upstream_req *r);
 
-/* The body is on its way and not needed any more: the caller may free it. */
+/* The body is on its way and not needed any more: the caller may free it.  Never before the head of
+ * the answer, since until then it may have to be sent anew. */
 bool upstream_sent(const struct upstream_req *r);
 
 /* Name of a result, for logs. */

@@ -492,6 +492,29 @@ static void test_not_asked_again_later(void **state)
 	assert_int_equal(s->requests, 2);
 }
 
+/* A caller frees the body once it is told that it may: not while it may be needed for a second time. */
+static void test_body_is_kept_for_another_time(void **state)
+{
+	struct side *s = *state;
+	struct upstream_call c = call_of(s);
+
+	c.repeatable = true;
+	assert_int_equal(get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	s->hang_up_next = true;
+	start(s, &c);
+	while (s->requests < 2) {
+		uv_run(&s->uv, UV_RUN_ONCE);
+		assert_false(upstream_sent(s->req));
+	}
+	s->answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n";
+	while (!s->heads)
+		uv_run(&s->uv, UV_RUN_ONCE);
+	assert_true(upstream_sent(s->req));
+	fake_say(s->conn, "x");
+	assert_int_equal(finish(s), UPSTREAM_OK);
+	assert_int_equal(s->requests, 3);
+}
+
 /* A connection that dies late has used up the time to connect of its own only. */
 static void test_asked_again_with_time_to_connect(void **state)
 {
@@ -1059,6 +1082,7 @@ int main(void)
 		T(test_repeatable_post_is_asked_again),
 		T(test_not_asked_again_within_an_answer),
 		T(test_not_asked_again_later),
+		T(test_body_is_kept_for_another_time),
 		T(test_asked_again_with_time_to_connect),
 		T(test_old_connection_is_not_used),
 		T(test_nothing_read_stays),
