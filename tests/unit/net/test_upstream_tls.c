@@ -11,9 +11,7 @@
 #include <cmocka.h>
 #include <arpa/inet.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,42 +20,11 @@
 #include <unistd.h>
 
 #include "common/net/upstream_impl.h"
+#include "tests/unit/net/fake_cert.h"
 #include "tests/unit/net/fake_server.h"
 
 #define PATIENCE_MS 5000
 #define LARGE (3 << 20) /* far over what sockets hold */
-
-/* --- certificates --- */
-
-static void add_extension(X509 *cert, int nid, const char *value)
-{
-	X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
-
-	assert_non_null(ext);
-	X509_add_ext(cert, ext, -1);
-	X509_EXTENSION_free(ext);
-}
-
-static X509 *make_cert(EVP_PKEY *key, const char *cn, const char *san, X509 *issuer, EVP_PKEY *issuer_key,
-		       long from_s, long to_s)
-{
-	X509 *x = X509_new();
-	X509_NAME *name = X509_get_subject_name(x);
-
-	X509_set_version(x, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(x), issuer ? 2 : 1);
-	X509_gmtime_adj(X509_getm_notBefore(x), from_s);
-	X509_gmtime_adj(X509_getm_notAfter(x), to_s);
-	X509_set_pubkey(x, key);
-	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)cn, -1, -1, 0);
-	X509_set_issuer_name(x, issuer ? X509_get_subject_name(issuer) : name);
-	if (san)
-		add_extension(x, NID_subject_alt_name, san);
-	else
-		add_extension(x, NID_basic_constraints, "critical,CA:TRUE");
-	assert_true(X509_sign(x, issuer_key ? issuer_key : key, EVP_sha256()) > 0);
-	return x;
-}
 
 /* --- the server --- */
 
@@ -170,7 +137,7 @@ static void server_close(struct server *s)
 struct side {
 	EVP_PKEY *ca_key, *key, *other_key;
 	X509 *ca, *other_ca, *good, *wrong_name, *expired;
-	char ca_file[64];
+	char ca_file[FAKE_FILE];
 	bool done;
 	enum upstream_result result;
 	struct upstream_req *req;
@@ -227,23 +194,17 @@ static enum upstream_result try(struct side *s, X509 *cert, const char *host, in
 static int setup(void **state)
 {
 	struct side *s = mem_new(sizeof(*s));
-	FILE *f;
-	int fd;
 
 	signal(SIGPIPE, SIG_IGN);
 	s->ca_key = EVP_EC_gen("P-256");
 	s->key = EVP_EC_gen("P-256");
 	s->other_key = EVP_EC_gen("P-256");
-	s->ca = make_cert(s->ca_key, "test authority", NULL, NULL, NULL, -60, 3600);
-	s->other_ca = make_cert(s->other_key, "test authority", NULL, NULL, NULL, -60, 3600);
-	s->good = make_cert(s->key, "x", "DNS:localhost,IP:127.0.0.1", s->ca, s->ca_key, -60, 3600);
-	s->wrong_name = make_cert(s->key, "localhost", "DNS:other.example", s->ca, s->ca_key, -60, 3600);
-	s->expired = make_cert(s->key, "x", "DNS:localhost,IP:127.0.0.1", s->ca, s->ca_key, -3600, -60);
-	snprintf(s->ca_file, sizeof(s->ca_file), "/tmp/sealway-ca-XXXXXX");
-	fd = mkstemp(s->ca_file);
-	f = fdopen(fd, "w");
-	PEM_write_X509(f, s->ca);
-	fclose(f);
+	s->ca = fake_cert(s->ca_key, "test authority", NULL, NULL, NULL, -60, 3600);
+	s->other_ca = fake_cert(s->other_key, "test authority", NULL, NULL, NULL, -60, 3600);
+	s->good = fake_cert(s->key, "x", "DNS:localhost,IP:127.0.0.1", s->ca, s->ca_key, -60, 3600);
+	s->wrong_name = fake_cert(s->key, "localhost", "DNS:other.example", s->ca, s->ca_key, -60, 3600);
+	s->expired = fake_cert(s->key, "x", "DNS:localhost,IP:127.0.0.1", s->ca, s->ca_key, -3600, -60);
+	fake_cert_write(s->ca, s->ca_file);
 	*state = s;
 	return 0;
 }
@@ -287,8 +248,8 @@ static void test_wrong_authority(void **state)
 {
 	struct side *s = *state;
 	X509 *forged =
-		make_cert(s->key, "x", "DNS:localhost,IP:127.0.0.1", s->other_ca, s->other_key, -60, 3600);
-	X509 *own = make_cert(s->key, "x", "DNS:localhost,IP:127.0.0.1", NULL, NULL, -60, 3600);
+		fake_cert(s->key, "x", "DNS:localhost,IP:127.0.0.1", s->other_ca, s->other_key, -60, 3600);
+	X509 *own = fake_cert(s->key, "x", "DNS:localhost,IP:127.0.0.1", NULL, NULL, -60, 3600);
 
 	assert_int_equal(try(s, forged, "127.0.0.1", TLS1_3_VERSION, 0), UPSTREAM_CONNECT);
 	assert_int_equal(try(s, own, "127.0.0.1", TLS1_3_VERSION, 0), UPSTREAM_CONNECT);
