@@ -15,20 +15,48 @@
 #include "common/log.h"
 
 #define SETTLE_MS 50
+#define AGAIN_MS 500
+#define AGAIN_MAX_MS 32000
 
 struct allow {
 	struct broker *broker;
 	uv_fs_event_t watch;
 	uv_timer_t settle;
 	unsigned open;
+	unsigned again_ms; /* 0: what was read last could be read */
 	struct stat seen;
 };
 
+static void on_again(uv_timer_t *t)
+{
+	struct allow *a = t->data;
+
+	allow_reload(a->broker);
+}
+
+/* Somebody's key may have been taken off the list, and whoever did that waits for no other sign. */
+static void read_again(struct allow *a)
+{
+	if (!a)
+		return;
+	a->again_ms = a->again_ms == 0             ? AGAIN_MS
+		      : a->again_ms < AGAIN_MAX_MS ? 2 * a->again_ms
+						   : AGAIN_MAX_MS;
+	uv_timer_start(&a->settle, on_again, a->again_ms, 0);
+}
+
 void allow_reload(struct broker *b)
 {
+	enum err e;
+
 	if (!b->zauth)
 		return;
-	if (zauth_load(b->zauth, b->conf.peers) != ERR_OK)
+	e = zauth_load(b->zauth, b->conf.peers);
+	if (e == ERR_IO)
+		read_again(b->allow);
+	else if (b->allow)
+		b->allow->again_ms = 0;
+	if (e != ERR_OK)
 		return;
 	log_info("allow_list_read", L_S("file", b->conf.peers));
 	peers_recheck(b);
@@ -45,7 +73,7 @@ static void on_settled(uv_timer_t *t)
 	struct allow *a = t->data;
 	struct stat now;
 
-	if (stat(a->broker->conf.peers, &now) != 0 || !changed(&now, &a->seen))
+	if (stat(a->broker->conf.peers, &now) != 0 || (!changed(&now, &a->seen) && !a->again_ms))
 		return;
 	a->seen = now;
 	allow_reload(a->broker);

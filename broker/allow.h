@@ -16,7 +16,7 @@ void allow_start(struct broker *b);
 void allow_stop(struct broker *b);
 
 /* Reads the list now.  One with a mistake in it is said in the log and left
- * alone: the old list holds. */
+ * alone: the old list holds.  One that cannot be read is tried again until it can. */
 void allow_reload(struct broker *b);
 
 #endif

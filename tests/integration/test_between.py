@@ -2,6 +2,7 @@
 """Between the processes, over tcp with CURVE: a gateway with a key of its own that lies by hand, keys that change
 while everything runs, and a list that is read by itself."""
 import os
+import resource
 import struct
 import threading
 import time
@@ -278,3 +279,18 @@ def test_worker_keys_change_while_everything_runs():
         for _ in range(5):
             assert p.ask().stdout == "a b a\n"
         assert p.worker.metrics()["sealway_worker_first_byte_seconds_count"] == before
+
+
+def test_a_key_revoked_while_the_list_cannot_be_read():
+    """The broker has no descriptor left just then: it cuts the peer once it has."""
+    with Parts() as p:
+        broker, _ = p.start("broker"), p.start("gateway")
+        wait_for("the broker", lambda: os.path.exists(os.path.join(p.dir, "admin.sock")))
+        wait_for("the gateway", lambda: instances(p, "gateway"))
+        before = resource.prlimit(broker.p.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(broker.p.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        p.run("keys", "revoke", "gateway", "--dir", "keys")
+        wait_for("the broker to say so", lambda: "Too many open files" in broker.log(), 3)
+        assert "its key was revoked" not in broker.log()
+        resource.prlimit(broker.p.pid, resource.RLIMIT_NOFILE, before)
+        wait_for("the gateway to be cut", lambda: "its key was revoked" in broker.log(), 5)
