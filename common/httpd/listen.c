@@ -6,8 +6,9 @@
  *
  * When no descriptor is to be had, a spare one is given up to take the next client
  * and hang up on it, so that it may go elsewhere.  Where even that is gone (other
- * threads take descriptors, too), the listener rests for a while: it would be
- * readable all the time.
+ * threads take descriptors, too) or does not help (the kernel has no memory for the
+ * socket, which is ENFILE, too), the listener rests for a while: it would be readable
+ * all the time.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -121,16 +122,22 @@ static void take_spare(struct httpd *h)
 		h->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static void turn_one_away(struct httpd *h)
+/* False: it waits still. */
+static bool turn_one_away(struct httpd *h)
 {
+	bool gone;
 	int fd;
 
+	if (h->spare < 0)
+		return false;
 	close(h->spare);
 	h->spare = -1;
 	fd = accept4(h->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	gone = fd >= 0 || errno == EAGAIN;
 	if (fd >= 0)
 		close(fd);
 	take_spare(h);
+	return gone;
 }
 
 static void on_acceptable(uv_poll_t *p, int status, int events);
@@ -147,10 +154,8 @@ static void on_rested(uv_timer_t *t)
 static void no_room(struct httpd *h, int e)
 {
 	say_failed(h, e);
-	if ((e == EMFILE || e == ENFILE) && h->spare >= 0) {
-		turn_one_away(h);
+	if ((e == EMFILE || e == ENFILE) && turn_one_away(h))
 		return;
-	}
 	uv_poll_stop(&h->listener);
 	uv_timer_start(&h->rest, on_rested, REST_MS, 0);
 }
@@ -176,7 +181,8 @@ static void on_acceptable(uv_poll_t *p, int status, int events)
 
 static enum err failed(const char *listen, int e)
 {
-	log_error("listen_failed", L_S("listen", listen), L_I("errno", e));
+	log_error("listen_failed", L_S("listen", listen), L_S("why", strerror(e)),
+		  L_S("do", e == EADDRINUSE ? "stop what listens there, or name another port" : ""));
 	return ERR_IO;
 }
 

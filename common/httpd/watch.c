@@ -302,7 +302,7 @@ enum err watch_open(struct httpd *h)
 {
 	h->watch_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (h->watch_fd < 0) {
-		log_error("epoll_create", L_I("errno", errno));
+		log_error("epoll_create", L_S("why", strerror(errno)));
 		return ERR_IO;
 	}
 	BUG_ON(uv_poll_init(h->uv, &h->watch, h->watch_fd) != 0);

@@ -60,6 +60,18 @@ int open(const char *path, int flags, ...)
 	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0);
 }
 
+static bool no_memory; /* of the kernel's for one more socket */
+
+/* Stands before libc's. */
+int accept4(int fd, struct sockaddr *sa, socklen_t *n, int flags)
+{
+	if (no_memory) {
+		errno = ENFILE;
+		return -1;
+	}
+	return (int)syscall(SYS_accept4, fd, sa, n, flags);
+}
+
 static void count(uv_check_t *c)
 {
 	++*(unsigned *)c->data;
@@ -140,6 +152,22 @@ static void rests_when_not_even_one_is_left(void **state)
 	rig_close(&g);
 }
 
+static void rests_when_the_spare_does_not_help(void **state)
+{
+	struct rig g = { 0 };
+	int fd;
+
+	(void)state;
+	rig_open(&g);
+	fd = rig_connect(&g);
+	no_memory = true;
+	assert_in_range(turns(&g, 250), 0, 50);
+	no_memory = false;
+	is_served(&g, fd);
+	close(fd);
+	rig_close(&g);
+}
+
 static void nobody_before_it_is_said(void **state)
 {
 	struct rig g = { .o.later = true };
@@ -164,6 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(hung_up_on_when_there_are_none),
 					    cmocka_unit_test(rests_when_not_even_one_is_left),
+					    cmocka_unit_test(rests_when_the_spare_does_not_help),
 					    cmocka_unit_test(nobody_before_it_is_said) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
