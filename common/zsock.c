@@ -281,8 +281,8 @@ static void set_options(struct zsock *z)
 	set_int(z, ZMQ_HEARTBEAT_TIMEOUT, 3 * z->o.heartbeat_ms);
 	set_int(z, ZMQ_HEARTBEAT_TTL, 3 * z->o.heartbeat_ms);
 	set_int(z, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
-	set_int(z, ZMQ_RECONNECT_IVL, RECONNECT_MS);
-	set_int(z, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
+	set_int(z, ZMQ_RECONNECT_IVL, z->o.reconnect_ms > 0 ? z->o.reconnect_ms : RECONNECT_MS);
+	set_int(z, ZMQ_RECONNECT_IVL_MAX, z->o.reconnect_ms > 0 ? 0 : RECONNECT_MAX_MS);
 	set_type_options(z);
 	set_curve(z, &z->o.curve);
 	mem_wipe(&z->o.curve.secret_key, sizeof(z->o.curve.secret_key));

@@ -54,6 +54,7 @@ struct zsock_opts {
 	uint64_t max_msg;   /* bytes; 0 = 20 MiB; larger ones cut the peer */
 	unsigned budget;    /* messages handled per service; 0 = 256 */
 	int heartbeat_ms;   /* ZMTP pings; 0 = 1000, dead after three */
+	int reconnect_ms;   /* least time without a connection when one broke; 0 = 50, and longer in vain */
 	struct zcurve curve;
 	/* A whole message.  Frames are borrowed: use zmsg_move to keep one.  ROUTER: parts[0] is the
 	 * peer's routing id.  Never called from inside zsock_send or zsock_open. */

@@ -18,7 +18,8 @@
 #define OFFER_MS 5
 #define CALL_MS 5000
 #define LONG_MS 3600000 /* the whole ledger is read or written */
-#define PING_MS 2000
+#define PING_MS 1000
+#define APART_MS 2000 /* over PING_MS, and twice as long well under CALL_MS */
 
 struct admin_link {
 	struct zctx *ctx;
@@ -78,7 +79,9 @@ static void offer(struct admin_link *a)
 }
 
 /* During a long wait: is the broker still there?  What it says to that is not
- * read, as any late answer; a socket without a connection takes nothing. */
+ * read, as any late answer; a socket without a connection takes nothing.  One whose
+ * connection broke is without for long enough to be noticed: a broker that is
+ * started again at once has not heard of the call. */
 static void ping(struct admin_link *a)
 {
 	struct admin m = { .verb = SLICE_STR("status"), .args = SLICE_STR("{}") };
@@ -107,12 +110,18 @@ static void on_timer(uv_timer_t *t)
 		ping(a);
 }
 
-struct admin_link *admin_open(uv_loop_t *uv, const char *endpoint)
+static struct admin_link *open_for(uv_loop_t *uv, const char *endpoint, uint64_t answer_ms)
 {
 	struct admin_link *a = mem_new(sizeof(*a));
-	struct zsock_opts o = { .type = ZSOCK_DEALER, .on_msg = on_msg, .arg = a };
+	struct zsock_opts o = {
+		.type = ZSOCK_DEALER,
+		.reconnect_ms = answer_ms ? APART_MS : 0,
+		.on_msg = on_msg,
+		.arg = a,
+	};
 
 	a->uv = uv;
+	a->answer_ms = answer_ms;
 	a->frame.secret = true;
 	a->ctx = zctx_new();
 	a->sock = zsock_open(a->ctx, uv, &o);
@@ -122,6 +131,11 @@ struct admin_link *admin_open(uv_loop_t *uv, const char *endpoint)
 		return a;
 	admin_close(a);
 	return NULL;
+}
+
+struct admin_link *admin_open(uv_loop_t *uv, const char *endpoint)
+{
+	return open_for(uv, endpoint, 0);
 }
 
 void admin_send(struct admin_link *a, const char *verb, json_t *args, unsigned ms, admin_done_fn done,
@@ -239,9 +253,8 @@ json_t *admin_call(const struct admin_where *w, const char *verb, json_t *args)
 		json_decref(args);
 		return NULL;
 	}
-	a = admin_open(&c.uv, endpoint);
+	a = open_for(&c.uv, endpoint, strncmp(verb, "ledger.", 7) ? 0 : LONG_MS);
 	if (a) {
-		a->answer_ms = strncmp(verb, "ledger.", 7) ? 0 : LONG_MS;
 		admin_send(a, verb, args, CALL_MS, on_done, &c);
 		uv_run(&c.uv, UV_RUN_DEFAULT);
 		admin_close(a);

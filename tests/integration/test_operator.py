@@ -314,8 +314,9 @@ def test_no_broker_for_top(tmp_path):
 
 # --- a broker that takes its time ---
 
-def slow_desk(path, seconds):
-    """Answers one call after a while, as a broker with a long ledger does; seconds None: dies with the call."""
+def slow_desk(path, seconds, again=False):
+    """Answers one call after a while, as a broker with a long ledger does; seconds None: dies with the call, and is
+    started again at once or not."""
     desk = zmq.Context.instance().socket(zmq.ROUTER)
     desk.bind(f"ipc://{path}")
 
@@ -327,6 +328,11 @@ def slow_desk(path, seconds):
             desk.send_multipart([route, msgpack.packb([version, 27, rid, 0, '{"ok": true, "problems": []}'])])
             time.sleep(1)  # close() may lose what was just sent
         desk.close(linger=0)
+        if again:  # and knows nothing of the call
+            later = zmq.Context.instance().socket(zmq.ROUTER)
+            later.bind(f"ipc://{path}")
+            time.sleep(7)
+            later.close(linger=0)
     t = threading.Thread(target=answer)
     t.start()
     return t
@@ -334,13 +340,15 @@ def slow_desk(path, seconds):
 
 def test_a_long_ledger_is_waited_for_and_a_dead_broker_is_not(tmp_path):
     threads, calls = [], []
-    for name, seconds, args in (("a", 6, ["ledger", "check"]), ("b", 6, ["status"]), ("c", None, ["ledger", "backup", "x"])):
-        threads.append(slow_desk(tmp_path / name, seconds))
+    for name, seconds, args in (("a", 6, ["ledger", "check"]), ("b", 6, ["status"]), ("c", None, ["ledger", "backup", "x"]),
+                                ("d", None, ["ledger", "backup", "x"])):
+        threads.append(slow_desk(tmp_path / name, seconds, name == "d"))
         calls.append(subprocess.Popen([SEALWAY, *args, "--admin", f"ipc://{tmp_path}/{name}"], stdout=subprocess.PIPE,
                                       stderr=subprocess.PIPE, text=True, env=plain_env(HOME=str(tmp_path))))
-    said = [c.communicate(timeout=40 * SLOW) for c in calls]
+    said = [c.communicate(timeout=6 * SLOW) if name == "d" else None for name, c in zip("abcd", calls)]
+    said = [s or c.communicate(timeout=40 * SLOW) for s, c in zip(said, calls)]
     for t in threads:
         t.join()
     assert (calls[0].returncode, *said[0]) == (0, "the ledger adds up\n", "")
-    for c, (out, err), what in zip(calls[1:], said[1:], ("did not answer in time", "no broker answers")):
+    for c, (out, err), what in zip(calls[1:], said[1:], ("did not answer in time", "no broker answers", "no broker answers")):
         assert c.returncode == 1 and what in err and not out
