@@ -86,7 +86,8 @@ static enum err open_ledger(struct broker *b)
 		return e;
 	if (!store_check(b->conf.database, on_problem, NULL)) {
 		log_error("ledger_refused", L_S("database", b->conf.database),
-			  L_S("advice", "restore a backup, or repair it with the broker stopped"));
+			  L_S("advice", "if it cannot be read, mend that; else restore a backup, or repair "
+					"it with the broker stopped"));
 		return ERR_FORMAT;
 	}
 	e = store_load(b->store, on_row, &l);

@@ -60,12 +60,28 @@ static bool said_lately(int rc)
 	return atomic_exchange(&last, now) == now;
 }
 
+/* What the system said, or 0: a full quota, say, is no more than an "I/O error" to SQLite. */
+static int system_error(sqlite3 *db)
+{
+	int rc = sqlite3_errcode(db) & 0xff;
+
+	return rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN ? sqlite3_system_errno(db) : 0;
+}
+
+const char *sql_why(sqlite3 *db)
+{
+	int e = system_error(db);
+
+	return e ? strerror(e) : "";
+}
+
 enum err sql_err(sqlite3 *db, const char *step)
 {
 	int rc = sqlite3_extended_errcode(db);
 
 	if (!said_lately(rc))
-		log_warn("store_sqlite", L_S("step", step), L_I("code", rc), L_S("text", sqlite3_errstr(rc)));
+		log_warn("store_sqlite", L_S("step", step), L_I("code", rc), L_S("text", sqlite3_errstr(rc)),
+			 L_S("why", sql_why(db)));
 	return (rc & 0xff) == SQLITE_CONSTRAINT || (rc & 0xff) == SQLITE_MISMATCH ? ERR_FORMAT : ERR_IO;
 }
 
@@ -350,29 +366,52 @@ enum err backend_sync(struct backend *b)
 
 static const char make_writable[] =
 	"let this user write the file and its directory, or name another database";
+static const char see_above[] = "see the lines above";
 
-/* What an operator can do about a database that did not open. */
+/* What an operator can do about a database that did not open, by the system's error. */
+static const char *remedy_of(int e, const char *otherwise)
+{
+	switch (e) {
+	case EMFILE:
+	case ENFILE:
+		return "raise the limit of open files (LimitNOFILE, ulimit -n)";
+	case ENOSPC:
+	case EDQUOT:
+	case EFBIG:
+		return "make room on its disk, or raise this user's quota or limit of file sizes";
+	default:
+		return otherwise;
+	}
+}
+
 static const char *remedy(sqlite3 *db)
 {
 	switch (sqlite3_errcode(db) & 0xff) {
+	case SQLITE_IOERR:
+		return remedy_of(system_error(db), see_above);
 	case SQLITE_READONLY:
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:
-		return make_writable;
+		return remedy_of(system_error(db), make_writable);
 	case SQLITE_FULL:
-		return "make room on its disk";
+		return remedy_of(ENOSPC, NULL);
 	case SQLITE_NOTADB:
 	case SQLITE_CORRUPT:
 		return "restore it from a backup (docs/OPERATING.md), or name another database";
 	default:
-		return "see the lines above";
+		return see_above;
 	}
 }
 
 static void say_not_open(const struct backend *b, const char *path, enum err e)
 {
+	bool elsewhere = b->db && sqlite3_errcode(b->db) == SQLITE_OK;
+
 	log_error("store_open", L_S("database", path), L_ERR(e),
-		  L_S("text", b->db ? sqlite3_errmsg(b->db) : "out of memory"), L_S("do", remedy(b->db)));
+		  L_S("text", elsewhere ? err_text(e)
+			      : b->db   ? sqlite3_errmsg(b->db)
+					: "out of memory"),
+		  L_S("why", sql_why(b->db)), L_S("do", remedy(b->db)));
 }
 
 static enum err open_file(struct backend *b, const char *path)
@@ -398,13 +437,16 @@ static enum err take_lease(struct backend *b)
 	buf_free(&name);
 	if (b->lease < 0) {
 		log_error("store_lease_file", L_S("database", path), L_S("why", strerror(errno)),
-			  L_S("do", make_writable));
+			  L_S("do", remedy_of(errno, make_writable)));
 		return ERR_IO;
 	}
 	if (flock(b->lease, LOCK_EX | LOCK_NB) != 0) {
+		e = errno == EWOULDBLOCK ? ERR_EXISTS : ERR_IO;
 		log_error("store_in_use", L_S("database", path),
-			  L_S("why", "another broker holds its lease"));
-		e = ERR_EXISTS;
+			  L_S("why", e == ERR_EXISTS ? "another broker holds its lease" : strerror(errno)),
+			  L_S("do", e == ERR_EXISTS
+					    ? "stop that one first"
+					    : "put the database on a disk whose files can be locked"));
 	}
 	return e;
 }
@@ -437,8 +479,14 @@ static enum err new_epoch(struct backend *b, uint64_t *epoch)
 
 static enum err open_wal(struct backend *b)
 {
-	b->wal = open(sqlite3_filename_wal(sqlite3_db_filename(b->db, "main")), O_RDONLY | O_CLOEXEC);
-	return b->wal >= 0 ? ERR_OK : ERR_IO;
+	const char *path = sqlite3_filename_wal(sqlite3_db_filename(b->db, "main"));
+
+	b->wal = open(path, O_RDONLY | O_CLOEXEC);
+	if (b->wal >= 0 && backend_sync(b) == ERR_OK)
+		return ERR_OK;
+	log_warn("store_log", L_S("file", path), L_S("failed", b->wal < 0 ? "open" : "sync"),
+		 L_S("why", strerror(errno)));
+	return ERR_IO;
 }
 
 static enum err set_up(struct backend *b, const char *path, uint64_t *epoch)
@@ -453,8 +501,6 @@ static enum err set_up(struct backend *b, const char *path, uint64_t *epoch)
 		e = new_epoch(b, epoch);
 	if (e == ERR_OK)
 		e = open_wal(b);
-	if (e == ERR_OK)
-		e = backend_sync(b);
 	if (e == ERR_OK)
 		e = wal_start(&b->log, b->db, path);
 	return e == ERR_OK ? prepare(b) : e;

@@ -13,6 +13,9 @@
  * tables, else ERR_IO.  Says it in the log; step is what was tried. */
 enum err sql_err(sqlite3 *db, const char *step);
 
+/* The system's reason for the last failure of db; "" where SQLite had one of its own. */
+const char *sql_why(sqlite3 *db);
+
 /* Runs sql whose rows do not matter. */
 enum err sql_exec(sqlite3 *db, const char *sql) MUST_USE;
 

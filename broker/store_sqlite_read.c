@@ -48,8 +48,8 @@ static void check_query(sqlite3 *db, const char *what, const char *sql, struct f
 		if (strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
 			found(f, what, (const char *)sqlite3_column_text(st, 0));
 	}
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
-		found(f, what, sqlite3_errmsg(db));
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW) /* which says nothing of what the query is for */
+		found(f, "it cannot be read", sqlite3_errmsg(db));
 	sqlite3_finalize(st);
 }
 

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "broker/store_sqlite_priv.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -158,8 +159,11 @@ static enum err open_own(struct wal *w, const char *path)
 	if (sqlite3_open_v2(path, &w->own, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
 	    sqlite3_busy_timeout(w->own, 2000) != SQLITE_OK ||
 	    sqlite3_exec(w->own, "PRAGMA synchronous=NORMAL; SELECT max(version) FROM schema_version", NULL,
-			 NULL, NULL) != SQLITE_OK)
+			 NULL, NULL) != SQLITE_OK) {
+		log_warn("store_log", L_S("file", path), L_S("failed", "second connection"),
+			 L_S("text", sqlite3_errmsg(w->own)), L_S("why", sql_why(w->own)));
 		return ERR_IO;
+	}
 	return pace(w);
 }
 
