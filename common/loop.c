@@ -29,6 +29,8 @@
 #include "common/sanitized.h"
 #include "common/standard.h"
 
+#define FILES_MIN 64 /* to serve a handful of people */
+
 struct loop {
 	uv_loop_t uv;
 	struct loop_events ev;
@@ -146,10 +148,25 @@ static void open_signals(struct loop *l)
 	uv_unref((uv_handle_t *)&l->signals);
 }
 
+/* What comes next opens some forty, and libuv, ZeroMQ and SQLite each have their own way of not saying
+ * that there was none left. */
+static void need_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= FILES_MIN)
+		return;
+	log_error("open_files", L_U("limit", files.rlim_cur), L_U("least", FILES_MIN),
+		  L_S("do", "raise the limit of open files (LimitNOFILE, ulimit -n)"));
+	exit(1);
+}
+
 struct loop *loop_new(const struct loop_events *ev)
 {
-	struct loop *l = mem_new(sizeof(*l));
+	struct loop *l;
 
+	need_files();
+	l = mem_new(sizeof(*l));
 	l->ev = *ev;
 	BUG_ON(uv_loop_init(&l->uv) != 0);
 	signal(SIGPIPE, SIG_IGN);

@@ -25,7 +25,8 @@ struct loop_events {
 
 /* The main loop with signal handling: SIGTERM, SIGINT and SIGHUP are blocked from here on in
  * this thread and in those that it starts, also after loop_free.  Call it before any other
- * thread is started, once per process at a time.  Ends the process if libuv cannot. */
+ * thread is started, once per process at a time.  Ends the process if libuv cannot, and, saying so,
+ * where it may have only a few files open. */
 struct loop *loop_new(const struct loop_events *ev);
 
 /* The libuv loop inside, for handles of the caller's. */

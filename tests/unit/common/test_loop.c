@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -100,6 +101,16 @@ static int ended(void (*fn)(void))
 }
 
 /* --- what the processes do --- */
+
+static void few_files(void)
+{
+	const struct rlimit few = { 32, 32 };
+	struct seen s = { 0 };
+
+	if (setrlimit(RLIMIT_NOFILE, &few) != 0)
+		_exit(96);
+	begin(&s, 0);
+}
 
 static void stop_early(void)
 {
@@ -212,6 +223,12 @@ static void signals_after_the_end(void)
 
 /* --- */
 
+static void test_too_few_files_end_it_in_order(void **state)
+{
+	(void)state;
+	assert_int_equal(ended(few_files), 1);
+}
+
 static void test_sigterm_before_the_loop_ends_the_process_cleanly(void **state)
 {
 	(void)state;
@@ -251,6 +268,7 @@ static void test_signals_after_the_end_change_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_too_few_files_end_it_in_order),
 		cmocka_unit_test(test_sigterm_before_the_loop_ends_the_process_cleanly),
 		cmocka_unit_test(test_sigterm_drains),
 		cmocka_unit_test(test_a_second_signal_cuts),
