@@ -47,12 +47,16 @@ static int open_log(const char *name)
 {
 	char path[64], old[72];
 	struct stat st;
+	int fd;
 
 	snprintf(path, sizeof(path), "log/%s.log", name);
 	snprintf(old, sizeof(old), "%s.1", path);
 	if (!stat(path, &st) && st.st_size > LOG_BYTES_MAX)
 		rename(path, old);
-	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		fprintf(stderr, "sealway up: cannot write %s: %s\n", path, strerror(errno));
+	return fd;
 }
 
 /* Between fork and exec: nothing but async-signal-safe calls. */
@@ -89,12 +93,13 @@ bool up_spawn(struct up *u, struct up_child *c)
 	snprintf(conf, sizeof(conf), "conf/%s.ini", c->name);
 	ready_path(c, ready);
 	unlink(ready);
-	if (log >= 0 && up_write_conf(u, c))
+	if (log >= 0 && up_write_conf(u, c)) { /* else it is said */
 		pid = fork();
+		if (pid < 0)
+			fprintf(stderr, "sealway up: cannot start %s: %s\n", c->name, strerror(errno));
+	}
 	if (pid == 0)
 		become(u->programs[c->role], argv, env, log, parent);
-	if (pid < 0)
-		fprintf(stderr, "sealway up: cannot start %s: %s\n", c->name, strerror(errno));
 	if (log >= 0)
 		close(log);
 	free(env);

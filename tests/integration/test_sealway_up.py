@@ -128,6 +128,14 @@ def test_same_port_at_the_same_moment(tmp_path):
             p.stderr.close()
 
 
+def test_a_log_that_cannot_be_written(tmp_path):
+    """Of an earlier `sudo sealway up`, say."""
+    (tmp_path / "d" / "log" / "broker-1.log").mkdir(parents=True)
+    (tmp_path / "d").chmod(0o700)
+    r = subprocess.run([SEALWAY, "up", "--dir", str(tmp_path / "d"), "--listen", "127.0.0.1:0"], capture_output=True, timeout=30 * SLOW)
+    assert r.returncode == 1 and b"cannot write log/broker-1.log: Is a directory" in r.stderr and b"No such file" not in r.stderr, r.stderr
+
+
 def test_port_in_use(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as s:
         listen = f"127.0.0.1:{s.getsockname()[1]}"
