@@ -139,25 +139,30 @@ enum pins_found pins_look(const char *path, const char *origin, uint64_t node, u
 	return found;
 }
 
-/* mkdir -p of the file's directory, 0700 like everything of ours in there. */
-static void make_parents(char *path)
+/* mkdir -p of the file's directory, 0700 like everything of ours in there.  The errno of the last one that
+ * could not be made; 0: all are there. */
+static int make_parents(char *path)
 {
+	int e = 0;
+
 	for (char *s = strchr(path + 1, '/'); s; s = strchr(s + 1, '/')) {
 		*s = '\0';
-		mkdir(path, 0700); /* what is wrong with it shows when it is opened */
+		e = mkdir(path, 0700) && errno != EEXIST ? errno : 0;
 		*s = '/';
 	}
+	return e;
 }
 
 static int lock_directory(const char *path, struct fault *f)
 {
 	char *dir = mem_strndup(path, strlen(path)), *slash = strrchr(dir, '/');
-	int fd;
+	int made = make_parents(dir), fd;
 
-	make_parents(dir);
 	if (slash)
 		slash[slash == dir] = '\0';
 	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && made)
+		errno = made; /* why it is not there */
 	if (fd < 0 || !file_lock(fd)) {
 		fault(f, SEALWAY_LOCAL, "cannot keep known nodes in %s: %s", slash ? dir : ".",
 		      errno == EWOULDBLOCK ? "another program holds its lock" : strerror(errno));

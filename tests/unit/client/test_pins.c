@@ -9,12 +9,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -198,6 +200,30 @@ static void a_file_of_a_killed_process(void **state)
 	assert_int_equal(check(ORIGIN, 1, one, &f), PINS_SAME);
 }
 
+static bool full;
+
+/* Stands before libc's. */
+int mkdir(const char *name, mode_t mode)
+{
+	if (full) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return (int)syscall(SYS_mkdirat, AT_FDCWD, name, mode);
+}
+
+static void a_directory_that_cannot_be_made(void **state)
+{
+	struct fault f;
+
+	(void)state;
+	full = true;
+	assert_int_equal(check(ORIGIN, 1, one, &f), PINS_ERROR);
+	assert_non_null(strstr(f.text, strerror(ENOSPC)));
+	full = false;
+	assert_int_equal(check(ORIGIN, 1, one, &f), PINS_NEW);
+}
+
 static void writers_side_by_side(void **state)
 {
 	struct fault f;
@@ -249,6 +275,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_no_file_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lock_that_is_never_given_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_of_a_killed_process, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_directory_that_cannot_be_made, setup, teardown),
 		cmocka_unit_test_setup_teardown(writers_side_by_side, setup, teardown),
 		cmocka_unit_test(default_place),
 	};
