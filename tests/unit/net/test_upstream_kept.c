@@ -13,11 +13,17 @@
 
 #include "tests/unit/net/upstream_side.h"
 
+/* One whole answer, after which its connection is kept. */
+static void keep_one(struct side *s)
+{
+	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+}
+
 static void test_connection_is_kept(void **state)
 {
 	struct side *s = *state;
 
-	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	keep_one(s);
 	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\ny", false), UPSTREAM_OK);
 	side_assert_body(s, "y");
 	assert_int_equal(fake_accepted(s->server), 1);
@@ -29,7 +35,7 @@ static void test_never_posted_twice(void **state)
 	struct side *s = *state;
 	struct upstream_call c = side_call(s);
 
-	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	keep_one(s);
 	s->hang_up_next = true;
 	side_start(s, &c);
 	assert_int_equal(side_finish(s), UPSTREAM_CUT);
@@ -44,7 +50,7 @@ static void test_get_is_asked_again(void **state)
 	struct side *s = *state;
 	struct upstream_call c = side_call(s);
 
-	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	keep_one(s);
 	s->hang_up_next = true;
 	c.method = "GET";
 	c.body = slice_of(NULL, 0);
@@ -67,7 +73,7 @@ static void test_repeatable_post_is_asked_again(void **state)
 	struct upstream_call c = side_call(s);
 
 	c.repeatable = true;
-	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	keep_one(s);
 	s->hang_up_next = true;
 	side_start(s, &c);
 	assert_int_equal(side_finish(s), UPSTREAM_OK);
@@ -92,8 +98,7 @@ static void test_not_asked_again_within_an_answer(void **state)
 
 	c.repeatable = true;
 	for (unsigned i = 0; i < sizeof(begun) / sizeof(begun[0]); i++) {
-		assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false),
-				 UPSTREAM_OK);
+		keep_one(s);
 		snprintf(answer, sizeof(answer), "%s%s", head, begun[i]);
 		s->answer = answer;
 		s->hang_up = true;
@@ -111,7 +116,7 @@ static void test_not_asked_again_later(void **state)
 	struct upstream_call c = side_call(s);
 
 	c.repeatable = true;
-	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	keep_one(s);
 	s->hang_up_next = true;
 	s->late_ms = 1000;
 	side_start(s, &c);
@@ -126,7 +131,7 @@ static void test_body_is_kept_for_another_time(void **state)
 	struct upstream_call c = side_call(s);
 
 	c.repeatable = true;
-	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	keep_one(s);
 	s->hang_up_next = true;
 	side_start(s, &c);
 	while (s->requests < 2) {
@@ -148,7 +153,7 @@ static void test_asked_again_with_time_to_connect(void **state)
 	struct side *s = *state;
 	struct upstream_call c = side_call(s);
 
-	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	keep_one(s);
 	s->hang_up_next = true;
 	s->late_ms = 3000;
 	c.method = "GET";
@@ -163,9 +168,9 @@ static void test_old_connection_is_not_used(void **state)
 {
 	struct side *s = *state;
 
-	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	keep_one(s);
 	TAILQ_FIRST(&s->up->idle)->idle_since -= 4000;
-	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	keep_one(s);
 	assert_int_equal(fake_accepted(s->server), 2);
 }
 
@@ -176,8 +181,7 @@ static void test_idle_connection_that_speaks(void **state)
 	struct side *s = *state;
 
 	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false),
-				 UPSTREAM_OK);
+		keep_one(s);
 		assert_int_equal(fake_accepted(s->server), i + 1);
 		if (said[i])
 			fake_say(s->conn, said[i]);
@@ -185,7 +189,7 @@ static void test_idle_connection_that_speaks(void **state)
 			fake_hang_up(s->conn);
 		fake_run(&s->uv, NULL, 20);
 	}
-	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	keep_one(s);
 	assert_int_equal(fake_accepted(s->server), 4);
 }
 
@@ -195,7 +199,7 @@ static void test_idle_connection_that_spoke_just_now(void **state)
 	struct side *s = *state;
 	struct upstream_call c = side_call(s);
 
-	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
+	keep_one(s);
 	fake_say(s->conn, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
 	side_start(s, &c);
 	assert_int_equal(side_finish(s), UPSTREAM_OK);
