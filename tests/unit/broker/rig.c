@@ -626,6 +626,11 @@ enum err rig_register(struct rig *r, bool fresh,
 	return ERR_OK;
 }
 
+struct node *rig_node(struct rig *r)
+{
+	return registry_node(r->b.registry, 1);
+}
+
 struct stack *rig_stack(struct rig *r)
 {
 	size_t pos = 0;

@@ -156,6 +156,9 @@ enum err rig_register(struct rig *r, bool fresh,
 /* Node 2 serves "demo" too, at that price; its address is http://127.0.0.1:10.  max_units 0: no limit. */
 struct node *rig_second_node(struct rig *r, uint64_t price, uint64_t max_units);
 
+/* Node 1. */
+struct node *rig_node(struct rig *r);
+
 /* Alice's only stack. */
 struct stack *rig_stack(struct rig *r);
 

@@ -139,7 +139,7 @@ static void the_first_attempt_is_billed_by_its_worker(void **state)
 	rig_settled(r, &r->wk);
 	rig_run(r, 20);
 	assert_true(rig_stack(r)->spent == 30 && rig_stack(r)->reserved == 0);
-	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 0);
+	assert_int_equal(rig_node(r)->row.faults, 0);
 }
 
 static void the_first_attempt_is_billed_by_its_receipt(void **state)
@@ -164,7 +164,7 @@ static void answered_to_a_first_attempt_is_a_replay(void **state)
 	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, says_answered);
 	rig_settled(r, &r->wk);
 	assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
-	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 0);
+	assert_int_equal(rig_node(r)->row.faults, 0);
 }
 
 static void other_offer(struct registration *reg, struct registration_msg *m)
@@ -185,24 +185,24 @@ static void locks_of_a_withdrawn_offer_are_counted(void **state)
 	rig_alive(r, 1200, &r->wk);
 	assert_int_equal(rig_stack(r)->reserved, 0);
 	assert_int_equal(rig_register(r, false, NULL), ERR_OK);
-	assert_int_equal(node_sub(registry_node(r->b.registry, 1), model)->locks, 0);
+	assert_int_equal(node_sub(rig_node(r), model)->locks, 0);
 	assert_int_equal(rig_lock(r, 100, 60, &l), ERR_OK);
 	assert_int_equal(rig_register(r, false, other_offer), ERR_OK);
 	rig_restart(r);
 	actor_hello(r, &r->gw);
 	(void)actor_get(r, &r->gw, MSG_WELCOME);
 	assert_int_equal(rig_register(r, false, NULL), ERR_OK);
-	assert_int_equal(node_sub(registry_node(r->b.registry, 1), model)->locks, 1);
+	assert_int_equal(node_sub(rig_node(r), model)->locks, 1);
 	rig_job(r, l.stack, 0);
 	rig_run(r, 20);
-	assert_int_equal(node_sub(registry_node(r->b.registry, 1), model)->locks, 0);
+	assert_int_equal(node_sub(rig_node(r), model)->locks, 0);
 }
 
 /* Between the first look at a registration and its signatures' proof. */
 static void on_turn(uv_check_t *c)
 {
 	struct rig *r = c->data;
-	struct node *n = registry_node(r->b.registry, 1);
+	struct node *n = rig_node(r);
 
 	if (n->registering)
 		n->row.state = NODE_REMOVED;
@@ -212,12 +212,12 @@ static void what_changed_while_signatures_were_verified(void **state)
 {
 	struct rig *r = *state;
 	uv_check_t check = { .data = r };
-	uint64_t counter = registry_node(r->b.registry, 1)->row.counter;
+	uint64_t counter = rig_node(r)->row.counter;
 
 	uv_check_init(&r->loop, &check);
 	uv_check_start(&check, on_turn);
 	assert_int_equal(rig_register(r, true, NULL), ERR_NOT_FOUND);
-	assert_int_equal(registry_node(r->b.registry, 1)->row.counter, counter);
+	assert_int_equal(rig_node(r)->row.counter, counter);
 	uv_close((uv_handle_t *)&check, NULL);
 	rig_run(r, 10);
 }

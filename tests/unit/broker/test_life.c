@@ -181,10 +181,10 @@ static void locks_refuse(void **state)
 	r->token[0] ^= 1;
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_AUTH);
 	memcpy(r->token, good, KEY_BYTES);
-	registry_node(r->b.registry, 1)->row.state = NODE_DRAINING;
+	rig_node(r)->row.state = NODE_DRAINING;
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
-	registry_node(r->b.registry, 1)->row.state = NODE_ACTIVE;
-	node_wake(registry_node(r->b.registry, 1));
+	rig_node(r)->row.state = NODE_ACTIVE;
+	node_wake(rig_node(r));
 	ledger_user_named(r->b.ledger, SLICE_STR("alice"))->balance -= 999901;
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_BALANCE);
 	ledger_user_named(r->b.ledger, SLICE_STR("alice"))->balance += 999901;
@@ -294,7 +294,7 @@ static void an_old_key_does_not_wait_beyond_its_time(void **state)
 	struct rig *r = *state;
 	uint64_t st = rig_locked(r, 1000);
 	uint8_t old[KEY_BYTES];
-	struct node *n = registry_node(r->b.registry, 1);
+	struct node *n = rig_node(r);
 	int64_t left_s = 2; /* the next second may begin before the job comes */
 
 	memcpy(old, r->x25519, KEY_BYTES);
@@ -449,7 +449,7 @@ static void wrong_receipts_bill_nothing(void **state)
 	};
 	struct rig *r = *state;
 	uint64_t st = rig_locked(r, 1000);
-	struct node *n = registry_node(r->b.registry, 1);
+	struct node *n = rig_node(r);
 
 	for (size_t i = 0; i < sizeof(spoil) / sizeof(spoil[0]); i++) {
 		struct work w;
@@ -597,7 +597,7 @@ static void capacity_is_respected(void **state)
 	uint64_t st = rig_locked(r, 1000);
 	struct work w;
 
-	registry_node(r->b.registry, 1)->subs->max_concurrent = 0;
+	rig_node(r)->subs->max_concurrent = 0;
 	for (int i = 0; i < 5; i++)
 		rig_job(r, st, 10);
 	w = rig_work(r, &r->wk);
@@ -689,7 +689,7 @@ static void a_silent_worker_after_posting(void **state)
 static void a_worker_without_a_network(void **state)
 {
 	struct rig *r = *state;
-	const struct node *n = registry_node(r->b.registry, 1);
+	const struct node *n = rig_node(r);
 	uint64_t st = rig_locked(r, 1000);
 	struct work w;
 
@@ -726,7 +726,7 @@ static void no_receipt_to_be_had(void **state)
 	rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
 	rig_settled(r, &r->wk);
 	assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
-	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 1);
+	assert_int_equal(rig_node(r)->row.faults, 1);
 }
 
 static void a_gateway_that_dies(void **state)

@@ -94,7 +94,7 @@ static void its_worker_does_not_come_back(void **state)
 	back_by(r, &w, broker_ms(&r->b));
 	not_there(r, &w); /* asked again, when the time to come back is over */
 	rig_billed(r, 0);
-	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 1);
+	assert_int_equal(rig_node(r)->row.faults, 1);
 }
 
 /* Nobody else can have a receipt that its own worker has not. */
@@ -194,7 +194,7 @@ static void its_worker_cannot_reach_the_node_that_has_none(void **state)
 		its_worker_could_not_ask(r, &w);
 	not_there(r, &w);
 	rig_billed(r, 0);
-	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 1);
+	assert_int_equal(rig_node(r)->row.faults, 1);
 }
 
 /* As if ms had gone by in which nobody could ask. */
@@ -218,7 +218,7 @@ static void its_worker_cannot_reach_the_node_for_a_minute(void **state)
 	assert_true(rig_stack(r)->reserved == 1000);
 	later(r, &w, 1000);
 	rig_billed(r, 0);
-	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 1);
+	assert_int_equal(rig_node(r)->row.faults, 1);
 }
 
 static void a_dead_workers_node_is_asked_for_longer(void **state)

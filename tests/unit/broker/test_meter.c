@@ -172,8 +172,7 @@ static void flood(void **state)
 		stack[i] = rig_locked(r, 1000);
 	}
 	r->b.conf.queue_max = 8;
-	node_sub(registry_node(r->b.registry, 1), registry_model(r->b.registry, SLICE_STR("demo"))->id)
-		->max_concurrent = 0;
+	node_sub(rig_node(r), registry_model(r->b.registry, SLICE_STR("demo"))->id)->max_concurrent = 0;
 	no_worker(r);
 	memcpy(r->token, token[0], KEY_BYTES);
 	for (int i = 0; i < 4; i++)

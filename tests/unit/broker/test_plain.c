@@ -177,7 +177,7 @@ static void receipts_of_something_else_bill_nothing(void **state)
 		rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, spoil[i]);
 		rig_settled(r, &r->wk);
 		assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
-		assert_int_equal(registry_node(r->b.registry, 1)->row.faults, i + 1);
+		assert_int_equal(rig_node(r)->row.faults, i + 1);
 	}
 }
 
@@ -273,7 +273,7 @@ static void refusals(void **state)
 	plain_job(r, NULL);
 	assert_int_equal(rig_refusal(r).error, ERR_BALANCE);
 	ledger_user_named(r->b.ledger, SLICE_STR("alice"))->balance += 999901;
-	registry_node(r->b.registry, 1)->row.state = NODE_DRAINING;
+	rig_node(r)->row.state = NODE_DRAINING;
 	plain_job(r, NULL);
 	assert_int_equal(rig_refusal(r).error, ERR_NO_NODE);
 	assert_null(rig_stack(r)); /* none of them bought anything */
@@ -318,7 +318,7 @@ static void moves_to_another_node(void **state)
 	assert_memory_equal(again.rid, w.rid, RID_BYTES);
 	assert_true(stack_at(r, 1)->reserved == 0 && stack_at(r, 1)->spent == 0);
 	assert_true(stack_at(r, 2)->reserved == 500 && stack_at(r, 2)->id == again.stack);
-	assert_int_equal(registry_node(r->b.registry, 1)->subs->running, 0);
+	assert_int_equal(rig_node(r)->subs->running, 0);
 	assert_int_equal(registry_node(r->b.registry, 2)->subs->running, 1);
 	sound(r);
 	rig_posted(&r->wk, &again);

@@ -28,11 +28,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct node *node(struct rig *r)
-{
-	return registry_node(r->b.registry, 1);
-}
-
 /* Turns the loop for ms, everybody saying that they live. */
 static void alive(struct rig *r, unsigned ms)
 {
@@ -50,7 +45,7 @@ static struct probe asked(struct rig *r, struct actor *wk)
 {
 	struct probe m;
 
-	for (int i = 0; i < 200 && !node(r)->probe.worker; i++)
+	for (int i = 0; i < 200 && !rig_node(r)->probe.worker; i++)
 		alive(r, 20);
 	assert_int_equal(probe_decode(actor_get(r, wk, MSG_PROBE), &m), ERR_OK);
 	assert_int_equal(m.node, 1);
@@ -98,12 +93,12 @@ static void healthy(void **state)
 	struct rig *r = *state;
 	struct locked l;
 
-	assert_true(node(r)->probe.at == 0);
+	assert_true(rig_node(r)->probe.at == 0);
 	for (int i = 0; i < 3; i++)
 		answer(r, PROBE_REACHED);
-	assert_true(node(r)->probe.at > 0 && node(r)->probe.reached);
-	assert_int_equal(node(r)->probe.latency_us, 1234);
-	assert_int_equal(node(r)->failures, 0);
+	assert_true(rig_node(r)->probe.at > 0 && rig_node(r)->probe.reached);
+	assert_int_equal(rig_node(r)->probe.latency_us, 1234);
+	assert_int_equal(rig_node(r)->failures, 0);
 	assert_int_equal(r->b.probes, 0);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 }
@@ -115,21 +110,21 @@ static void out_and_back(void **state)
 	struct locked l;
 
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_CLOSED);
+		assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_CLOSED);
 		answer(r, PROBE_FAILED);
 	}
-	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_OPEN);
+	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_OPEN);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
 	answer(r, PROBE_FAILED); /* the trial: open again */
-	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_OPEN);
+	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_OPEN);
 	actor_none(r, &r->wk, MSG_PROBE, 50);
 	struct probe m = asked(r, &r->wk);
 
-	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_HALF_OPEN);
+	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_HALF_OPEN);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
 	say(&r->wk, &m, PROBE_REACHED);
 	rig_run(r, 5);
-	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_CLOSED);
+	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_CLOSED);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 }
 
@@ -144,12 +139,12 @@ static void lost_probes(void **state)
 	assert_memory_not_equal(first.rid, second.rid, RID_BYTES);
 	say(&r->wk, &first, PROBE_FAILED); /* too late */
 	rig_run(r, 5);
-	assert_true(node(r)->probe.at == 0 && node(r)->failures == 0);
+	assert_true(rig_node(r)->probe.at == 0 && rig_node(r)->failures == 0);
 	say(&r->wk, &second, PROBE_NOT_TRIED);
 	rig_run(r, 5);
-	assert_true(node(r)->probe.at == 0 && node(r)->failures == 0);
+	assert_true(rig_node(r)->probe.at == 0 && rig_node(r)->failures == 0);
 	answer(r, PROBE_REACHED);
-	assert_true(node(r)->probe.reached);
+	assert_true(rig_node(r)->probe.reached);
 }
 
 /* What nobody asked for: another node, another epoch, another probe, the answer twice. */
@@ -167,15 +162,15 @@ static void made_up_answers(void **state)
 	bad.rid[3] ^= 1;
 	say(&r->wk, &bad, PROBE_FAILED);
 	rig_run(r, 10);
-	assert_true(node(r)->failures == 0 && node(r)->probe.worker == r->wk.instance);
+	assert_true(rig_node(r)->failures == 0 && rig_node(r)->probe.worker == r->wk.instance);
 	say(&r->wk, &m, PROBE_FAILED);
 	say(&r->wk, &m, PROBE_FAILED);
 	rig_run(r, 10);
-	assert_int_equal(node(r)->failures, 1);
+	assert_int_equal(rig_node(r)->failures, 1);
 	assert_int_equal(r->b.probes, 0);
 	say(&r->gw, &m, PROBE_FAILED); /* not for a gateway to say */
 	rig_run(r, 10);
-	assert_int_equal(node(r)->failures, 1);
+	assert_int_equal(rig_node(r)->failures, 1);
 }
 
 static void workers_take_turns(void **state)
@@ -194,11 +189,11 @@ static void workers_take_turns(void **state)
 		rig_run(r, 5);
 	}
 	m = asked(r, &r->wk2);
-	node(r)->probe.worker =
+	rig_node(r)->probe.worker =
 		0; /* as if the turn were wk2's again: who failed is passed over all the same */
 	r->b.probes--;
-	node(r)->probe.avoid = r->wk.instance;
-	probe_here(&r->b, node(r), false);
+	rig_node(r)->probe.avoid = r->wk.instance;
+	probe_here(&r->b, rig_node(r), false);
 	(void)asked(r, &r->wk2);
 }
 
@@ -207,17 +202,17 @@ static void probes_do_not_hide_requests(void **state)
 {
 	struct rig *r = *state;
 
-	probe_note(&r->b, node(r), false);
-	probe_note(&r->b, node(r), false);
+	probe_note(&r->b, rig_node(r), false);
+	probe_note(&r->b, rig_node(r), false);
 	answer(r, PROBE_REACHED);
-	assert_int_equal(node(r)->failures, 2);
+	assert_int_equal(rig_node(r)->failures, 2);
 	r->b.conf.breaker_failures = 9;
 	answer(r, PROBE_FAILED);
-	assert_int_equal(node(r)->failures, 3);
+	assert_int_equal(rig_node(r)->failures, 3);
 	answer(r, PROBE_REACHED);
-	assert_int_equal(node(r)->failures, 2);
-	probe_note(&r->b, node(r), true);
-	assert_int_equal(node(r)->failures, 0);
+	assert_int_equal(rig_node(r)->failures, 2);
+	probe_note(&r->b, rig_node(r), true);
+	assert_int_equal(rig_node(r)->failures, 0);
 }
 
 /* An old probe's good news does not close what requests have opened meanwhile. */
@@ -227,12 +222,12 @@ static void news_from_before(void **state)
 	struct probe m = asked(r, &r->wk);
 
 	for (int i = 0; i < 3; i++)
-		probe_note(&r->b, node(r), false);
+		probe_note(&r->b, rig_node(r), false);
 	say(&r->wk, &m, PROBE_REACHED);
 	rig_run(r, 5);
-	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_OPEN);
+	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_OPEN);
 	answer(r, PROBE_REACHED); /* the trial */
-	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_CLOSED);
+	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_CLOSED);
 }
 
 /* A registration does not close the breaker: it has the node probed, but not as often as it likes. */
@@ -244,13 +239,13 @@ static void registering(void **state)
 	r->b.conf.breaker_open_ms = 600000;
 	answer(r, PROBE_REACHED);
 	for (int i = 0; i < 3; i++)
-		probe_note(&r->b, node(r), false);
+		probe_note(&r->b, rig_node(r), false);
 	assert_int_equal(rig_register(r, true, NULL), ERR_OK);
-	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_HALF_OPEN);
+	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_HALF_OPEN);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
 	assert_int_equal(rig_register(r, true, NULL), ERR_OK);
 	rig_run(r, 20);
-	assert_true(node(r)->probe.worker == 0);
+	assert_true(rig_node(r)->probe.worker == 0);
 	answer(r, PROBE_REACHED);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 }
@@ -264,16 +259,16 @@ static void back_in_a_new_life(void **state)
 
 	r->b.conf.breaker_open_ms = 600000;
 	r->b.conf.probe_timeout_ms = 60000;
-	node(r)->back_ms = 0; /* its first registration was long ago */
+	rig_node(r)->back_ms = 0; /* its first registration was long ago */
 	old = asked(r, &r->wk);
 	for (int i = 0; i < 3; i++)
-		probe_note(&r->b, node(r), false);
+		probe_note(&r->b, rig_node(r), false);
 	assert_int_equal(rig_register(r, true, NULL), ERR_OK);
 	m = asked(r, &r->wk);
 	assert_memory_not_equal(m.rid, old.rid, RID_BYTES);
 	say(&r->wk, &old, PROBE_FAILED);
 	rig_run(r, 5);
-	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_HALF_OPEN);
+	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_HALF_OPEN);
 	say(&r->wk, &m, PROBE_REACHED);
 	rig_run(r, 5);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
@@ -303,23 +298,23 @@ static void failures_of_an_earlier_life(void **state)
 
 	r->b.conf.breaker_open_ms = 600000;
 	for (unsigned life = 0; life < 2; life++) {
-		node(r)->failures = 0;
+		rig_node(r)->failures = 0;
 		if (life == 0)
-			node(r)->back_ms = 0;
+			rig_node(r)->back_ms = 0;
 		w = given(r);
 		assert_int_equal(rig_register(r, true, NULL), ERR_OK);
 		rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, rig_not_reached);
 		rig_settled(r, &r->wk);
-		assert_int_equal(node(r)->failures, life);
+		assert_int_equal(rig_node(r)->failures, life);
 	}
-	node(r)->failures = 0;
+	rig_node(r)->failures = 0;
 	rig_run(r, 5);
 	w = given(r);
-	node(r)->back_ms = 0;
+	rig_node(r)->back_ms = 0;
 	assert_int_equal(rig_register(r, false, NULL), ERR_OK); /* the same life, once more announced */
 	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, rig_not_reached);
 	rig_settled(r, &r->wk);
-	assert_int_equal(node(r)->failures, 1);
+	assert_int_equal(rig_node(r)->failures, 1);
 }
 
 /* What a worker that is gone was asked is asked of another one at once. */
@@ -336,7 +331,7 @@ static void worker_gone(void **state)
 	actor_close(&r->wk2);
 	peers_drop(&r->b, peers_by_instance(&r->b, r->wk2.instance, ROLE_WORKER), "the test");
 	alive(r, 300);
-	assert_int_equal(node(r)->probe.worker, r->wk.instance);
+	assert_int_equal(rig_node(r)->probe.worker, r->wk.instance);
 	m = asked(r, &r->wk);
 	say(&r->wk, &m, PROBE_REACHED);
 	rig_run(r, 5);
@@ -358,22 +353,22 @@ static void a_refused_worker(void **state)
 	actor_open(r, &r->wk2, ROLE_WORKER, 300);
 	(void)actor_get(r, &r->wk2, MSG_WELCOME);
 	for (int result = PROBE_REACHED; result <= PROBE_FAILED; result++) {
-		node(r)->probe.avoid = r->wk.instance; /* the next turn is wk2's */
+		rig_node(r)->probe.avoid = r->wk.instance; /* the next turn is wk2's */
 		m = asked(r, &r->wk2);
 		for (int i = 0; i < 3 && result == PROBE_REACHED; i++)
-			probe_note(&r->b, node(r), false);
-		node(r)->open_until =
+			probe_note(&r->b, rig_node(r), false);
+		rig_node(r)->open_until =
 			result == PROBE_REACHED ? broker_ms(&r->b) : 0; /* half-open, or closed */
 		refusal_note(&r->b, party(r, &r->wk2), 1);
 		say(&r->wk2, &m, (enum probe_result)result);
 		rig_run(r, 5);
-		assert_int_equal(node(r)->failures, result == PROBE_REACHED ? 3 : 0);
-		assert_true((node(r)->open_until != 0) == (result == PROBE_REACHED));
+		assert_int_equal(rig_node(r)->failures, result == PROBE_REACHED ? 3 : 0);
+		assert_true((rig_node(r)->open_until != 0) == (result == PROBE_REACHED));
 		for (int i = 0; i < 3; i++) {
-			node(r)->probe.avoid = r->wk.instance; /* rather that one all the same */
+			rig_node(r)->probe.avoid = r->wk.instance; /* rather that one all the same */
 			answer(r, PROBE_REACHED);
 		}
-		assert_int_equal(node(r)->failures, 0);
+		assert_int_equal(rig_node(r)->failures, 0);
 		refusal_forget(&r->b, 1);
 	}
 	refusal_note(&r->b, party(r, &r->wk2), 1);
@@ -381,7 +376,7 @@ static void a_refused_worker(void **state)
 	m = asked(r, &r->wk2); /* better than nobody */
 	say(&r->wk2, &m, PROBE_FAILED);
 	rig_run(r, 5);
-	assert_int_equal(node(r)->failures, 1);
+	assert_int_equal(rig_node(r)->failures, 1);
 }
 
 static void removed(void **state)
@@ -390,14 +385,14 @@ static void removed(void **state)
 
 	(void)asked(r, &r->wk);
 	for (int i = 0; i < 3; i++)
-		probe_note(&r->b, node(r), false);
-	node(r)->row.state = NODE_REMOVED;
-	probe_forget(&r->b, node(r));
+		probe_note(&r->b, rig_node(r), false);
+	rig_node(r)->row.state = NODE_REMOVED;
+	probe_forget(&r->b, rig_node(r));
 	assert_int_equal(r->b.probes, 0);
-	assert_true(node(r)->open_until == 0);
+	assert_true(rig_node(r)->open_until == 0);
 	actor_none(r, &r->wk, MSG_PROBE, 100);
-	node(r)->row.state = NODE_ACTIVE;
-	probe_here(&r->b, node(r), false);
+	rig_node(r)->row.state = NODE_ACTIVE;
+	probe_here(&r->b, rig_node(r), false);
 	answer(r, PROBE_REACHED);
 }
 
@@ -443,12 +438,12 @@ static void without_probes(void **state)
 
 	actor_none(r, &r->wk, MSG_PROBE, 30);
 	for (int i = 0; i < 3; i++)
-		probe_note(&r->b, node(r), false);
+		probe_note(&r->b, rig_node(r), false);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
 	alive(r, 200);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
-	probe_note(&r->b, node(r), true); /* the request that came of it went well */
+	probe_note(&r->b, rig_node(r), true); /* the request that came of it went well */
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 }

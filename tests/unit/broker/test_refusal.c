@@ -22,7 +22,7 @@ static int setup(void **state)
 	actor_open(r, &r->wk2, ROLE_WORKER, 201);
 	(void)actor_get(r, &r->wk2, MSG_WELCOME);
 	rig_introduce(r, &r->gw, &r->wk2);
-	registry_node(r->b.registry, 1)->subs->max_concurrent = 0;
+	rig_node(r)->subs->max_concurrent = 0;
 	*state = r;
 	return 0;
 }
@@ -31,11 +31,6 @@ static int teardown(void **state)
 {
 	rig_free(*state);
 	return 0;
-}
-
-static struct node *node(struct rig *r)
-{
-	return registry_node(r->b.registry, 1);
 }
 
 static struct party *party(struct rig *r, const struct actor *wk)
@@ -106,7 +101,7 @@ static void its_jobs_go_to_the_other(void **state)
 	w[4] = rig_work(r, good);
 	for (int i = 1; i < 5; i++)
 		answers(r, good, &w[i]);
-	assert_int_equal(node(r)->failures, 0);
+	assert_int_equal(rig_node(r)->failures, 0);
 	assert_int_equal(refusal_count(&r->b, 1), 1);
 	assert_int_equal(atomic_load(&metrics.refusals.value), 1);
 }
@@ -118,7 +113,7 @@ static void a_hostile_worker(void **state)
 	struct work w[4];
 	struct actor *wk[4];
 
-	node(r)->failures = 2;
+	rig_node(r)->failures = 2;
 	for (int i = 0; i < 4; i++)
 		wk[i] = give(r, &w[i]);
 	for (int i = 0; i < 4; i++) {
@@ -126,12 +121,12 @@ static void a_hostile_worker(void **state)
 			is_refused(r, wk[i], &w[i]);
 	}
 	assert_int_equal(refusal_count(&r->b, 1), 1);
-	assert_int_equal(node(r)->failures, 2);
+	assert_int_equal(rig_node(r)->failures, 2);
 	for (int i = 0; i < 4; i++) {
 		if (wk[i] == &r->wk2)
 			answers(r, wk[i], &w[i]);
 	}
-	assert_int_equal(node(r)->failures, 0);
+	assert_int_equal(rig_node(r)->failures, 0);
 }
 
 static void a_hostile_node(void **state)
@@ -141,14 +136,14 @@ static void a_hostile_node(void **state)
 	struct locked l;
 
 	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(node(r)->failures, i);
-		assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_CLOSED);
+		assert_int_equal(rig_node(r)->failures, i);
+		assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_CLOSED);
 		if (i == 0)
 			assert_ptr_equal(one_refused(r), other(r, first));
 		else
 			(void)one_refused(r); /* whoever: all are */
 	}
-	assert_int_equal(node_breaker(node(r), broker_ms(&r->b)), BREAKER_OPEN);
+	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_OPEN);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
 }
 
@@ -162,10 +157,10 @@ static void the_only_worker(void **state)
 	rig_drop(r, other(r, bad));
 	assert_ptr_equal(give(r, &w), bad);
 	is_refused(r, bad, &w);
-	assert_int_equal(node(r)->failures, 1);
+	assert_int_equal(rig_node(r)->failures, 1);
 	assert_ptr_equal(give(r, &w), bad);
 	answers(r, bad, &w);
-	assert_int_equal(node(r)->failures, 0);
+	assert_int_equal(rig_node(r)->failures, 0);
 	assert_int_equal(refusal_count(&r->b, 1), 0);
 	assert_int_equal(atomic_load(&metrics.refusals.value), 0);
 }
@@ -179,7 +174,7 @@ static void one_that_is_on_its_way_out_is_no_other(void **state)
 	party(r, other(r, bad))->draining = true;
 	assert_ptr_equal(give(r, &w), bad);
 	is_refused(r, bad, &w);
-	assert_int_equal(node(r)->failures, 1);
+	assert_int_equal(rig_node(r)->failures, 1);
 }
 
 static struct refusal *known(struct rig *r, const struct actor *wk)
@@ -216,7 +211,7 @@ static void tried_again(void **state)
 		if (i < 6)
 			is_refused(r, bad, &trial);
 	}
-	assert_int_equal(node(r)->failures, 0);
+	assert_int_equal(rig_node(r)->failures, 0);
 	answers(r, bad, &trial);
 	assert_null(known(r, bad));
 }
@@ -273,14 +268,14 @@ static void a_node_that_starts_again(void **state)
 	assert_int_equal(refusal_count(&r->b, 1), 0);
 	refusal_note(&r->b, party(r, bad), 1);
 	assert_int_equal(refusal_count(&r->b, 1), 1);
-	node(r)->back_ms = 0;
-	probe_here(&r->b, node(r), false); /* announced once more */
+	rig_node(r)->back_ms = 0;
+	probe_here(&r->b, rig_node(r), false); /* announced once more */
 	assert_int_equal(refusal_count(&r->b, 1), 1);
-	probe_here(&r->b, node(r), true);
+	probe_here(&r->b, rig_node(r), true);
 	assert_int_equal(refusal_count(&r->b, 1), 0);
 	is_refused(r, bad, &w);
 	assert_int_equal(refusal_count(&r->b, 1), 0);
-	assert_int_equal(node(r)->failures, 0);
+	assert_int_equal(rig_node(r)->failures, 0);
 }
 
 /* A worker that is refused everywhere takes no more than so much memory, and nobody's jobs. */
@@ -328,7 +323,7 @@ static void its_receipts_are_fetched_by_the_other(void **state)
 	rig_settled(r, dead);
 	rig_run(r, 20);
 	assert_int_equal(rig_stack(r)->spent, 700);
-	assert_int_equal(node(r)->failures, 0);
+	assert_int_equal(rig_node(r)->failures, 0);
 	assert_non_null(known(r, bad));
 	assert_ptr_equal(peers_any_worker(&r->b, dead->instance, 1), party(r, dead));
 	assert_ptr_equal(peers_any_worker(&r->b, dead->instance, 2), party(r, bad));

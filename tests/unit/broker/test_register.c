@@ -32,7 +32,7 @@ static int teardown(void **state)
 
 static const struct node *node(struct rig *r)
 {
-	return registry_node(r->b.registry, 1);
+	return rig_node(r);
 }
 
 static void again_with_the_same_key(void **state)
@@ -267,14 +267,14 @@ static void the_original_form_says_nothing_of_ours(void **state)
 {
 	struct rig *r = *state;
 
-	registry_node(r->b.registry, 1)->row.seen = 5;
+	rig_node(r)->row.seen = 5;
 	r->original_form = true;
 	assert_int_equal(rig_register(r, false, NULL), ERR_BODY);
 	assert_true(node(r)->row.seen == 5);
-	registry_node(r->b.registry, 1)->row.original = true;
+	rig_node(r)->row.original = true;
 	assert_int_equal(rig_register(r, false, NULL), ERR_OK);
 	assert_true(node(r)->row.seen > 5);
-	node_set_text(&registry_node(r->b.registry, 1)->url, SLICE_STR("http://127.0.0.1:10"));
+	node_set_text(&rig_node(r)->url, SLICE_STR("http://127.0.0.1:10"));
 	assert_int_equal(rig_register(r, false, NULL), ERR_BODY); /* and it moves nobody */
 	assert_string_equal(node(r)->url, "http://127.0.0.1:10");
 }
@@ -283,7 +283,7 @@ static void removed_nodes(void **state)
 {
 	struct rig *r = *state;
 
-	registry_node(r->b.registry, 1)->row.state = NODE_REMOVED;
+	rig_node(r)->row.state = NODE_REMOVED;
 	assert_int_equal(rig_register(r, true, NULL), ERR_NOT_FOUND);
 }
 
@@ -311,7 +311,7 @@ static void a_lock_at_a_node_that_leaves(void **state)
 	assert_int_equal(rig_register(r, false, other_offers), ERR_OK);
 	rig_job(r, l.stack, 10);
 	assert_int_equal(rig_refusal(r).error, ERR_KEY_UNKNOWN);
-	registry_node(r->b.registry, 1)->row.state = NODE_REMOVED;
+	rig_node(r)->row.state = NODE_REMOVED;
 	rig_job(r, l.stack, 10);
 	assert_int_equal(rig_refusal(r).error, ERR_KEY_UNKNOWN);
 }
@@ -360,7 +360,7 @@ static void model_lists(void **state)
 
 	assert_non_null(strstr(ask(r, QUERY_MODELS, true, 0), "\"id\":\"demo\",\"object\":\"model\""));
 	assert_non_null(strstr(ask(r, QUERY_OPEN_ROUTER, false, 0), "\"prompt\":\"0.000000001\""));
-	registry_node(r->b.registry, 1)->row.state = NODE_DRAINING;
+	rig_node(r)->row.state = NODE_DRAINING;
 	assert_string_equal(ask(r, QUERY_MODELS, true, 0), "{\"object\":\"list\",\"data\":[]}");
 	memset(q.rid, 3, RID_BYTES);
 	query_encode(&q, &msg); /* no token */
@@ -391,7 +391,7 @@ static void much_evidence(void **state)
 {
 	struct rig *r = *state;
 	struct query q = { .kind = QUERY_ATTESTATION, .number = 1 };
-	struct node *n = registry_node(r->b.registry, 1);
+	struct node *n = rig_node(r);
 	static const uint8_t kib[1024];
 	unsigned answered = 0, refused = 0;
 	struct buf msg;

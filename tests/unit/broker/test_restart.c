@@ -75,7 +75,7 @@ static void restart_and_nobody_claims(void **state)
 	rig_settled(r, &r->wk);
 	assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
 	/* nobody knows whether the node ever had it */
-	assert_int_equal(registry_node(r->b.registry, 1)->row.faults, 0);
+	assert_int_equal(rig_node(r)->row.faults, 0);
 }
 
 static void say_waiting(struct rig *r, uint8_t rid)
