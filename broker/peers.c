@@ -363,10 +363,11 @@ struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t 
 	bool taken = false;
 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
-		bool no = refusal_lasts(p, node, broker_ms(b));
+		bool no;
 
 		if (p->ended || p->draining || !map_get(p->topics, &topic))
 			continue;
+		no = refusal_lasts(p, node, broker_ms(b));
 		taken = taken || !no;
 		if (p->n_tasks < p->capacity && p->instance != avoid &&
 		    (!best[no] || p->n_tasks < best[no]->n_tasks))
