@@ -15,12 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <uv.h>
 
-#include "broker/ledger.h"
-#include "broker/node.h"
-#include "broker/store.h"
 #include "common/log.h"
+#include "tests/unit/broker/books.h"
 #include "tests/unit/broker/disk.h"
 #include "tests/unit/broker/power.h"
 
@@ -42,11 +39,7 @@ struct image {
 };
 
 struct life {
-	uv_loop_t loop;
-	struct store *store;
-	struct ledger *ledger;
-	struct registry *registry;
-	struct user *user;
+	struct books k;
 	struct reservation *open[OPEN_MAX];
 	const char *path;
 	unsigned seed, syncs, n_images, db_images;
@@ -57,56 +50,10 @@ static struct promise said;
 static struct life w;
 static unsigned images, checkpoints;
 
-static void on_row(void *arg, const struct store_op *op)
-{
-	(void)arg;
-	assert_int_equal(registry_apply(w.registry, op), ERR_OK);
-	assert_int_equal(ledger_apply(w.ledger, op), ERR_OK);
-}
-
-static void on_problem(void *arg, const char *text)
-{
-	(void)arg;
-	print_error("%s\n", text);
-}
-
 static void take_up(const char *path)
 {
-	uint64_t epoch;
-
 	w = (struct life){ .path = path };
-	assert_int_equal(uv_loop_init(&w.loop), 0);
-	w.ledger = ledger_new();
-	w.registry = registry_new();
-	assert_int_equal(store_open(&w.store, &w.loop, path, &epoch), ERR_OK);
-	assert_true(store_check(path, on_problem, NULL));
-	assert_int_equal(store_load(w.store, on_row, NULL), ERR_OK);
-	assert_true(ledger_check(w.ledger, on_problem, NULL));
-	w.user = ledger_user_named(w.ledger, SLICE_STR("alice"));
-}
-
-static void put_down(void)
-{
-	store_close(w.store);
-	uv_run(&w.loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&w.loop), 0);
-	ledger_free(w.ledger);
-	registry_free(w.registry);
-}
-
-static void begin(void)
-{
-	struct row_node row = { .id = 1, .state = NODE_ACTIVE };
-	struct store_op *op;
-	struct node *n;
-
-	assert_int_equal(ledger_user_add(w.ledger, SLICE_STR("alice"), 1, &w.user, &op), ERR_OK);
-	store_submit(w.store, op);
-	assert_int_equal(registry_node_add(w.registry, &row, SLICE_STR(""), SLICE_STR(""), SLICE_STR(""), &n),
-			 ERR_OK);
-	store_submit(w.store, node_op(n));
-	(void)registry_model_add(w.registry, SLICE_STR("demo"), &op);
-	store_submit(w.store, op);
+	books_open(&w.k, path);
 }
 
 /* --- what was acknowledged --- */
@@ -149,7 +96,7 @@ static void submit(struct store_op *op, void (*done)(void *arg, enum err result)
 {
 	op->done = done;
 	op->arg = arg;
-	store_submit(w.store, op);
+	store_submit(w.k.store, op);
 }
 
 static void settle(struct reservation *r)
@@ -160,7 +107,7 @@ static void settle(struct reservation *r)
 	row.completion = row.billed;
 	memcpy(s->rid, r->rid, RID_BYTES);
 	s->billed = row.billed;
-	submit(ledger_settle(w.ledger, r, &row), on_settled, s);
+	submit(ledger_settle(w.k.ledger, r, &row), on_settled, s);
 }
 
 static void fund(void)
@@ -168,7 +115,7 @@ static void fund(void)
 	int64_t amount = 1 + rand() % 100000;
 	struct store_op *op;
 
-	assert_int_equal(ledger_fund(w.ledger, w.user, amount, "test", "more", 1, &op), ERR_OK);
+	assert_int_equal(ledger_fund(w.k.ledger, w.k.user, amount, "test", "more", 1, &op), ERR_OK);
 	submit(op, on_funded, (void *)(uintptr_t)amount);
 }
 
@@ -177,8 +124,8 @@ static void buy(void)
 	struct store_op *op;
 	struct stack *st;
 
-	if (ledger_buy(w.ledger, w.user, 1, 1, 1 + (uint64_t)(rand() % 1000), (uint64_t)(rand() % 90000), 1,
-		       &st, &op) == ERR_OK)
+	if (ledger_buy(w.k.ledger, w.k.user, 1, 1, 1 + (uint64_t)(rand() % 1000), (uint64_t)(rand() % 90000),
+		       1, &st, &op) == ERR_OK)
 		submit(op, on_bought, NULL);
 }
 
@@ -196,13 +143,13 @@ static void reserve(struct stack *st, const uint8_t *key)
 		w.open[i] = NULL;
 	}
 	ask.lock = ledger_lock_match(st, key, ask.units);
-	if (ledger_reserve(w.ledger, st, &ask, &w.open[i], &op) == ERR_OK)
-		store_submit(w.store, op);
+	if (ledger_reserve(w.k.ledger, st, &ask, &w.open[i], &op) == ERR_OK)
+		store_submit(w.k.store, op);
 }
 
 static void step(void)
 {
-	struct stack *st = ledger_room(w.ledger, w.user, 1, 1, UINT64_MAX);
+	struct stack *st = ledger_room(w.k.ledger, w.k.user, 1, 1, UINT64_MAX);
 	uint8_t key[KEY_BYTES] = { (uint8_t)(rand() % 3) };
 	struct store_op *op = NULL;
 	struct lock *k;
@@ -213,10 +160,10 @@ static void step(void)
 	else if (what == 1 || !st)
 		buy();
 	else if (what == 2 && st->locks)
-		store_submit(w.store, ledger_lock_end(w.ledger, st->locks));
+		store_submit(w.k.store, ledger_lock_end(w.k.ledger, st->locks));
 	else if (what <= 4 &&
-		 ledger_lock(w.ledger, st, key, (uint64_t)(rand() % 99), 0, 9, &k, &op) == ERR_OK)
-		store_submit(w.store, op);
+		 ledger_lock(w.k.ledger, st, key, (uint64_t)(rand() % 99), 0, 9, &k, &op) == ERR_OK)
+		store_submit(w.k.store, op);
 	else
 		reserve(st, key);
 }
@@ -227,7 +174,7 @@ static void adopt(void)
 	struct reservation *r;
 	size_t pos = 0;
 
-	while ((r = ledger_next_reservation(w.ledger, &pos)) != NULL)
+	while ((r = ledger_next_reservation(w.k.ledger, &pos)) != NULL)
 		settle(r);
 }
 
@@ -258,10 +205,10 @@ static void sums(uint64_t *spent, uint64_t *stacks, uint64_t *funded)
 	struct stack *st;
 	size_t pos = 0;
 
-	*spent = *stacks = 0;
-	*funded = w.user ? w.user->balance : 0;
-	while ((st = ledger_next_stack(w.ledger, &pos)) != NULL) {
-		*spent += st->spent;
+	*spent = books_spent(&w.k);
+	*stacks = 0;
+	*funded = w.k.user ? w.k.user->balance : 0;
+	while ((st = ledger_next_stack(w.k.ledger, &pos)) != NULL) {
 		*funded += st->paid;
 		++*stacks;
 	}
@@ -270,20 +217,20 @@ static void sums(uint64_t *spent, uint64_t *stacks, uint64_t *funded)
 static void on_again(void *arg, enum err result)
 {
 	assert_int_equal(result, ERR_EXISTS);
-	ledger_unreserve(w.ledger, arg);
+	ledger_unreserve(w.k.ledger, arg);
 }
 
 /* A request id that was settled and told so does not get a second reservation. */
 static void try_again(const uint8_t rid[RID_BYTES])
 {
 	size_t pos = 0;
-	struct stack *st = ledger_next_stack(w.ledger, &pos);
+	struct stack *st = ledger_next_stack(w.k.ledger, &pos);
 	uint8_t key[KEY_BYTES] = { 9 };
 	struct reserve_ask ask = { .rid = rid, .node_key = key };
 	struct reservation *r;
 	struct store_op *op;
 
-	assert_int_equal(ledger_reserve(w.ledger, st, &ask, &r, &op), ERR_OK);
+	assert_int_equal(ledger_reserve(w.k.ledger, st, &ask, &r, &op), ERR_OK);
 	submit(op, on_again, r);
 }
 
@@ -299,12 +246,12 @@ static void look(const struct image *im)
 			 (unsigned long long)im->stacks, (unsigned long long)funded,
 			 (unsigned long long)im->funded);
 	for (unsigned i = 0; i < im->n_rids; i++)
-		assert_null(ledger_reservation(w.ledger, said.rids[i]));
+		assert_null(ledger_reservation(w.k.ledger, said.rids[i]));
 	for (unsigned i = 0; i < im->n_rids && i < 3; i++)
 		try_again(said.rids[im->n_rids - 1 - i]);
-	while (store_backlog(w.store))
-		uv_run(&w.loop, UV_RUN_ONCE);
-	put_down();
+	while (store_backlog(w.k.store))
+		uv_run(&w.k.loop, UV_RUN_ONCE);
+	books_close(&w.k);
 }
 
 static void forget(const struct image *im)
@@ -328,34 +275,34 @@ static struct image live(const char *path, unsigned steps, unsigned every, unsig
 	take_up(path);
 	w.seed = (unsigned)rand();
 	atomic_store(&said.n_rids, 0);
-	if (!w.user)
-		begin();
-	while (store_backlog(w.store)) /* a user without node and model is no beginning for the next life */
-		uv_run(&w.loop, UV_RUN_ONCE);
+	if (!w.k.user)
+		books_begin(&w.k);
+	while (store_backlog(w.k.store)) /* a user without node and model is no beginning for the next life */
+		uv_run(&w.k.loop, UV_RUN_ONCE);
 	power_hook(hook, &every);
 	fund();
 	adopt();
 	for (unsigned i = 0; i < steps; i++) {
 		step();
 		if ((unsigned)rand() % burst == 0) {
-			while (store_backlog(w.store) > 8)
-				uv_run(&w.loop, UV_RUN_ONCE);
-			uv_run(&w.loop, UV_RUN_NOWAIT);
+			while (store_backlog(w.k.store) > 8)
+				uv_run(&w.k.loop, UV_RUN_ONCE);
+			uv_run(&w.k.loop, UV_RUN_NOWAIT);
 		}
 	}
-	while (store_backlog(w.store))
-		uv_run(&w.loop, UV_RUN_ONCE);
+	while (store_backlog(w.k.store))
+		uv_run(&w.k.loop, UV_RUN_ONCE);
 	/* large groups and few syncs on a slow machine: it goes on until there was an image to take */
 	for (unsigned more = 0; w.n_images == 0 && more < 1000; more++) {
 		fund();
-		while (store_backlog(w.store))
-			uv_run(&w.loop, UV_RUN_ONCE);
+		while (store_backlog(w.k.store))
+			uv_run(&w.k.loop, UV_RUN_ONCE);
 	}
 	power_off();
 	n = w.n_images;
 	assert_true(n > 0);
 	memcpy(taken, w.image, sizeof(taken));
-	put_down();
+	books_close(&w.k);
 	next = (unsigned)rand() % n;
 	for (unsigned i = 0; i < n; i++) {
 		look(&taken[i]);
@@ -372,7 +319,7 @@ static void from_image(const struct image *im)
 
 	take_up(im->path);
 	sums(&spent, &stacks, &funded);
-	put_down();
+	books_close(&w.k);
 	atomic_store(&said.spent, spent);
 	atomic_store(&said.stacks, stacks);
 	atomic_store(&said.funded, funded);
@@ -407,8 +354,8 @@ static void cut_at_any_sync(void **state)
 
 static void drain(void)
 {
-	while (store_backlog(w.store))
-		uv_run(&w.loop, UV_RUN_ONCE);
+	while (store_backlog(w.k.store))
+		uv_run(&w.k.loop, UV_RUN_ONCE);
 }
 
 /* Writes fail from somewhere within a transaction on.  Nothing is half there meanwhile, nothing is
@@ -419,8 +366,8 @@ static void writes_fail(const char *path, int error)
 	uint64_t spent, stacks, funded, promised;
 
 	take_up(path);
-	if (!w.user)
-		begin();
+	if (!w.k.user)
+		books_begin(&w.k);
 	fund();
 	adopt();
 	drain();
@@ -428,29 +375,29 @@ static void writes_fail(const char *path, int error)
 	for (unsigned i = 0; i < 200; i++)
 		step();
 	for (uint64_t end = uv_hrtime() + UINT64_C(5000000000);
-	     store_healthy(w.store) && uv_hrtime() < end;) {
-		uv_run(&w.loop, UV_RUN_NOWAIT);
+	     store_healthy(w.k.store) && uv_hrtime() < end;) {
+		uv_run(&w.k.loop, UV_RUN_NOWAIT);
 		usleep(1000);
 	}
-	assert_false(store_healthy(w.store));
-	uv_run(&w.loop, UV_RUN_NOWAIT);
+	assert_false(store_healthy(w.k.store));
+	uv_run(&w.k.loop, UV_RUN_NOWAIT);
 	promised = atomic_load(&said.funded);
 	snprintf(im.path, sizeof(im.path), "%.100s.%u.db", path, ++images);
 	power_image(path, im.path, CUT_PROCESS, 0);
 	for (unsigned i = 0; i < 20; i++) { /* tried again in vain meanwhile */
-		uv_run(&w.loop, UV_RUN_NOWAIT);
+		uv_run(&w.k.loop, UV_RUN_NOWAIT);
 		usleep(15000);
 	}
 	assert_true(atomic_load(&said.funded) == promised);
 	power_fail(0, 0);
 	drain();
-	assert_true(store_healthy(w.store));
+	assert_true(store_healthy(w.k.store));
 	sums(&spent, &stacks, &funded);
-	put_down();
+	books_close(&w.k);
 	take_up(path);
 	sums(&im.spent, &im.stacks, &im.funded);
 	assert_true(im.spent == spent && im.stacks == stacks && im.funded == funded);
-	put_down();
+	books_close(&w.k);
 	im.spent = im.stacks = 0;
 	im.funded = promised;
 	look(&im);
