@@ -18,6 +18,9 @@
 #include "gateway/metrics.h"
 #include "proto/hello.h"
 
+_Static_assert(ZSOCK_ENDPOINT_MAX >= ENDPOINT_BYTES_MAX,
+	       "an endpoint that a message may carry can be connected to");
+
 #define WINDOW_ASK 8 /* a PING goes out early when this part of the window is unconfirmed */
 #define HELLO_MS 100 /* between HELLOs while down, when that is shorter than the interval */
 
