@@ -48,7 +48,7 @@ static bool statement_ok(const struct registration *r, const struct node *n, int
 static bool models_ok(const struct registration *r)
 {
 	for (unsigned i = 0; i < r->n_models; i++) {
-		if (!registration_text_ok(r->models[i].name))
+		if (!msg_text_ok(r->models[i].name))
 			return false;
 		for (unsigned k = 0; k < i; k++) {
 			if (slice_eq(r->models[i].name, r->models[k].name))
@@ -82,13 +82,13 @@ enum err enrol_check(const struct broker *b, const struct registration_msg *m, s
 	*param = "registration";
 	if (registration_decode(m->registration, r) != ERR_OK || r->node == 0 || r->node != m->node ||
 	    !slice_eq(r->address, m->address) || r->validity_s == 0 || r->validity_s > VALIDITY_MAX_S ||
-	    !registration_text_ok(r->version) || !models_ok(r) || !offers_ok(b, n, r) ||
+	    !msg_text_ok(r->version) || !models_ok(r) || !offers_ok(b, n, r) ||
 	    !statement_ok(r, n, broker_now()))
 		return ERR_BODY;
 	if (n && r->counter <= n->row.counter)
 		return ERR_BODY; /* a replay */
 	*param = "country";
-	if (!registration_text_ok(m->country))
+	if (!msg_text_ok(m->country))
 		return ERR_BODY;
 	*param = "public_address";
 	if (url_check(m->address, b->networks, &bare) != ERR_OK)

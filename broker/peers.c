@@ -36,6 +36,7 @@ static void party_free(struct party *p)
 	map_free(p->topics);
 	refusal_free(p);
 	free(p->name);
+	free(p->version);
 	free(p->endpoint);
 	free(p);
 }
@@ -107,6 +108,8 @@ static const char *hello_fault(const struct broker *b, struct slice route, const
 		return "it chose its own routing id";
 	if (h->instance == 0)
 		return "no instance";
+	if (!msg_text_ok(h->name) || !msg_text_ok(h->version) || !msg_text_ok(h->endpoint))
+		return "its name, version or endpoint is not text";
 	if (p && (p->role != h->role || p->has_key != (key != NULL) ||
 		  (key && memcmp(p->key, key, KEY_BYTES) != 0)))
 		return "the instance is another peer's";
@@ -156,6 +159,7 @@ static struct party *party_add(struct broker *b, const struct hello *h, const ui
 	p->instance = h->instance;
 	p->member = ++b->peers->members;
 	p->name = mem_strndup(h->name.p, h->name.n);
+	p->version = mem_strndup(h->version.p, h->version.n);
 	p->endpoint = mem_strndup(h->endpoint.p, h->endpoint.n);
 	p->topics = map_new(sizeof(uint64_t));
 	if (key) {
@@ -174,7 +178,7 @@ static struct party *party_add(struct broker *b, const struct hello *h, const ui
 	map_put(b->peers->instances, &p->instance, p);
 	count(b, p->role, 1);
 	log_info("peer_here", L_S("role", role_name(p->role)), L_S("name", p->name),
-		 L_U("instance", p->instance));
+		 L_S("version", p->version), L_U("instance", p->instance));
 	return p;
 }
 

@@ -26,7 +26,7 @@ struct party {
 	uint64_t member;   /* the how manieth that was taken in */
 	bool has_key;
 	uint8_t key[KEY_BYTES]; /* the CURVE key it proved to hold */
-	char *name, *endpoint;
+	char *name, *version, *endpoint;
 	bool has_server_key;
 	uint8_t server_key[KEY_BYTES]; /* worker: of its endpoint */
 	uint32_t capacity, load;

@@ -47,7 +47,7 @@ static enum err set_member(struct model *m, struct slice word)
 	if (slice_is(name, "name")) {
 		if (m->name || value.n == 0 || value.n > MODEL_BYTES_MAX)
 			return bad("name given twice, empty or over 256 bytes");
-		if (!registration_text_ok(value))
+		if (!msg_text_ok(value))
 			return bad("a name with control characters, or that is no UTF-8");
 		m->name = mem_strndup(value.p, value.n);
 		return ERR_OK;

@@ -5,6 +5,7 @@
  */
 #include "proto/msg.h"
 
+#include "common/jscan.h"
 #include "proto/wire.h"
 
 /* Array heads as the shortest form has them: 1 byte up to 15 elements, else 3. */
@@ -220,4 +221,13 @@ void wire_put_quota(struct mp_writer *w, const struct quota *q)
 void wire_put_key(struct mp_writer *w, const uint8_t key[KEY_BYTES])
 {
 	mp_put_bin(w, slice_of(key, KEY_BYTES));
+}
+
+bool msg_text_ok(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] < 0x20 || s.p[i] == 0x7f)
+			return false;
+	}
+	return jscan_is_text(s);
 }

@@ -61,6 +61,10 @@ enum err msg_peek(struct slice bytes, enum msg_type *type) MUST_USE;
 /* The name of a type for logs, "?" for unknown numbers. */
 const char *msg_name(enum msg_type type);
 
+/* Whether s may be a name or version that somebody else chose: valid UTF-8 without control
+ * characters, because it ends up in JSON and on terminals. */
+bool msg_text_ok(struct slice s);
+
 /* Endpoints of the API as they travel: the numbers of the receipt for 1-4. */
 #define ENDPOINTS(X) /* name, number, path, name in logs and metrics, confidential, may stream */            \
 	X(EP_COMPLETIONS, 1, "/v1/confidential/completions", "confidential_completions", true, true)         \

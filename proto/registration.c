@@ -6,7 +6,6 @@
  */
 #include "proto/registration.h"
 
-#include "common/jscan.h"
 #include "proto/wire.h"
 
 #define VERSION_BYTES_MAX 32
@@ -110,13 +109,4 @@ enum err registration_decode(struct slice bytes, struct registration *out)
 		m.models[i] = (struct registration_model){ 0 };
 	*out = m;
 	return ERR_OK;
-}
-
-bool registration_text_ok(struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return false;
-	}
-	return jscan_is_text(s);
 }

@@ -37,8 +37,4 @@ void registration_encode(const struct registration *m, struct buf *out);
 /* Borrows from bytes. */
 enum err registration_decode(struct slice bytes, struct registration *out) MUST_USE;
 
-/* Whether s may be the name of a model, a country or a version: valid UTF-8 without control
- * characters, because it ends up in JSON and on terminals. */
-bool registration_text_ok(struct slice s);
-
 #endif

@@ -295,6 +295,12 @@ static void looking(void **state)
 	assert_int_equal(run(d, "ledger.check", "{}"), ERR_OK);
 	assert_true(json_is_true(json_object_get(d->body, "ok")));
 	assert_int_equal(run(d, "peer.list", "{}"), ERR_OK);
+	{
+		json_t *p = json_array_get(json_object_get(d->body, "peers"), 0);
+
+		assert_string_equal(json_string_value(json_object_get(p, "name")), "test");
+		assert_string_equal(json_string_value(json_object_get(p, "version")), "1");
+	}
 	assert_int_equal(run(d, "status", "{}"), ERR_OK);
 	assert_int_equal(int_of(d, "epoch"), 1);
 }

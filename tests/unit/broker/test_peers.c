@@ -60,6 +60,28 @@ static void strangers_hear_nothing(void **state)
 	assert_int_equal(r->b.peers->n, 2);
 }
 
+/* What is shown of a peer has to be text: JSON would leave out the peer. */
+static void names_that_are_no_text(void **state)
+{
+	struct rig *r = *state;
+	const struct slice good = SLICE_STR("x"), bad[] = { SLICE_STR("\xff"), SLICE_STR("a\033[2J") };
+
+	actor_open(r, &r->wk2, ROLE_GATEWAY, 0); /* a connection to say it on */
+	for (unsigned i = 0; i < 6; i++) {
+		struct hello h = { .role = ROLE_GATEWAY,
+				   .instance = 300 + i,
+				   .name = i % 3 == 0 ? bad[i / 3] : good,
+				   .version = i % 3 == 1 ? bad[i / 3] : good,
+				   .endpoint = i % 3 == 2 ? bad[i / 3] : good };
+		struct buf msg = { 0 };
+
+		hello_encode(&h, &msg);
+		actor_send(&r->wk2, &msg, NULL);
+	}
+	actor_none(r, &r->wk2, MSG_WELCOME, 50);
+	assert_int_equal(r->b.peers->n, 2);
+}
+
 static void another_ones_instance(void **state)
 {
 	struct rig *r = *state;
@@ -251,6 +273,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(pings_are_answered),
 		T(strangers_hear_nothing),
+		T(names_that_are_no_text),
 		T(another_ones_instance),
 		T(each_role_has_its_words),
 		T(the_same_peer_on_a_new_connection),
