@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The TLS context of a listener: 1.2 or newer, forward secrecy only, h2 and
- * http/1.1 offered by ALPN, no renegotiation, no compression.  Errors of the
+ * The TLS context of a listener: 1.2 or newer, forward secrecy over elliptic curves
+ * only, h2 and http/1.1 offered by ALPN, no renegotiation, no compression.  Errors of the
  * operator's files are told with the file's name and OpenSSL's reason, never
  * with their contents.
  */
@@ -10,6 +10,7 @@
 
 #include "common/httpd/internal.h"
 #include "common/log.h"
+#include "common/tls_groups.h"
 
 /* An alert is a goodbye or a broken connection: after either, h2o would keep what comes without looking at
  * it, and after a fatal one TLS does not write any more. */
@@ -50,6 +51,8 @@ enum err tls_open(SSL_CTX **out, const char *cert, const char *key)
 	SSL_CTX_set_info_callback(ctx, on_info);
 	if (SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
 		return refuse(ctx, "ciphers", cert);
+	if (SSL_CTX_set1_groups_list(ctx, TLS_GROUPS) != 1)
+		return refuse(ctx, "groups", cert);
 	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
 		return refuse(ctx, "certificate", cert);
 	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)

@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "common/net/upstream_impl.h"
+#include "common/tls_groups.h"
 
 struct tls_client {
 	SSL_CTX *ctx; /* NULL: unusable */
@@ -48,6 +49,7 @@ struct tls_client *tls_client_new(const char *ca_file)
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 
 	if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 || !set_trust(ctx, ca_file) ||
+	    SSL_CTX_set1_groups_list(ctx, TLS_GROUPS) != 1 ||
 	    SSL_CTX_set_alpn_protos(ctx, http11, sizeof(http11) - 1) != 0) {
 		complain(ca_file);
 		SSL_CTX_free(ctx);

@@ -93,6 +93,30 @@ static void old_versions_are_refused(void **state)
 	rig_close(&g);
 }
 
+/* At 8192 bits a handshake takes the thread 120 ms, and the client may send any number as its share. */
+static void only_curves_are_agreed_on(void **state)
+{
+	static const char *const curves[] = { "X25519", "P-256", "X448", "P-521", "P-384" };
+	static const char *const fields[] = { "ffdhe2048", "ffdhe3072", "ffdhe8192" };
+	struct rig g = { 0 };
+	struct buf out = { 0 };
+	char option[32];
+
+	(void)state;
+	up(&g);
+	for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++) {
+		snprintf(option, sizeof(option), "--curves %s", curves[i]);
+		assert_int_equal(curl(&g, &out, option, "/hi"), 0);
+	}
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		snprintf(option, sizeof(option), "--curves %s", fields[i]);
+		assert_int_equal(curl(&g, &out, option, "/hi"), 35);
+	}
+	assert_int_equal(g.seen, sizeof(curves) / sizeof(curves[0]));
+	buf_free(&out);
+	rig_close(&g);
+}
+
 /* Half a handshake, no handshake, clear text: gone after the head's deadline
  * or at once, and others are served meanwhile. */
 static void bad_handshakes_end(void **state)
@@ -167,7 +191,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_protocols_by_alpn),  cmocka_unit_test(old_versions_are_refused),
 		cmocka_unit_test(bad_handshakes_end),      cmocka_unit_test(leaving_a_tls_stream_is_noticed),
-		cmocka_unit_test(wrong_files_are_refused),
+		cmocka_unit_test(wrong_files_are_refused), cmocka_unit_test(only_curves_are_agreed_on),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -104,6 +104,9 @@ static void *serve(void *arg)
 	return NULL;
 }
 
+/* NULL: OpenSSL's own groups. */
+static const char *server_groups;
+
 static void server_open(struct server *s, X509 *cert, EVP_PKEY *key, int max_version)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -116,6 +119,8 @@ static void server_open(struct server *s, X509 *cert, EVP_PKEY *key, int max_ver
 	SSL_CTX_set_max_proto_version(s->ctx, max_version);
 	assert_int_equal(SSL_CTX_use_certificate(s->ctx, cert), 1);
 	assert_int_equal(SSL_CTX_use_PrivateKey(s->ctx, key), 1);
+	if (server_groups)
+		assert_int_equal(SSL_CTX_set1_groups_list(s->ctx, server_groups), 1);
 	s->fd = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(bind(s->fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(listen(s->fd, 4), 0);
@@ -269,6 +274,19 @@ static void test_old_tls(void **state)
 	struct side *s = *state;
 
 	assert_int_equal(try(s, s->good, "127.0.0.1", TLS1_1_VERSION, 0), UPSTREAM_CONNECT);
+}
+
+/* A node that agrees on nothing else would take the caller's thread 100 ms for each connection. */
+static void test_large_fields(void **state)
+{
+	struct side *s = *state;
+
+	server_groups = "ffdhe8192";
+	assert_int_equal(try(s, s->good, "127.0.0.1", TLS1_3_VERSION, 0), UPSTREAM_CONNECT);
+	server_groups = "P-384";
+	assert_int_equal(try(s, s->good, "127.0.0.1", TLS1_3_VERSION, 1), UPSTREAM_OK);
+	assert_int_equal(try(s, s->good, "127.0.0.1", TLS1_2_VERSION, 1), UPSTREAM_OK);
+	server_groups = NULL;
 }
 
 struct flow {
@@ -448,8 +466,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_good),    T(test_large),   T(test_wrong_name), T(test_wrong_authority),
-		T(test_expired), T(test_old_tls), T(test_no_tls),     T(test_asked_again),
+		T(test_good),         T(test_large),   T(test_wrong_name), T(test_wrong_authority),
+		T(test_expired),      T(test_old_tls), T(test_no_tls),     T(test_asked_again),
+		T(test_large_fields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
