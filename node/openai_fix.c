@@ -13,8 +13,8 @@
 #include "node/json.h"
 #include "node/prompt.h"
 #include "node/usage.h"
+#include "node/vector.h"
 
-#define VECTOR_BYTES_MAX (1u << 20) /* 262144 floats */
 #define IMAGE_BYTES_MAX (48u << 20)
 
 static bool is_error(const json_t *o)
@@ -146,32 +146,6 @@ static enum err fix_choices(enum endpoint ep, json_t *object)
 	return fix_choice(ep, json_array_get(choices, 0));
 }
 
-/* Base64 of 32-bit floats, little-endian (what OpenAI means by base64). */
-static json_t *decode_vector(struct slice text)
-{
-	struct buf raw = { .secret = true };
-	json_t *a = NULL;
-
-	if (b64_decode(text, VECTOR_BYTES_MAX, &raw) == ERR_OK && raw.n > 0 && raw.n % 4 == 0) {
-		a = json_array();
-		for (size_t i = 0; i < raw.n; i += 4) {
-			const uint8_t *p = raw.p + i;
-			uint32_t bits =
-				(uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
-			float f;
-
-			memcpy(&f, &bits, sizeof(f));
-			if (json_array_append_new(a, json_real(f)) != 0) { /* not a number */
-				json_decref(a);
-				a = NULL;
-				break;
-			}
-		}
-	}
-	buf_free(&raw);
-	return a;
-}
-
 static bool all_numbers(const json_t *a)
 {
 	const json_t *v;
@@ -190,7 +164,7 @@ static enum err fix_embedding(json_t *item, size_t index)
 	json_t *v = json_object_get(item, "embedding");
 
 	if (json_is_string(v)) {
-		v = decode_vector(json_text(v));
+		v = vector_decode(json_text(v));
 		if (!v)
 			return ERR_NODE;
 		json_put(item, "embedding", v);

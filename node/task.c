@@ -20,6 +20,7 @@
 #include "node/choice.h"
 #include "node/json.h"
 #include "node/usage.h"
+#include "node/vector.h"
 
 #define PENDING_HIGH 65536 /* bytes waiting for the connection: the engine pauses */
 #define PENDING_LOW 16384  /* and goes on below this */
@@ -38,6 +39,7 @@ struct task {
 	enum endpoint called;   /* sealed or plain */
 	enum endpoint endpoint; /* the sealed kind of it: what is answered is the same */
 	bool stream, include_usage;
+	bool b64;     /* vectors as base64; sealed ones are always numbers */
 	bool begun;   /* the 200 is out */
 	bool stopped; /* by stop-streamer */
 	bool paused;
@@ -220,6 +222,8 @@ static json_t *whole_object(struct task *t, const struct usage *used)
 		    !response_adds(t->response, name))
 			json_object_set(o, name, v);
 	}
+	if (t->b64)
+		vectors_to_b64(json_object_get(o, "data"));
 	if (t->endpoint != EP_IMAGES)
 		json_put(o, "usage", usage_json(used));
 	return o;
@@ -333,6 +337,7 @@ void tasks_start(struct tasks *ts, struct hreq *r, const struct task_opts *o)
 	t->endpoint = job.endpoint;
 	t->stream = o->stream;
 	t->include_usage = o->include_usage;
+	t->b64 = o->endpoint == EP_PLAIN_EMBEDDINGS && vector_wants_b64(o->body);
 	t->model = o->model;
 	t->model->running++;
 	t->began_ns = uv_hrtime();

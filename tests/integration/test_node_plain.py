@@ -141,6 +141,9 @@ def test_chat(node):
 def test_embeddings(node):
     a = whole(node, "/v1/embeddings", {"model": "demo", "input": ["some text", "more"]}, 3)
     assert len(a.objects[0]["data"]) == 2 and a.used == (3, 0)
+    b = whole(node, "/v1/embeddings", {"model": "demo", "input": ["some text", "more"], "encoding_format": "base64"}, 3)
+    for x, y in zip(a.objects[0]["data"], b.objects[0]["data"], strict=True):
+        assert struct.unpack("<64f", unb64(y["embedding"], 256)) == pytest.approx(x["embedding"])
 
 
 def test_images(node):

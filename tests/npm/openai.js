@@ -69,8 +69,10 @@ const scenarios = {
     return collect(await openai.completions.create({ model, prompt: "a b c", max_tokens: 4, stream: true }), (c) => c.text);
   },
   async embeddings() {
-    const r = await openai.embeddings.create({ model, input: ["some text", "more"], encoding_format: "float" });
-    return { sizes: r.data.map((d) => d.embedding.length), numbers: r.data[0].embedding.every(Number.isFinite), usage: r.usage };
+    const input = ["some text", "more"];
+    const vectors = (r) => r.data.map((d) => d.embedding);
+    const asked = await openai.embeddings.create({ model, input, encoding_format: "float" });
+    return { asked: vectors(asked), usual: vectors(await openai.embeddings.create({ model, input })), usage: asked.usage };
   },
   async images() {
     const r = await openai.images.generate({ model, prompt: "a cat", n: 1, size: "64x64" });
