@@ -85,6 +85,7 @@ const struct conf_spec gw_conf_spec = {
 	.summary = "Serves clients over HTTP and carries their sealed requests to the broker.",
 	.opts = opts,
 	.n = sizeof(opts) / sizeof(opts[0]),
+	.sighup = "read tls_cert and tls_key again, for new connections; a mistake in them changes nothing",
 	.check = check,
 	.look = look,
 };

@@ -3,7 +3,7 @@
  * sealway-gateway: client connections on several loop threads.  The main
  * thread only has the signals and the admin listener.  Start: configuration,
  * keys, sockets, then the loop (docs/ARCHITECTURE.md); SIGTERM drains, a second
- * one or drain_s cuts.
+ * one or drain_s cuts; SIGHUP reads the certificate again.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +25,7 @@ struct gateway {
 	struct zcurve curve;
 	struct loop *loop;
 	struct zctx *zctx;
+	struct httpd_tls *tls; /* NULL: clear text */
 	struct admin_http *admin;
 	struct thread **threads;
 	unsigned n, ended;
@@ -68,6 +69,19 @@ static void on_cut(void *arg)
 		thread_cut(g->threads[i]);
 }
 
+static void on_reload(void *arg)
+{
+	struct gateway *g = arg;
+
+	if (g->tls == NULL)
+		return;
+	if (httpd_tls_reload(g->tls) == ERR_OK)
+		log_info("gateway.certificate", L_S("file", g->conf.tls_cert));
+	else
+		log_error("gateway.certificate_kept", L_S("why", "the new one cannot be used"),
+			  L_S("do", "mend the files, then send SIGHUP again"));
+}
+
 /* Ready: every thread can give its requests to a broker. */
 static bool on_ready(void *arg)
 {
@@ -92,6 +106,7 @@ static enum err start_threads(struct gateway *g)
 	struct thread_opts o = {
 		.conf = &g->conf,
 		.zctx = g->zctx,
+		.tls = g->tls,
 		.curve = g->curve,
 		.listen = g->conf.listen,
 		.ended = on_ended,
@@ -151,6 +166,8 @@ static enum err start(struct gateway *g)
 {
 	enum err e = look_curve(&g->conf, &g->curve);
 
+	if (e == ERR_OK && *g->conf.tls_cert)
+		e = httpd_tls_open(&g->tls, g->conf.tls_cert, g->conf.tls_key);
 	if (e == ERR_OK)
 		e = start_threads(g);
 	if (e == ERR_OK)
@@ -170,6 +187,7 @@ static void stop(struct gateway *g)
 	for (unsigned i = 0; i < g->n; i++)
 		thread_join(g->threads[i]);
 	free(g->threads);
+	httpd_tls_free(g->tls);
 	admin_http_close(g->admin);
 	uv_close((uv_handle_t *)&g->wake, NULL);
 	loop_free(g->loop);
@@ -182,6 +200,7 @@ static int run(struct gateway *g)
 	const struct loop_events ev = {
 		.drain = on_drain,
 		.cut = on_cut,
+		.reload = on_reload,
 		.drain_ms = g->conf.drain_s * 1000,
 		.arg = g,
 	};

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/httpd/httpd.h"
 #include "common/zsock.h"
 #include "gateway/conf.h"
 
@@ -18,6 +19,7 @@ struct thread;
 struct thread_opts {
 	const struct gw_conf *conf; /* outlives the thread */
 	struct zctx *zctx;
+	struct httpd_tls *tls;    /* outlives the thread; NULL: clear text */
 	struct zcurve curve;      /* towards the broker; wiped with the thread */
 	unsigned index;           /* from 0, for its name */
 	const char *listen;       /* conf's, with the port that the first thread found */

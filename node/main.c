@@ -131,8 +131,6 @@ static void make_state(struct node *n)
 static enum err open_http(struct node *n)
 {
 	struct httpd_opts o = { .listen = n->conf.listen,
-				.tls_cert = "",
-				.tls_key = "",
 				.max_body = n->conf.max_body,
 				.body_budget = n->conf.body_budget,
 				.head_ms = n->conf.head_s * 1000,

@@ -71,8 +71,6 @@ enum err admin_http_open(struct admin_http **out, uv_loop_t *uv, const char *lis
 	struct admin_http *a;
 	struct httpd_opts o = {
 		.listen = listen,
-		.tls_cert = "",
-		.tls_key = "",
 		.max_body = 1024,
 		.body_budget = 64 * 1024,
 		.head_ms = 5000,

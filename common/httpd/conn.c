@@ -178,9 +178,9 @@ void conn_new(struct httpd *h, uv_tcp_t *tcp)
 	h2o_linklist_insert(&h->conns, &c->all);
 	h2o_linklist_insert(&h->idle, &c->idle);
 	h->nconns++;
-	if (h->tls != NULL) {
+	if (h->o.tls != NULL) {
 		c->state = CONN_TLS;
-		h2o_socket_ssl_handshake(c->sock, h->tls, NULL, on_handshake);
+		tls_handshake(h->o.tls, c->sock, on_handshake);
 		uvguard_tls(c->stream);
 	} else {
 		h2o_socket_read_start(c->sock, on_sniff);

@@ -63,9 +63,8 @@ static void open_h2o(struct httpd *h)
 
 enum err httpd_open(struct httpd **out, uv_loop_t *uv, const struct httpd_opts *o)
 {
-	bool tls = o->tls_cert != NULL && o->tls_cert[0] != 0;
 	struct httpd *h = mem_new(sizeof(*h));
-	enum err e = ERR_OK;
+	enum err e;
 
 	h->uv = uv;
 	h->o = *o;
@@ -78,19 +77,12 @@ enum err httpd_open(struct httpd **out, uv_loop_t *uv, const struct httpd_opts *
 	h2o_linklist_init_anchor(&h->linger);
 	open_h2o(h);
 	open_handles(h);
-	if (tls != (o->tls_key != NULL && o->tls_key[0] != 0)) {
-		log_error("tls_half", L_S("why", "tls_cert and tls_key go together"));
-		e = ERR_CONFIG;
-	}
-	if (e == ERR_OK && tls)
-		e = tls_open(&h->tls, o->tls_cert, o->tls_key);
-	if (e == ERR_OK)
-		e = watch_open(h);
+	e = watch_open(h);
 	if (e == ERR_OK)
 		e = listen_open(h, o);
 	if (e == ERR_OK && !o->later)
 		e = httpd_listen(h);
-	h->o.listen = h->o.tls_cert = h->o.tls_key = NULL;
+	h->o.listen = NULL;
 	if (e != ERR_OK) {
 		httpd_close(h);
 		return e;
@@ -115,7 +107,6 @@ static void free_all(struct httpd *h)
 		h2o_timeout_unlink(&h->ctx.http2._graceful_shutdown_timeout);
 	h2o_context_dispose(&h->ctx);
 	h2o_config_dispose(&h->conf);
-	SSL_CTX_free(h->tls);
 	free(h);
 }
 

@@ -17,21 +17,21 @@
 #include "common/mem.h"
 
 struct httpd;
+struct httpd_tls;
 struct hreq;
 
 struct httpd_opts {
-	const char *listen;   /* "127.0.0.1:8080", "[::1]:0"; port 0 takes a free one */
-	bool reuseport;       /* several threads or processes share the port */
-	bool later;           /* clients come from httpd_listen on; until then the port is only taken */
-	const char *tls_cert; /* PEM chain and key files; both or neither ("" = neither) */
-	const char *tls_key;
-	uint64_t max_body;    /* bytes; up to twice this is read and shown as over (hreq_over_limit) */
-	uint64_t body_budget; /* bytes of bodies in memory over all connections of this server */
-	uint64_t head_ms;     /* request head */
-	uint64_t body_ms;     /* request body */
-	uint64_t idle_ms;     /* keep-alive connection without a request */
-	uint64_t stall_ms;    /* no progress writing to a client */
-	unsigned max_conns;   /* beyond: the oldest idle one goes first, else refused */
+	const char *listen;    /* "127.0.0.1:8080", "[::1]:0"; port 0 takes a free one */
+	bool reuseport;        /* several threads or processes share the port */
+	bool later;            /* clients come from httpd_listen on; until then the port is only taken */
+	struct httpd_tls *tls; /* outlives the server; NULL: clear text */
+	uint64_t max_body;     /* bytes; up to twice this is read and shown as over (hreq_over_limit) */
+	uint64_t body_budget;  /* bytes of bodies in memory over all connections of this server */
+	uint64_t head_ms;      /* request head */
+	uint64_t body_ms;      /* request body */
+	uint64_t idle_ms;      /* keep-alive connection without a request */
+	uint64_t stall_ms;     /* no progress writing to a client */
+	unsigned max_conns;    /* beyond: the oldest idle one goes first, else refused */
 	/* Both 0 without a limit.  Once one is reached, whoever takes nothing of a whole answer for 3 s is
 	 * cut. */
 	unsigned max_requests;  /* open at a time; beyond: reset */
@@ -48,11 +48,21 @@ struct hheader {
 /* Whether listen is an address that httpd_open could take.  ERR_CONFIG, with the same log line. */
 enum err httpd_check(const char *listen) MUST_USE;
 
-/* The same of a certificate chain and its key, both or neither ("" = neither). */
+/* A certificate chain and its key (PEM files) for any number of servers on any threads.  ERR_CONFIG, said in
+ * the log. */
+enum err httpd_tls_open(struct httpd_tls **out, const char *cert, const char *key) MUST_USE;
+
+/* Reads the files again: connections from now on are given what is in them, and those that stand keep what
+ * they have.  ERR_CONFIG, said in the log, changes nothing.  From any one thread. */
+enum err httpd_tls_reload(struct httpd_tls *t) MUST_USE;
+
+/* Once no server uses it.  NULL is fine. */
+void httpd_tls_free(struct httpd_tls *t);
+
+/* Whether httpd_tls_open could take them; "" is neither, and fine.  ERR_CONFIG, with the same log line. */
 enum err httpd_check_tls(const char *cert, const char *key) MUST_USE;
 
-/* Opens and listens.  ERR_CONFIG (bad address, unreadable or mismatched
- * certificate) or ERR_IO (bind; errno), with a log line that says which. */
+/* Opens and listens.  ERR_CONFIG (bad address) or ERR_IO (bind; errno), with a log line that says which. */
 enum err httpd_open(struct httpd **out, uv_loop_t *uv, const struct httpd_opts *o) MUST_USE;
 
 /* Lets clients come where opts.later kept them away.  ERR_IO, said in the log. */

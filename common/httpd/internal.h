@@ -112,7 +112,6 @@ struct httpd {
 	h2o_globalconf_t conf;
 	h2o_context_t ctx;
 	h2o_accept_ctx_t accept;
-	SSL_CTX *tls;
 	uv_poll_t listener;    /* listen_fd in the loop */
 	uv_timer_t rest;       /* until the listener is looked at again */
 	uv_timer_t tick, soon; /* deadlines; young and lingering requests */
@@ -150,8 +149,8 @@ enum err listen_open(struct httpd *h, const struct httpd_opts *o) MUST_USE;
 /* Takes what waits in the accept queue, then closes the listener. */
 void listen_close(struct httpd *h);
 
-/* The server's TLS context: 1.2 and newer, h2 and http/1.1 by ALPN. */
-enum err tls_open(SSL_CTX **out, const char *cert, const char *key) MUST_USE;
+/* Starts TLS on an accepted socket. */
+void tls_handshake(struct httpd_tls *t, h2o_socket_t *sock, h2o_socket_cb done);
 
 /* --- conn.c: sockets --- */
 

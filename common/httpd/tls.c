@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The TLS context of a listener: 1.2 or newer, forward secrecy over elliptic curves
- * only, h2 and http/1.1 offered by ALPN, no renegotiation, no compression.  Errors of the
+ * The TLS of listeners: 1.2 or newer, forward secrecy over elliptic curves only, h2 and
+ * http/1.1 offered by ALPN, no renegotiation, no compression.  All threads of a process share one
+ * context, so that the ticket that a client got from one of them is good at the others.  Errors of the
  * operator's files are told with the file's name and OpenSSL's reason, never
  * with their contents.
  */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <string.h>
 
 #include "common/httpd/internal.h"
 #include "common/log.h"
 #include "common/tls_groups.h"
+
+struct httpd_tls {
+	uv_mutex_t lock; /* around ctx */
+	SSL_CTX *ctx;
+	char *cert, *key; /* paths */
+};
 
 /* An alert is a goodbye or a broken connection: after either, h2o would keep what comes without looking at
  * it, and after a fatal one TLS does not write any more. */
@@ -37,9 +45,34 @@ static enum err refuse(SSL_CTX *ctx, const char *what, const char *file)
 	return ERR_CONFIG;
 }
 
-enum err tls_open(SSL_CTX **out, const char *cert, const char *key)
+/* Nobody is asked for a pass phrase: OpenSSL would do so on the terminal, and wait. */
+static int no_phrase(char *phrase, int size, int writing, void *arg)
+{
+	bool *wanted = arg;
+
+	(void)phrase, (void)size, (void)writing;
+	*wanted = true;
+	return -1;
+}
+
+static enum err read_key(SSL_CTX *ctx, const char *key)
+{
+	bool wanted = false, ok;
+
+	SSL_CTX_set_default_passwd_cb(ctx, no_phrase);
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, &wanted);
+	ok = SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) == 1;
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
+	if (ok)
+		return ERR_OK;
+	return refuse(ctx, wanted ? "key with a pass phrase; write it without one" : "key", key);
+}
+
+/* On an error there is no context any more. */
+static enum err make_context(SSL_CTX **out, const char *cert, const char *key)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	enum err e;
 
 	if (ctx == NULL)
 		return refuse(ctx, "context", cert);
@@ -55,8 +88,9 @@ enum err tls_open(SSL_CTX **out, const char *cert, const char *key)
 		return refuse(ctx, "groups", cert);
 	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
 		return refuse(ctx, "certificate", cert);
-	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
-		return refuse(ctx, "key", key);
+	e = read_key(ctx, key);
+	if (e != ERR_OK)
+		return e;
 	if (SSL_CTX_check_private_key(ctx) != 1)
 		return refuse(ctx, "key does not match certificate", key);
 	h2o_ssl_register_alpn_protocols(ctx, h2o_alpn_protocols);
@@ -64,10 +98,65 @@ enum err tls_open(SSL_CTX **out, const char *cert, const char *key)
 	return ERR_OK;
 }
 
+enum err httpd_tls_open(struct httpd_tls **out, const char *cert, const char *key)
+{
+	SSL_CTX *ctx = NULL;
+	enum err e = make_context(&ctx, cert, key);
+	struct httpd_tls *t;
+
+	if (e != ERR_OK)
+		return e;
+	t = mem_new(sizeof(*t));
+	BUG_ON(uv_mutex_init(&t->lock) != 0);
+	t->ctx = ctx;
+	t->cert = mem_strndup(cert, strlen(cert));
+	t->key = mem_strndup(key, strlen(key));
+	*out = t;
+	return ERR_OK;
+}
+
+enum err httpd_tls_reload(struct httpd_tls *t)
+{
+	SSL_CTX *ctx = NULL, *before;
+	enum err e = make_context(&ctx, t->cert, t->key);
+
+	if (e != ERR_OK)
+		return e;
+	uv_mutex_lock(&t->lock);
+	before = t->ctx;
+	t->ctx = ctx;
+	uv_mutex_unlock(&t->lock);
+	SSL_CTX_free(before); /* connections that stand hold it until they end */
+	return ERR_OK;
+}
+
+void httpd_tls_free(struct httpd_tls *t)
+{
+	if (t == NULL)
+		return;
+	SSL_CTX_free(t->ctx);
+	uv_mutex_destroy(&t->lock);
+	free(t->cert);
+	free(t->key);
+	free(t);
+}
+
+void tls_handshake(struct httpd_tls *t, h2o_socket_t *sock, h2o_socket_cb done)
+{
+	SSL_CTX *ctx;
+
+	uv_mutex_lock(&t->lock);
+	ctx = t->ctx;
+	BUG_ON(SSL_CTX_up_ref(ctx) != 1);
+	uv_mutex_unlock(&t->lock);
+	h2o_socket_ssl_handshake(sock, ctx, NULL, done); /* its SSL holds the context */
+	SSL_CTX_free(ctx);
+}
+
 enum err httpd_check_tls(const char *cert, const char *key)
 {
 	SSL_CTX *ctx = NULL;
-	enum err e = *cert ? tls_open(&ctx, cert, key) : ERR_OK;
+	enum err e = *cert ? make_context(&ctx, cert, key) : ERR_OK;
 
 	SSL_CTX_free(ctx);
 	return e;

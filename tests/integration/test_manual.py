@@ -40,7 +40,8 @@ def test_pages_of_the_processes(name):
     assert text.startswith(f"sealway-{name}(8)") and f"sealway-{name} [--config FILE]" in text
     assert len(re.findall("^ +--config ", text, re.M)) == 1
     assert page == open(os.path.join(BUILD, "deploy", f"sealway-{name}.8")).read()
-    assert ("SIGHUP: read the allow-list" in text) == (name == "broker") and ("SIGHUP: nothing" in text) == (name != "broker")
+    signal = {"broker": "read the allow-list", "gateway": "read tls_cert and tls_key"}.get(name, "nothing")
+    assert f"SIGHUP: {signal}" in text
 
 
 def test_page_of_the_command():

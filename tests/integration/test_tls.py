@@ -4,6 +4,8 @@ import errno
 import http.client
 import json
 import os
+import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -325,17 +327,54 @@ def test_certificates_that_do_not_fit(secure, tmp_path):
     rsa = certificate(str(tmp_path), "rsa", "IP:127.0.0.1", kind=("-newkey", "rsa:2048"))
     empty = tmp_path / "empty.pem"
     empty.write_text("")
+    locked = tmp_path / "locked.pem"
+    run_quiet("openssl", "ec", "-in", key, "-aes128", "-passout", "pass:abcd", "-out", str(locked))
     rubbish = tmp_path / "rubbish.pem"
     rubbish.write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
     for c, k, words in ((secure.cert, key, [key]), (cert, secure.key, [secure.key]), (rsa[0], key, [key]),
                         (cert, str(rubbish), [str(rubbish)]), (str(empty), key, [str(empty)]),
                         (str(tmp_path / "none"), key, ["none"]), (cert, str(tmp_path / "none"), ["none"]),
+                        (cert, str(locked), ["pass phrase; write it without", str(locked)]),
                         (key, cert, [key]), (str(tmp_path), key, [str(tmp_path)])):
         code, said = start_badly(secure, "--tls-cert", c, "--tls-key", k)
+        assert "Enter" not in said, "nobody is there to be asked for a pass phrase"
         assert code == 1 and "tls" in said.lower() and all(w in said for w in words), (c, k, code, said)
     for flags in (["--tls-cert", cert], ["--tls-key", key]):
         code, said = start_badly(secure, *flags)
         assert code == 2 and "tls_cert and tls_key go together" in said
+
+
+def test_a_new_certificate(secure, tmp_path):
+    """SIGHUP: new connections get what is in the files, those that stand go on; files that do not fit change nothing."""
+    cert, key = certificate(str(tmp_path), "first", "IP:127.0.0.1")
+    part = secure.start("gateway", "--listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key, name="renewed")
+    host, port = part.ready()["listen"].split(":")
+    trust = ssl.create_default_context(cafile=cert)
+
+    def health(c):
+        c.request("GET", "/health")
+        r = c.getresponse()
+        return r.read() and r.status
+
+    def reload(word):
+        before = part.log().count(word)
+        part.p.send_signal(signal.SIGHUP)
+        wait_for(word, lambda: part.log().count(word) > before)
+        return ssl.get_server_certificate((host, int(port)))
+
+    c = http.client.HTTPSConnection(host, int(port), timeout=10 * SLOW, context=trust)
+    wait_for("its link", lambda: health(c) == 200)
+    next_cert, next_key = certificate(str(tmp_path), "next", "IP:127.0.0.1")
+    shutil.copy(next_key, key)  # half of a renewal
+    assert reload("gateway.certificate_kept") == open(cert).read()
+    shutil.copy(next_cert, cert)
+    assert reload("event=gateway.certificate ") == open(next_cert).read()
+    os.unlink(key)
+    assert reload("gateway.certificate_kept") == open(next_cert).read()
+    sock = c.sock
+    assert health(c) == 200 and c.sock is sock
+    c.close()
+    part.end()
 
 
 def test_rsa_and_a_chain(secure, tmp_path):

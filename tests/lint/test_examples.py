@@ -33,7 +33,7 @@ def test_units_start_what_is_installed(name):
     assert f"ExecStart={os.path.join(prefix, bindir)}/sealway-{name} --config /etc/sealway/{name}.ini\n" in text
     for line in ("NoNewPrivileges=yes", "ProtectSystem=strict", "Type=notify", "UMask=0077"):
         assert line in text
-    assert ("ExecReload=" in text) == (name == "broker")  # SIGHUP is nothing to the others
+    assert ("ExecReload=" in text) == (name in ("broker", "gateway"))  # SIGHUP is nothing to the others
     assert ("TimeoutStartSec=infinity" in text) == (name == "node")  # READY=1 comes with its registration
     assert ("MemorySwapMax=0" in text) == (name == "node")  # prompts in the clear
 

@@ -8,16 +8,19 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "tests/unit/httpd/tlsclient.h"
 #include "tests/unit/tempdir.h"
 
 static char dir[TEMPDIR_ROOM];
 static struct pair good, other;
+static struct httpd_tls *tls;
 
 static int setup(void **state)
 {
@@ -39,9 +42,15 @@ static int teardown(void **state)
 
 static void up(struct rig *g)
 {
-	g->o.tls_cert = good.cert;
-	g->o.tls_key = good.key;
+	assert_int_equal(httpd_tls_open(&tls, good.cert, good.key), ERR_OK);
+	g->o.tls = tls;
 	rig_open(g);
+}
+
+static void down(struct rig *g)
+{
+	rig_close(g);
+	httpd_tls_free(tls);
 }
 
 static int curl(struct rig *g, struct buf *out, const char *options, const char *path)
@@ -76,7 +85,7 @@ static void both_protocols_by_alpn(void **state)
 	assert_int_equal(curl(&g, &out, "-Z", "'/hi?[1-20]'"), 0);
 	assert_int_equal(rig_count(&out, "hi\n"), 20);
 	buf_free(&out);
-	rig_close(&g);
+	down(&g);
 }
 
 static void old_versions_are_refused(void **state)
@@ -90,7 +99,7 @@ static void old_versions_are_refused(void **state)
 	assert_int_equal(curl(&g, &out, "--tls-max 1.2 --ciphers AES256-SHA", "/hi"), 35);
 	assert_int_equal(g.seen, 0);
 	buf_free(&out);
-	rig_close(&g);
+	down(&g);
 }
 
 /* At 8192 bits a handshake takes the thread 120 ms, and the client may send any number as its share. */
@@ -114,7 +123,7 @@ static void only_curves_are_agreed_on(void **state)
 	}
 	assert_int_equal(g.seen, sizeof(curves) / sizeof(curves[0]));
 	buf_free(&out);
-	rig_close(&g);
+	down(&g);
 }
 
 /* Half a handshake, no handshake, clear text: gone after the head's deadline
@@ -143,7 +152,7 @@ static void bad_handshakes_end(void **state)
 		rig_turn(&g, 10);
 	assert_int_equal(httpd_conns(g.h), 0);
 	buf_free(&in);
-	rig_close(&g);
+	down(&g);
 }
 
 static void leaving_a_tls_stream_is_noticed(void **state)
@@ -161,37 +170,118 @@ static void leaving_a_tls_stream_is_noticed(void **state)
 		rig_turn(&g, 10);
 	assert_int_equal(httpd_conns(g.h), 0);
 	buf_free(&out);
-	rig_close(&g);
+	down(&g);
 }
 
 static void wrong_files_are_refused(void **state)
 {
+	struct httpd_tls *t = NULL;
+
+	(void)state;
+	log_init("test", LOG_ERROR, false);
+	assert_int_equal(httpd_tls_open(&t, good.cert, other.key), ERR_CONFIG);
+	assert_int_equal(httpd_tls_open(&t, good.cert, good.cert), ERR_CONFIG);
+	assert_int_equal(httpd_tls_open(&t, good.key, good.key), ERR_CONFIG);
+	assert_int_equal(httpd_tls_open(&t, "/nonexistent", good.key), ERR_CONFIG);
+	assert_int_equal(httpd_tls_open(&t, good.cert, "/nonexistent"), ERR_CONFIG);
+	assert_null(t);
+	httpd_tls_free(NULL);
+}
+
+static void copy(const char *from, const char *to)
+{
+	char command[200];
+
+	snprintf(command, sizeof(command), "cp %s %s", from, to);
+	assert_int_equal(system(command), 0);
+}
+
+/* Whether a new client is shown that certificate. */
+static bool shows(struct rig *g, const struct pair *p)
+{
+	FILE *f = fopen(p->cert, "r");
+	X509 *want = PEM_read_X509(f, NULL, NULL, NULL), *have;
+	struct tlsc t;
+	bool same;
+
+	fclose(f);
+	tlsc_open(&t, g, "http/1.1");
+	have = SSL_get1_peer_certificate(t.ssl);
+	same = X509_cmp(have, want) == 0;
+	X509_free(have);
+	X509_free(want);
+	tlsc_close(&t);
+	return same;
+}
+
+static void a_new_certificate_is_for_new_connections(void **state)
+{
+	static const char ask[] = "GET /hi HTTP/1.1\r\nHost: a\r\n\r\n";
 	struct rig g = { 0 };
-	struct httpd *h = NULL;
-	struct httpd_opts o;
+	struct pair p;
+	struct tlsc t;
+
+	(void)state;
+	pair_make(&p, dir, "now");
+	assert_int_equal(httpd_tls_open(&tls, p.cert, p.key), ERR_OK);
+	g.o.tls = tls;
+	rig_open(&g);
+	tlsc_open(&t, &g, "http/1.1");
+	assert_true(shows(&g, &p) && !shows(&g, &other));
+	copy(other.cert, p.cert); /* its key is not there yet */
+	assert_int_equal(httpd_tls_reload(tls), ERR_CONFIG);
+	assert_false(shows(&g, &other));
+	copy(other.key, p.key);
+	assert_int_equal(httpd_tls_reload(tls), ERR_OK);
+	assert_true(shows(&g, &other));
+	pair_remove(&p);
+	assert_int_equal(httpd_tls_reload(tls), ERR_CONFIG);
+	assert_true(shows(&g, &other));
+	tlsc_add(&t, ask, sizeof(ask) - 1);
+	tlsc_flush(&t);
+	assert_true(tlsc_expect(&t, "hi\n", 1000));
+	tlsc_close(&t);
+	down(&g);
+}
+
+/* The threads of a gateway: who met one of them comes back to another without a whole handshake. */
+static void servers_share_tickets(void **state)
+{
+	struct rig g = { 0 }, second = { 0 };
+	struct buf out = { 0 };
+	char command[300];
 
 	(void)state;
 	up(&g);
-	o = g.o;
-	o.listen = "127.0.0.1:0";
-	o.tls_cert = good.cert;
-	o.tls_key = other.key;
-	assert_int_equal(httpd_open(&h, &g.loop, &o), ERR_CONFIG);
-	o.tls_key = good.cert;
-	assert_int_equal(httpd_open(&h, &g.loop, &o), ERR_CONFIG);
-	o.tls_cert = good.key;
-	o.tls_key = good.key;
-	assert_int_equal(httpd_open(&h, &g.loop, &o), ERR_CONFIG);
-	assert_null(h);
-	rig_close(&g);
+	second.o.tls = tls;
+	rig_open(&second);
+	snprintf(command, sizeof(command),
+		 "openssl s_client -connect 127.0.0.1:%u -tls1_2 -sess_out %s/ticket </dev/null 2>&1",
+		 httpd_port(g.h), dir);
+	assert_int_equal(rig_run(&g, command, &out, 5000), 0);
+	assert_int_equal(rig_count(&out, "\nNew, TLSv1.2"), 1);
+	snprintf(command, sizeof(command),
+		 "openssl s_client -connect 127.0.0.1:%u -tls1_2 -sess_in %s/ticket </dev/null 2>&1; rm "
+		 "%s/ticket",
+		 httpd_port(second.h), dir, dir);
+	assert_int_equal(rig_run(&second, command, &out, 5000), 0);
+	assert_int_equal(rig_count(&out, "\nReused, TLSv1.2"), 1);
+	buf_free(&out);
+	rig_close(&second);
+	down(&g);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(both_protocols_by_alpn),  cmocka_unit_test(old_versions_are_refused),
-		cmocka_unit_test(bad_handshakes_end),      cmocka_unit_test(leaving_a_tls_stream_is_noticed),
-		cmocka_unit_test(wrong_files_are_refused), cmocka_unit_test(only_curves_are_agreed_on),
+		cmocka_unit_test(both_protocols_by_alpn),
+		cmocka_unit_test(old_versions_are_refused),
+		cmocka_unit_test(bad_handshakes_end),
+		cmocka_unit_test(leaving_a_tls_stream_is_noticed),
+		cmocka_unit_test(wrong_files_are_refused),
+		cmocka_unit_test(only_curves_are_agreed_on),
+		cmocka_unit_test(a_new_certificate_is_for_new_connections),
+		cmocka_unit_test(servers_share_tickets),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

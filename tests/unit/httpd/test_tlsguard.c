@@ -47,8 +47,7 @@ static int setup(void **state)
 {
 	struct rig *g = mem_new(sizeof(*g));
 
-	g->o.tls_cert = pair.cert;
-	g->o.tls_key = pair.key;
+	assert_int_equal(httpd_tls_open(&g->o.tls, pair.cert, pair.key), ERR_OK);
 	rig_open(g);
 	*state = g;
 	return 0;
@@ -56,8 +55,11 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	rig_close(*state);
-	free(*state);
+	struct rig *g = *state;
+
+	rig_close(g);
+	httpd_tls_free(g->o.tls);
+	free(g);
 	return 0;
 }
 
