@@ -47,10 +47,13 @@ enum err route_find(struct slice method, struct slice path, struct route *out)
 	uint64_t node = 0;
 	enum route_id id = find(path, &node);
 	const struct row *r = &rows[id];
+	bool get = *r->method == 'G';
 
 	*out = (struct route){ .id = id, .ep = r->ep, .method = r->method, .node = node };
-	out->allow = *r->method == 'G' ? "GET, OPTIONS" : "POST, OPTIONS";
+	out->allow = get ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
 	if (id == ROUTE_NONE)
 		return ERR_NOT_FOUND;
-	return slice_is(method, r->method) || slice_is(method, "OPTIONS") ? ERR_OK : ERR_METHOD;
+	if (slice_is(method, r->method) || slice_is(method, "OPTIONS"))
+		return ERR_OK;
+	return get && slice_is(method, "HEAD") ? ERR_OK : ERR_METHOD; /* the server leaves the body out */
 }

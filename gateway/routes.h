@@ -42,7 +42,7 @@ enum route_id {
 struct route {
 	enum route_id id;   /* ROUTE_NONE for unknown paths */
 	enum endpoint ep;   /* of routes that nodes answer, else EP_NONE */
-	const char *method; /* "GET" or "POST"; OPTIONS goes everywhere */
+	const char *method; /* "GET" (HEAD, too) or "POST"; OPTIONS goes everywhere */
 	const char *allow;  /* for the Allow header, static */
 	uint64_t node;      /* ROUTE_ATTESTATION: the id in the path */
 };

@@ -46,7 +46,7 @@ static void on_request(void *arg, struct hreq *r)
 	struct admin_http *a = arg;
 	struct slice path = hreq_path(r);
 
-	if (!slice_is(hreq_method(r), "GET"))
+	if (!slice_is(hreq_method(r), "GET") && !slice_is(hreq_method(r), "HEAD"))
 		answer_text(r, 405, "only GET here\n");
 	else if (slice_is(path, "/health"))
 		answer_text(r, 200, "ok\n");

@@ -201,6 +201,17 @@ def test_methods(send, path, method):
     assert allowed in answer[1]["allow"]
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/open_router/models", "/health", "/openapi.json", "/docs",
+                                  "/v1/nodes/424242/attestation"])
+def test_head_is_get_without_the_body(send, path):
+    """Health checks of proxies and monitors ask so."""
+    status, head, _, body = send("GET", path)
+    asked, without, _, nothing = send("HEAD", path)
+    assert (asked, nothing) == (status, b"") and body
+    for name in ("content-length", "content-type", "access-control-allow-origin"):
+        assert without[name] == head[name]
+
+
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/confidential", COMPLETIONS + "/", COMPLETIONS + "x", "/v1/nodes/1",
                                   "/v1/nodes/lock/x", "/V1/models", "/v1/nodes/1/attestation/x", "/v1/nodes/x/attestation",
                                   "/v1/nodes/99999999999999999999/attestation", "/v1/nodes/424242/attestation"])

@@ -40,7 +40,7 @@ def test_anybody_gets_it_on_both_protocols(client, path, kind):
         assert head["x-request-id"] and head["cache-control"].startswith("public")
     assert one[2] == two[2]
     status, head, body = client.request("POST", path, b"{}")
-    assert status == 405 and head["allow"] == "GET, OPTIONS"
+    assert status == 405 and head["allow"] == "GET, HEAD, OPTIONS"
     assert client.request("OPTIONS", path, auth=False)[0] == 204
 
 

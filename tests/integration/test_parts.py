@@ -63,6 +63,8 @@ def test_ready_files_and_admin_listeners(four):
         assert os.stat(part.ready_file).st_mode & 0o777 == 0o600
         for path, text in (("/health", "ok\n"), ("/ready", "ready\n")):
             assert get(info["admin"], path)[::2] == (200, text)
+            r = subprocess.run(["curl", "-sI", "-m", "10", f"http://{info['admin']}{path}"], capture_output=True, text=True)
+            assert r.stdout.startswith("HTTP/1.1 200 "), r.stdout
         assert get(info["admin"], "/nothing")[0] == 404
         assert info["admin"].startswith("127.0.0.1:")
 

@@ -50,7 +50,8 @@ static void every_route(void **state)
 		assert_int_equal(r.ep, rows[i].ep);
 		assert_int_equal(find("OPTIONS", rows[i].path, &r), ERR_OK);
 		assert_int_equal(find(other, rows[i].path, &r), ERR_METHOD);
-		assert_string_equal(r.allow, *other == 'P' ? "GET, OPTIONS" : "POST, OPTIONS");
+		assert_string_equal(r.allow, *other == 'P' ? "GET, HEAD, OPTIONS" : "POST, OPTIONS");
+		assert_int_equal(find("HEAD", rows[i].path, &r), *other == 'P' ? ERR_OK : ERR_METHOD);
 		assert_int_equal(r.id, rows[i].id);
 		assert_int_equal(find("DELETE", rows[i].path, &r), ERR_METHOD);
 		assert_int_equal(find("post", rows[i].path, &r), ERR_METHOD); /* methods have a case */

@@ -81,7 +81,7 @@ static void order_of_refusals(void **state)
 	/* each row is wrong in everything that is checked later, too */
 	refused("POST", "/v1/nothing", "", "x", "HTTP/1.1 404 ", "\"code\":\"NOT_FOUND\"");
 	refused("GET", CC, "", NULL, "HTTP/1.1 405 ", "\r\nallow: POST, OPTIONS\r\n");
-	refused("POST", "/health", "", "x", "HTTP/1.1 405 ", "\r\nallow: GET, OPTIONS\r\n");
+	refused("POST", "/health", "", "x", "HTTP/1.1 405 ", "\r\nallow: GET, HEAD, OPTIONS\r\n");
 	refused("POST", CC, "Content-Type: text/plain\r\n", "x", "HTTP/1.1 401 ", "\"code\":\"AUTH_ERROR\"");
 	refused("POST", CC, "Authorization: Basic YTpi\r\n", "x", "HTTP/1.1 401 ",
 		"\r\nwww-authenticate: Bearer\r\n");
