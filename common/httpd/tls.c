@@ -68,6 +68,22 @@ static enum err read_key(SSL_CTX *ctx, const char *key)
 	return refuse(ctx, wanted ? "key with a pass phrase; write it without one" : "key", key);
 }
 
+/* Whoever offers none of ours gets no connection (RFC 7301): what it takes our answers for would be for
+ * others to choose.  h2o's own list has drafts of HTTP/2, which would be agreed on and then not spoken. */
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *n,
+			   const unsigned char *offered, unsigned offered_n, void *arg)
+{
+	static const unsigned char ours[] = "\x02h2\x08http/1.1\x08http/1.0";
+	unsigned char *chosen = NULL;
+
+	(void)ssl, (void)arg;
+	if (SSL_select_next_proto(&chosen, n, ours, sizeof(ours) - 1, offered, offered_n) !=
+	    OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*out = chosen;
+	return SSL_TLSEXT_ERR_OK;
+}
+
 /* On an error there is no context any more. */
 static enum err make_context(SSL_CTX **out, const char *cert, const char *key)
 {
@@ -93,7 +109,7 @@ static enum err make_context(SSL_CTX **out, const char *cert, const char *key)
 		return e;
 	if (SSL_CTX_check_private_key(ctx) != 1)
 		return refuse(ctx, "key does not match certificate", key);
-	h2o_ssl_register_alpn_protocols(ctx, h2o_alpn_protocols);
+	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
 	*out = ctx;
 	return ERR_OK;
 }

@@ -97,7 +97,8 @@ def test_curl_streams(secure, form):
 
 
 @pytest.mark.parametrize("offered, chosen", [(["h2", "http/1.1"], "h2"), (["http/1.1"], "http/1.1"),
-                                             (["http/1.1", "h2"], "h2"), ([], None)])
+                                             (["http/1.1", "h2"], "h2"), (["h2-14", "http/1.1"], "http/1.1"),
+                                             (["http/1.0"], "http/1.0"), ([], None)])
 def test_alpn(secure, offered, chosen):
     with handshake(secure, **({"set_alpn_protocols": offered} if offered else {})) as s:
         assert s.selected_alpn_protocol() == chosen and s.version() in ("TLSv1.2", "TLSv1.3")
@@ -116,6 +117,13 @@ def test_alpn(secure, offered, chosen):
         else:
             s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("offered", ["smtp", "h2-14"])
+def test_alpn_of_none_of_ours(secure, offered):
+    """RFC 7301: no connection, in place of answers of another protocol."""
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        handshake(secure, set_alpn_protocols=[offered])
 
 
 def test_versions(secure):
