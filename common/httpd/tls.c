@@ -8,6 +8,7 @@
  */
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <string.h>
 
 #include "common/httpd/internal.h"
@@ -68,6 +69,21 @@ static enum err read_key(SSL_CTX *ctx, const char *key)
 	return refuse(ctx, wanted ? "key with a pass phrase; write it without one" : "key", key);
 }
 
+/* It is served all the same: which of the two is wrong, its dates or our clock, clients know better. */
+static void look_at_dates(const SSL_CTX *ctx, const char *cert)
+{
+	const X509 *x = SSL_CTX_get0_certificate(ctx);
+	const char *why = NULL;
+
+	if (X509_cmp_current_time(X509_get0_notAfter(x)) < 0)
+		why = "the certificate has run out";
+	else if (X509_cmp_current_time(X509_get0_notBefore(x)) > 0)
+		why = "the certificate is not valid yet";
+	if (why != NULL)
+		log_warn("tls_dates", L_S("file", cert), L_S("why", why),
+			 L_S("do", "renew it, or set the clock; clients refuse it"));
+}
+
 /* Whoever offers none of ours gets no connection (RFC 7301): what it takes our answers for would be for
  * others to choose.  h2o's own list has drafts of HTTP/2, which would be agreed on and then not spoken. */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *n,
@@ -110,6 +126,7 @@ static enum err make_context(SSL_CTX **out, const char *cert, const char *key)
 	if (SSL_CTX_check_private_key(ctx) != 1)
 		return refuse(ctx, "key does not match certificate", key);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
+	look_at_dates(ctx, cert);
 	*out = ctx;
 	return ERR_OK;
 }

@@ -377,8 +377,11 @@ def test_a_new_certificate(secure, tmp_path):
     assert reload("gateway.certificate_kept") == open(cert).read()
     shutil.copy(next_cert, cert)
     assert reload("event=gateway.certificate ") == open(next_cert).read()
+    assert "event=tls_dates" not in part.log()
+    run_quiet("openssl", "x509", "-in", next_cert, "-signkey", key, "-days", "-1", "-out", cert)
+    assert reload("event=gateway.certificate ") == open(cert).read() and "event=tls_dates " in part.log()
     os.unlink(key)
-    assert reload("gateway.certificate_kept") == open(next_cert).read()
+    assert reload("gateway.certificate_kept") == open(cert).read()
     sock = c.sock
     assert health(c) == 200 and c.sock is sock
     c.close()
