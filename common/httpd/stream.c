@@ -78,6 +78,8 @@ static void on_proceed(h2o_generator_t *gen, h2o_req_t *req)
 
 static void start(struct hreq *r)
 {
+	int keep;
+
 	r->started = true;
 	r->gen.proceed = on_proceed;
 	if (!r->begun) { /* killed before an answer: h2o needs one to end the request */
@@ -90,7 +92,9 @@ static void start(struct hreq *r)
 		hreq_drop_body(r);
 	if (r->h->draining)
 		r->req->http1_is_persistent = 0;
+	keep = r->req->http1_is_persistent;
 	h2o_start_response(r->req, &r->gen);
+	r->req->http1_is_persistent = keep; /* the filter looks at the status before it sees our framing */
 }
 
 /* Moves pend to fly and lists what h2o gets. */

@@ -59,6 +59,27 @@ static void whole_answers_keep_the_connection(void **state)
 	down(&x);
 }
 
+/* libh2o closes the connection over any other status than 200 when it does not know the length. */
+static void streamed_answers_keep_the_connection(void **state)
+{
+	struct fix x;
+	unsigned n = 0;
+
+	(void)state;
+	up(&x);
+	for (int status = 200; status < 600; status += 204) {
+		rig_say(&x.g, x.fd, GET("/hold"));
+		assert_true(rig_until(&x.g, &x.g.seen, ++n, 2000));
+		hreq_begin(x.g.held, status, NULL, 0, UINT64_MAX);
+		hreq_write(x.g.held, SLICE_STR("bit"));
+		hreq_end(x.g.held);
+		assert_true(rig_expect(&x.g, x.fd, &x.in, "\r\n\r\n3\r\nbit\r\n0\r\n\r\n", 2000));
+		assert_int_equal(rig_count(&x.in, "Connection: keep-alive\r\n"), 1);
+		buf_reset(&x.in);
+	}
+	down(&x);
+}
+
 static void pipelined_requests_are_answered_in_order(void **state)
 {
 	struct fix x;
@@ -273,6 +294,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_answers_keep_the_connection),
+		cmocka_unit_test(streamed_answers_keep_the_connection),
 		cmocka_unit_test(pipelined_requests_are_answered_in_order),
 		cmocka_unit_test(early_body_release_keeps_what_follows),
 		cmocka_unit_test(expect_continue_works),
