@@ -7,6 +7,7 @@
  *   way trips an assert when its window opens from nothing; so WINDOW_UPDATE
  *   for streams in such writes is applied here, and SETTINGS that would do the
  *   same to one ends the connection.
+ * - Trailers of an upload that was answered early or reset end the connection.
  * - CONTINUATION may name another stream than the HEADERS before it, and is
  *   looked at for ever once GOAWAY was sent.
  * - A body over the limit gets REFUSED_STREAM, which asks for a retry; here the
@@ -124,6 +125,24 @@ static enum verdict judge_data(struct conn *c, h2o_http2_conn_t *h2, const struc
 	return add_noise(c, KEEP_ALONE); /* h2o resets that stream */
 }
 
+static bool is_whole_block(const struct frame *f)
+{
+	return f->type == H2O_HTTP2_FRAME_TYPE_HEADERS && (f->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS);
+}
+
+/* The client has not heard that nobody waits for them any more. */
+static enum verdict drop_trailers(struct conn *c, h2o_http2_conn_t *h2, const struct frame *f)
+{
+	h2o_http2_frame_t seen = { f->len, f->type, f->flags, f->id, f->raw + HEADER_LEN };
+	h2o_http2_headers_payload_t block;
+	const char *why;
+
+	if (h2o_http2_decode_headers_payload(&block, &seen, &why) != 0 ||
+	    !h2_pass_over(h2, slice_of(block.headers, block.headers_len)))
+		return CUT;
+	return add_noise(c, DROP);
+}
+
 static enum verdict judge_block(struct conn *c, const h2o_http2_conn_t *h2, const struct frame *f)
 {
 	bool more = !(f->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS);
@@ -197,7 +216,7 @@ static enum verdict judge(struct conn *c, h2o_http2_conn_t *h2, const struct fra
 	case H2O_HTTP2_FRAME_TYPE_DATA:
 		return judge_data(c, h2, f);
 	case H2O_HTTP2_FRAME_TYPE_HEADERS:
-		return judge_block(c, h2, f);
+		return is_whole_block(f) && h2_over(h2, f->id) ? drop_trailers(c, h2, f) : judge_block(c, h2, f);
 	case H2O_HTTP2_FRAME_TYPE_CONTINUATION:
 		return c->block != 0 ? judge_block(c, h2, f)
 				     : KEEP; /* h2o ends the connection over a stray one */
@@ -298,6 +317,8 @@ static enum verdict sift(struct conn *c, h2o_http2_conn_t *h2, size_t *kept, siz
 			return CUT;
 		if (size - *next < HEADER_LEN + f.len)
 			break;
+		if (*kept > 0 && is_whole_block(&f) && f.id <= h2->pull_stream_ids.max_open)
+			return KEEP_ALONE; /* its verdict, and the blocks' order, depend on what is kept */
 		v = judge(c, h2, &f);
 		if (v == CUT)
 			return v;

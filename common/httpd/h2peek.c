@@ -59,6 +59,28 @@ bool h2_uploads(const h2o_http2_conn_t *h2)
 	return h2->num_streams.pull.open > h2->num_streams.pull.half_closed;
 }
 
+bool h2_over(const h2o_http2_conn_t *h2, uint32_t id)
+{
+	const h2o_http2_stream_t *s = h2_stream(h2, id);
+
+	return id % 2 == 1 && id <= h2->pull_stream_ids.max_open &&
+	       (s == NULL || s->state > H2O_HTTP2_STREAM_STATE_RECV_BODY);
+}
+
+bool h2_pass_over(h2o_http2_conn_t *h2, struct slice block)
+{
+	size_t length;
+	const char *why = NULL;
+	h2o_req_t nobody = { 0 };
+	int e;
+
+	h2o_mem_init_pool(&nobody.pool);
+	e = h2o_hpack_parse_headers(&nobody, &h2->_input_header_table, block.p, block.n, NULL, &length, NULL,
+				    &why);
+	h2o_mem_clear_pool(&nobody.pool);
+	return e == 0 || e == H2O_HTTP2_ERROR_INVALID_HEADER_CHAR;
+}
+
 /* At least what the request's fields take in memory; there are few of them (h2_too_many_fields). */
 static size_t field_bytes(const h2o_req_t *req)
 {

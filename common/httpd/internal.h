@@ -200,6 +200,13 @@ size_t h2_backlog(const h2o_http2_conn_t *h2);
  * or its connection is at its end and waits for a write. */
 bool h2_reset(h2o_http2_conn_t *h2, h2o_http2_stream_t *s, int error);
 
+/* Has the client's half of that stream ended, or the stream? */
+bool h2_over(const h2o_http2_conn_t *h2, uint32_t id);
+
+/* Reads a header block that is for nobody: what it says of the compression of later ones counts.  False when
+ * it is malformed. */
+bool h2_pass_over(h2o_http2_conn_t *h2, struct slice block);
+
 /* --- h2guard.c: frames before h2o sees them --- */
 
 /* Stands in for h2o's reader on HTTP/2 connections. */

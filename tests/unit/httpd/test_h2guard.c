@@ -390,6 +390,36 @@ static void fields_of_trailers_are_counted(void **state)
 	rig_close(&g);
 }
 
+/* Trailers of an upload over the limit, which was answered already: the connection goes on, and so does the
+ * compression of fields. */
+static void trailers_behind_the_answer(void **state)
+{
+	static const char block[16384];
+	struct rig g = { .o.max_body = 1000 };
+	struct buf b = { 0 };
+	struct h2 c;
+
+	(void)state;
+	rig_open(&g);
+	h2_open(&c, &g, 65535);
+	h2_request(&c, 1, "/echo", 0);
+	h2_send(&c, DATA, 0, 1, block, sizeof(block));
+	assert_true(h2_wait(&c, DATA, 1, END_STREAM, 2000));
+	h2_add_request(&b, 3, "/hi", END_STREAM); /* in the same read, and before them */
+	h2_add(&b, HEADERS, END_STREAM | END_HEADERS, 1, "\x40\1a\3/hi", 7);
+	rig_send(&g, c.fd, b.p, b.n);
+	assert_true(h2_wait(&c, DATA, 3, END_STREAM, 2000));
+	h2_send(&c, HEADERS, END_STREAM | END_HEADERS, 5, "\x82\x86\x84\1\1a\xbe", 7); /* that field again */
+	assert_true(h2_wait(&c, DATA, 5, END_STREAM, 2000));
+	assert_int_equal(h2_frames(&c, GOAWAY, 0, 0), 0);
+	h2_send(&c, HEADERS, END_STREAM | END_HEADERS, 1, "\xff\xff\xff\xff\xff\xff", 6);
+	assert_true(rig_closed(&g, c.fd, &c.in, 2000));
+	alive(&g);
+	buf_free(&b);
+	h2_close(&c);
+	rig_close(&g);
+}
+
 static void split_reads(void **state)
 {
 	struct rig g = { 0 };
@@ -540,6 +570,7 @@ int main(void)
 		cmocka_unit_test(fields_are_counted),
 		cmocka_unit_test(long_fields_count),
 		cmocka_unit_test(fields_of_trailers_are_counted),
+		cmocka_unit_test(trailers_behind_the_answer),
 		cmocka_unit_test(split_reads),
 		cmocka_unit_test(random_frames),
 	};
