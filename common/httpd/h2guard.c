@@ -8,8 +8,7 @@
  *   for streams in such writes is applied here, and SETTINGS that would do the
  *   same to one ends the connection.
  * - Trailers of an upload that was answered early or reset end the connection.
- * - CONTINUATION may name another stream than the HEADERS before it, and is
- *   looked at for ever once GOAWAY was sent.
+ * - CONTINUATION may name another stream than the HEADERS before it.
  * - A body over the limit gets REFUSED_STREAM, which asks for a retry; here the
  *   request is completed early so that the handler can answer 413.
  * - Resets, pings, settings and the like have no limit.
@@ -143,14 +142,12 @@ static enum verdict drop_trailers(struct conn *c, h2o_http2_conn_t *h2, const st
 	return add_noise(c, DROP);
 }
 
-static enum verdict judge_block(struct conn *c, const h2o_http2_conn_t *h2, const struct frame *f)
+static enum verdict judge_block(struct conn *c, const struct frame *f)
 {
 	bool more = !(f->flags & H2O_HTTP2_FRAME_FLAG_END_HEADERS);
 
 	if (f->type == H2O_HTTP2_FRAME_TYPE_HEADERS)
 		c->block_size = 0;
-	else if (h2->state >= H2O_HTTP2_CONN_STATE_HALF_CLOSED)
-		return CUT;
 	c->block_size += f->len;
 	c->block = more ? f->id : 0;
 	if (c->block_size > BLOCK_MAX)
@@ -216,9 +213,9 @@ static enum verdict judge(struct conn *c, h2o_http2_conn_t *h2, const struct fra
 	case H2O_HTTP2_FRAME_TYPE_DATA:
 		return judge_data(c, h2, f);
 	case H2O_HTTP2_FRAME_TYPE_HEADERS:
-		return is_whole_block(f) && h2_over(h2, f->id) ? drop_trailers(c, h2, f) : judge_block(c, h2, f);
+		return is_whole_block(f) && h2_over(h2, f->id) ? drop_trailers(c, h2, f) : judge_block(c, f);
 	case H2O_HTTP2_FRAME_TYPE_CONTINUATION:
-		return c->block != 0 ? judge_block(c, h2, f)
+		return c->block != 0 ? judge_block(c, f)
 				     : KEEP; /* h2o ends the connection over a stray one */
 	case H2O_HTTP2_FRAME_TYPE_WINDOW_UPDATE:
 		return judge_window(c, h2, f);

@@ -59,6 +59,16 @@ bool h2_uploads(const h2o_http2_conn_t *h2)
 	return h2->num_streams.pull.open > h2->num_streams.pull.half_closed;
 }
 
+bool h2_uploads_to(const h2o_http2_conn_t *h2, uint32_t last_id)
+{
+	const khash_t(h2o_http2_stream_t) *t = h2->streams;
+
+	for (uint32_t i = 0; i < t->n_buckets; i++)
+		if (kh_in_use(t, i) && is_receiving(t->vals[i]) && t->keys[i] <= last_id)
+			return true;
+	return false;
+}
+
 bool h2_over(const h2o_http2_conn_t *h2, uint32_t id)
 {
 	const h2o_http2_stream_t *s = h2_stream(h2, id);
@@ -146,4 +156,11 @@ bool h2_reset(h2o_http2_conn_t *h2, h2o_http2_stream_t *s, int error)
 	h2o_http2_conn_request_write(h2);
 	h2o_http2_stream_reset(h2, s);
 	return true;
+}
+
+void h2_goaway(h2o_http2_conn_t *h2, uint32_t last_id)
+{
+	h2o_http2_encode_goaway_frame(&h2->_write.buf, last_id, -H2O_HTTP2_ERROR_NONE,
+				      h2o_iovec_init(NULL, 0));
+	h2o_http2_conn_request_write(h2);
 }

@@ -103,8 +103,6 @@ unsigned httpd_conns(const struct httpd *h)
 
 static void free_all(struct httpd *h)
 {
-	if (h2o_timeout_is_linked(&h->ctx.http2._graceful_shutdown_timeout))
-		h2o_timeout_unlink(&h->ctx.http2._graceful_shutdown_timeout);
 	h2o_context_dispose(&h->ctx);
 	h2o_config_dispose(&h->conf);
 	free(h);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the files of this folder share.  Nobody else includes it.
+ * What the files of this folder share.  Nobody else includes it, but for the test that checks the sums
+ * (test_model.c).
  *
  * Who may enter libh2o: only the flush at the end of a loop turn, the proceed
  * callback and the reading hooks.  hreq_* functions called by the server's
@@ -59,6 +60,10 @@ struct conn {
 	uint32_t told_stop;  /* HTTP/2: last stream told that its body is not wanted */
 	unsigned noise;      /* HTTP/2: frames that cost us and mean nothing, minus time */
 	uint64_t noise_at;   /* ms: when noise was last lowered */
+	uint64_t warned;     /* HTTP/2, draining: ms of the first GOAWAY, or 0 */
+	uint32_t last_id;    /* HTTP/2: no stream above is served, when parted */
+	bool parted;         /* HTTP/2: the last GOAWAY is said */
+	bool retired;        /* draining: its input is at its end */
 	bool *gone;          /* set by conn_closed for whoever must know */
 	bool greeted;        /* HTTP/2: the preface was seen */
 	bool served;         /* had a request */
@@ -181,8 +186,9 @@ h2o_http2_stream_t *h2_stream(const h2o_http2_conn_t *h2, uint32_t id);
 /* The same among those whose bytes are in a write under way, or NULL. */
 h2o_http2_stream_t *h2_in_flight(const h2o_http2_conn_t *h2, uint32_t id);
 
-/* Are there incomplete requests; how many bytes their fields and bodies hold. */
+/* Are there incomplete requests, or such up to a stream; how many bytes their fields and bodies hold. */
 bool h2_uploads(const h2o_http2_conn_t *h2);
+bool h2_uploads_to(const h2o_http2_conn_t *h2, uint32_t last_id);
 size_t h2_upload_bytes(const h2o_http2_conn_t *h2);
 
 /* Has one of the incomplete requests more than FIELDS_MAX fields? */
@@ -206,6 +212,9 @@ bool h2_over(const h2o_http2_conn_t *h2, uint32_t id);
 /* Reads a header block that is for nobody: what it says of the compression of later ones counts.  False when
  * it is malformed. */
 bool h2_pass_over(h2o_http2_conn_t *h2, struct slice block);
+
+/* GOAWAY without an error: streams above last_id are not served. */
+void h2_goaway(h2o_http2_conn_t *h2, uint32_t last_id);
 
 /* --- h2guard.c: frames before h2o sees them --- */
 
@@ -260,6 +269,9 @@ void watch_soon(struct hreq *r, h2o_linklist_t *list);
 
 /* Out of the epoll set. */
 void watch_stop(struct conn *c);
+
+/* Bytes written to the socket that the client has not acknowledged. */
+uint64_t watch_under_way(const struct conn *c);
 
 /* Ends connections whose last write libuv refused.  To be called more than once:
  * what looks so twice is so. */

@@ -110,6 +110,14 @@ static bool raw_head_ok(const struct hreq *r)
 	return end != NULL && head_ok(slice_of(in->bytes, (size_t)(end - in->bytes) + 4));
 }
 
+/* The client knows from GOAWAY that nobody saw it, and may have asked elsewhere. */
+static bool behind_the_last(const struct hreq *r)
+{
+	const h2o_http2_stream_t *s = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, r->req);
+
+	return r->req->version >= 0x200 && r->conn->parted && s->stream_id > r->conn->last_id;
+}
+
 static int on_req(h2o_handler_t *self, h2o_req_t *req)
 {
 	struct httpd *h = ((struct handler *)self)->h;
@@ -120,6 +128,10 @@ static int on_req(h2o_handler_t *self, h2o_req_t *req)
 		return 0;
 	}
 	body_arrived(r);
+	if (behind_the_last(r)) {
+		request_kill(r);
+		return 0;
+	}
 	if (h->o.max_requests && h->nreqs > h->o.max_requests) {
 		h->pressed = true;
 		request_kill(r); /* its answer would wait as the others do */

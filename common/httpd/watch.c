@@ -152,13 +152,18 @@ static bool overdue(struct conn *c, uint64_t now)
 	return c->state == CONN_HTTP1 ? http1_overdue(c, now) : now - c->since > c->h->o.head_ms;
 }
 
-/* What the client has acknowledged of all that was written to its socket. */
-static uint64_t acknowledged(const struct conn *c)
+uint64_t watch_under_way(const struct conn *c)
 {
 	int unsent = 0;
 
 	ioctl(h2o_socket_get_fd(c->sock), SIOCOUTQ, &unsent);
-	return c->sock->bytes_written - uv_stream_get_write_queue_size(c->stream) - (uint64_t)unsent;
+	return uv_stream_get_write_queue_size(c->stream) + (uint64_t)unsent;
+}
+
+/* What the client has acknowledged of all that was written to its socket. */
+static uint64_t acknowledged(const struct conn *c)
+{
+	return c->sock->bytes_written - watch_under_way(c);
 }
 
 /* A number that changes when the answer moves.  An HTTP/2 stream that waits

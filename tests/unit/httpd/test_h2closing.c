@@ -66,7 +66,8 @@ static void an_overdue_upload_on_a_closing_connection(void **state)
 	rig_close(&g);
 }
 
-/* Once GOAWAY is sent, libh2o consumes nothing of a CONTINUATION and looks again, for ever. */
+/* Once it has sent its own GOAWAY, libh2o consumes nothing of a CONTINUATION and looks again, for ever: it is
+ * not to send it in a drain, where what was begun is served. */
 static void half_a_head_at_goaway(uint8_t first_flags, bool trailer)
 {
 	static const uint8_t block[] = { 0x82, 0x86, 0x84, 0x01, 0x01, 'a' };
@@ -85,10 +86,11 @@ static void half_a_head_at_goaway(uint8_t first_flags, bool trailer)
 	rig_turn(&g, 10);
 	httpd_drain(g.h, NULL, NULL);
 	assert_true(h2_wait(&c, GOAWAY, 0, 0, 1000));
-	rig_turn(&g, 1200); /* the second GOAWAY, which closes one half */
+	rig_turn(&g, 1200); /* the second GOAWAY */
 	alarm(TOO_LONG_S);
 	h2_send(&c, CONTINUATION, END_HEADERS, 3, block + 3, trailer ? 0 : 3);
-	assert_true(rig_closed(&g, c.fd, &c.in, 2000));
+	assert_true(h2_wait(&c, DATA, 3, END_STREAM, 2000));
+	assert_int_equal(g.seen, 2);
 	alarm(0);
 	h2_close(&c);
 	rig_close(&g);
