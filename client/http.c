@@ -28,6 +28,7 @@ struct run {
 	struct http *h;
 	const struct http_call *call;
 	struct http_head *head;
+	unsigned sent; /* how often it was about to be sent */
 	size_t head_bytes;
 	bool stopped, began;
 };
@@ -169,6 +170,14 @@ static bool named(const char *line, size_t n, const char *name)
 	return n > m && line[m] == ':' && !strncasecmp(line, name, m);
 }
 
+static int status_of(const struct http *h)
+{
+	long status = 0;
+
+	curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
+	return (int)status;
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
 {
 	struct run *r = arg;
@@ -193,14 +202,21 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 static size_t on_body(char *p, size_t size, size_t count, void *arg)
 {
 	struct run *r = arg;
-	long status = 0;
 
-	curl_easy_getinfo(r->h->easy, CURLINFO_RESPONSE_CODE, &status);
-	r->head->status = (int)status;
+	r->head->status = status_of(r->h);
 	if (r->call->on_data(r->call->arg, r->head, slice_of(p, size * count)))
 		return size * count;
 	r->stopped = true;
 	return 0;
+}
+
+/* When a kept connection ends before a byte of an answer, curl sends all anew on another one. */
+static int on_ready(void *arg, char *to, char *from, int to_port, int from_port)
+{
+	struct run *r = arg;
+
+	(void)to, (void)from, (void)to_port, (void)from_port;
+	return r->sent++ && r->call->once ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static struct curl_slist *headers(const struct http *h, const struct http_call *c)
@@ -254,6 +270,12 @@ static bool failed(struct run *r, CURLcode e, struct fault *f)
 		return fault(f, SEALWAY_STOPPED, "stopped");
 	if (r->head_bytes > HEAD_BYTES_MAX)
 		return fault(f, SEALWAY_VERIFY, "the headers of the answer are larger than any answer's");
+	if (r->sent > 1 && r->call->once)
+		return fault(
+			f, SEALWAY_CONNECT,
+			"cannot talk to %s: the connection ended before an answer; the request may have been "
+			"answered and billed, so it was not sent again",
+			r->h->origin);
 	if (!r->began)
 		return fault(f, SEALWAY_CONNECT, "cannot talk to %s: %s", r->h->origin, why);
 	return fault(f, SEALWAY_CUT, "the answer was cut off before its end: %s", why);
@@ -264,7 +286,6 @@ bool http_run(struct http *h, const struct http_call *c, struct http_head *head,
 	struct run r = { .h = h, .call = c, .head = head };
 	struct curl_slist *list;
 	struct buf url = { 0 };
-	long status = 0;
 	CURLcode e;
 
 	if (*c->path != '/' || !visible(c->path)) /* "@host/" behind the base would be another host */
@@ -283,16 +304,19 @@ bool http_run(struct http *h, const struct http_call *c, struct http_head *head,
 	curl_easy_setopt(h->easy, CURLOPT_HEADERDATA, &r);
 	curl_easy_setopt(h->easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(h->easy, CURLOPT_WRITEDATA, &r);
+	curl_easy_setopt(h->easy, CURLOPT_PREREQFUNCTION, on_ready);
+	curl_easy_setopt(h->easy, CURLOPT_PREREQDATA, &r);
 	if (c->body.p) {
 		curl_easy_setopt(h->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.n);
 		curl_easy_setopt(h->easy, CURLOPT_POSTFIELDS, c->body.p);
 	}
 	e = curl_easy_perform(h->easy);
-	curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
-	head->status = (int)status;
+	head->status = status_of(h);
 	curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, NULL);
 	curl_easy_setopt(h->easy, CURLOPT_ERRORBUFFER, NULL);
 	headers_free(list);
 	buf_free(&url);
-	return e == CURLE_OK ? true : failed(&r, e, f);
+	if (e != CURLE_OK)
+		return failed(&r, e, f);
+	return true;
 }

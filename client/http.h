@@ -30,6 +30,7 @@ struct http_head {
 struct http_call {
 	const char *path;    /* appended to the base; begins with / */
 	struct slice body;   /* POST of JSON; p == NULL: GET */
+	bool once;           /* the body is never sent a second time, whatever becomes of the connection */
 	bool stream;         /* an event stream is asked for */
 	unsigned timeout_ms; /* for this exchange; 0: none */
 	unsigned silence_s;  /* so long without a byte is a failure; 0: never */

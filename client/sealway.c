@@ -155,6 +155,7 @@ static bool exchange(struct exchange *x, const char *path, struct slice body, bo
 {
 	struct http_call call = { .path = path,
 				  .body = body,
+				  .once = x->stream != NULL, /* billed each time that it is answered */
 				  .stream = stream,
 				  .timeout_ms = left_ms(x->s),
 				  .silence_s = x->stream && !stream ? 0 : SILENCE_S,

@@ -11,7 +11,7 @@
  *   - each object: authentic (AES-256-GCM), its response_hash, the node's signature
  *     over it, its place in the answer (no object missing, twice, swapped);
  *   - the end: the final flag, the receipt (everything but the request id, which a
- *     client cannot know), its signature, and a clean end of the HTTP answer.
+ *     client cannot know), its signature, and an end of the HTTP answer that is marked.
  * What is not checked yet: the node's attestation.  The first use of a node
  * therefore trusts the operator of the gateway for the node's signing key,
  * unless you give it (node_key).
@@ -35,7 +35,7 @@ enum sealway_status {
 	SEALWAY_OK,
 	SEALWAY_USAGE,   /* an option or the request is wrong; nothing was sent */
 	SEALWAY_LOCAL,   /* a file of this machine cannot be read or written */
-	SEALWAY_CONNECT, /* no connection to the gateway, or TLS failed */
+	SEALWAY_CONNECT, /* no connection to the gateway, TLS failed, or it ended before an answer began */
 	SEALWAY_REFUSED, /* the service answered with an error */
 	SEALWAY_CUT,     /* the answer ended early: what came is not complete */
 	SEALWAY_VERIFY,  /* a check failed: do not trust what came */
@@ -114,7 +114,8 @@ void sealway_free(struct sealway *s);
 
 /* Runs one request to its end.  423 and 425 are tried again with a fresh lock
  * and a fresh encryption, at most 3 times; 429 and 503 with a Retry-After
- * of at most 30 s twice; nothing is tried again once an object was handed over.  With a stream,
+ * of at most 30 s twice; nothing is tried again once an object was handed over, nor when a connection
+ * ended before an answer: the request may have been billed.  With a stream,
  * objects handed over before a failure were authentic and in order; only
  * SEALWAY_OK says that they were all. */
 enum sealway_status sealway_run(struct sealway *s, const struct sealway_request *r);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Exchanges with a peer that does not keep to HTTP: heads and trailers without
- * end, proxies that refuse, silence, paths that are none.
+ * end, proxies that refuse, silence, paths that are none; and what is sent once only.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -135,6 +135,43 @@ static void headers_without_end(void **state)
 	}
 }
 
+/* On a connection that was kept and ends before a byte of an answer.  The peer counts its connections. */
+static bool asked_on_a_kept_connection(bool once, struct fault *f)
+{
+	struct http_opts o = { 0 };
+	struct buf body = { 0 };
+	struct http_call c = { .path = "/", .timeout_ms = 20000, .on_data = on_data, .arg = &body };
+	struct http_head head;
+	struct http *h;
+	bool ok;
+
+	peer_start(OK_HEAD "Content-Length: 2\r\n\r\n{}", NULL); /* hangs up when the next one comes */
+	o.url = peer.url;
+	h = http_new(&o, f);
+	assert_true(http_run(h, &c, &head, f));
+	c.body = SLICE_STR("{\"a\":1}");
+	c.once = once;
+	ok = http_run(h, &c, &head, f);
+	http_free(h);
+	peer_stop();
+	buf_free(&body);
+	return ok;
+}
+
+static void once_is_once(void **state)
+{
+	struct fault f = { 0 };
+
+	(void)state;
+	assert_true(asked_on_a_kept_connection(false, &f));
+	assert_int_equal(peer.connections, 2);
+	assert_false(asked_on_a_kept_connection(true, &f));
+	assert_int_equal(peer.connections,
+			 1 + (strlen(peer.asked) == 0)); /* curl may connect, and ask nothing */
+	assert_int_equal(f.status, SEALWAY_CONNECT);
+	assert_non_null(strstr(f.text, "may have been answered and billed, so it was not sent again"));
+}
+
 static void a_path_is_no_host(void **state)
 {
 	static const char *const paths[] = {
@@ -188,6 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers_without_end),
+		cmocka_unit_test(once_is_once),
 		cmocka_unit_test(a_path_is_no_host),
 		cmocka_unit_test(a_proxy_that_refuses),
 		cmocka_unit_test(silence),
