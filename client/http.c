@@ -30,7 +30,8 @@ struct run {
 	struct http_head *head;
 	unsigned sent; /* how often it was about to be sent */
 	size_t head_bytes;
-	bool stopped, began;
+	bool stopped, began, chunked;
+	bool headed; /* a head that is not interim came to its end: behind it there are trailers */
 };
 
 /* This machine by its address: "127.example" is a name like any other. */
@@ -188,8 +189,15 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 	r->head_bytes += n; /* curl keeps each line, and counts no trailers itself */
 	if (r->head_bytes > HEAD_BYTES_MAX)
 		return 0;
-	if (n > 5 && !memcmp(line, "HTTP/", 5)) /* also after a 100: the last head counts */
+	if (r->headed)
+		return n;                         /* a trailer says nothing that we ask */
+	if (n > 5 && !memcmp(line, "HTTP/", 5)) { /* also after a 100: the last head counts */
 		*r->head = (struct http_head){ 0 };
+		r->chunked = false;
+	} else if (*line == '\r' || *line == '\n')
+		r->headed = status_of(r->h) >= 200;
+	else if (named(line, n, "transfer-encoding"))
+		r->chunked = true; /* it is the only one that is asked for, and that others could not end */
 	else if (named(line, n, "content-type"))
 		take_type(r->head, trimmed(line + 13, n - 13));
 	else if (named(line, n, "x-request-id"))
@@ -281,6 +289,16 @@ static bool failed(struct run *r, CURLcode e, struct fault *f)
 	return fault(f, SEALWAY_CUT, "the answer was cut off before its end: %s", why);
 }
 
+/* Whether the end of the answer was marked: without, the end of the connection is all there is, and a cut
+ * looks the same. */
+static bool bounded(const struct run *r)
+{
+	curl_off_t length = -1;
+
+	curl_easy_getinfo(r->h->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+	return r->chunked || length >= 0;
+}
+
 bool http_run(struct http *h, const struct http_call *c, struct http_head *head, struct fault *f)
 {
 	struct run r = { .h = h, .call = c, .head = head };
@@ -318,5 +336,11 @@ bool http_run(struct http *h, const struct http_call *c, struct http_head *head,
 	buf_free(&url);
 	if (e != CURLE_OK)
 		return failed(&r, e, f);
+	if (!r.headed) /* behind an interim head curl takes any end for the answer's */
+		return fault(f, SEALWAY_CUT, "the answer was cut off before its end: within its head");
+	if (head->status == 200 && !bounded(&r))
+		return fault(f, SEALWAY_CUT,
+			     "the answer was cut off before its end, or may have been: nothing marks where "
+			     "it ends");
 	return true;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Exchanges with a peer that does not keep to HTTP: heads and trailers without
- * end, proxies that refuse, silence, paths that are none; and what is sent once only.
+ * end, answers whose end is not marked or not there, proxies that refuse, silence,
+ * paths that are none; and what is sent once only.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -135,6 +136,54 @@ static void headers_without_end(void **state)
 	}
 }
 
+/* What curl takes for a whole answer, and is none, or may be none. */
+static void ends_that_are_none(void **state)
+{
+	static const char *const answers[] = {
+		OK_HEAD "\r\n{}",
+		OK_HEAD "Connection: close\r\n\r\n{}",
+		"HTTP/1.0 200 OK\r\n\r\n{}",
+		"HTTP/1.1 103 Early Hints\r\n\r\n",
+		"HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\n",
+		"HTTP/1.1 103 Early Hints\r\n\r\n" OK_HEAD,
+		"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 503 No\r\nRetry-After: 1\r\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		struct fault f = { 0 };
+
+		peer_start(answers[i], "");
+		assert_false(get(peer.url, "/", 0, &f));
+		peer_stop();
+		assert_int_equal(f.status, SEALWAY_CUT);
+		assert_non_null(strstr(f.text, "the answer was cut off before its end"));
+	}
+}
+
+static void trailers_are_no_head(void **state)
+{
+	struct http_opts o = { 0 };
+	struct fault f = { 0 };
+	struct buf body = { 0 };
+	struct http_call c = { .path = "/", .timeout_ms = 20000, .on_data = on_data, .arg = &body };
+	struct http_head head;
+	struct http *h;
+
+	(void)state;
+	peer_start(CHUNKED "Retry-After: 1\r\nX-Request-Id: x\r\nContent-Type: a/b\r\nHTTP/1.1: 2\r\n\r\n",
+		   NULL);
+	o.url = peer.url;
+	h = http_new(&o, &f);
+	assert_true(http_run(h, &c, &head, &f));
+	http_free(h);
+	peer_stop();
+	assert_int_equal(head.retry_after, 0);
+	assert_string_equal(head.request_id, "");
+	assert_string_equal(head.type, "application/json");
+	buf_free(&body);
+}
+
 /* On a connection that was kept and ends before a byte of an answer.  The peer counts its connections. */
 static bool asked_on_a_kept_connection(bool once, struct fault *f)
 {
@@ -225,6 +274,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers_without_end),
+		cmocka_unit_test(ends_that_are_none),
+		cmocka_unit_test(trailers_are_no_head),
 		cmocka_unit_test(once_is_once),
 		cmocka_unit_test(a_path_is_no_host),
 		cmocka_unit_test(a_proxy_that_refuses),
