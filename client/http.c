@@ -2,7 +2,7 @@
  *
  * Blocking HTTP on curl's easy interface; the client's only includer of curl.
  * An answer counts as whole only when curl saw its end (Content-Length
- * reached, terminating chunk, END_STREAM): PROTOCOL section 3 cuts failed
+ * reached, terminating chunk): PROTOCOL section 3 cuts failed
  * streams without one.  The token goes into the header list only, never into
  * an error text.
  */
@@ -255,6 +255,8 @@ static void set_limits(struct http *h, const struct http_call *c)
 {
 	curl_easy_setopt(h->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(h->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	/* Of HTTP/2 curl takes some resets of a stream for its end, and so a cut for a whole answer. */
+	curl_easy_setopt(h->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(h->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
 	curl_easy_setopt(h->easy, CURLOPT_TIMEOUT_MS, (long)c->timeout_ms);
 	curl_easy_setopt(h->easy, CURLOPT_TCP_KEEPALIVE, 1L);
