@@ -28,6 +28,7 @@ struct run {
 	struct http *h;
 	const struct http_call *call;
 	struct http_head *head;
+	CURLcode set;  /* the first option that could not be set: a request without is another one */
 	unsigned sent; /* how often it was about to be sent */
 	size_t head_bytes;
 	bool stopped, began, chunked;
@@ -41,34 +42,48 @@ static bool is_loopback(const char *host)
 	       (!strncmp(host, "127.", 4) && host[strspn(host, "0123456789.")] == '\0');
 }
 
-/* host and port of url into origin; false for anything but http and https */
-static bool origin_of(const char *url, char **origin, bool *loopback)
+static CURLUcode read_origin(CURLU *u, const char *url, char *part[4], struct buf *out, bool *loopback)
 {
-	CURLU *u = curl_url();
-	char *scheme = NULL, *host = NULL, *port = NULL, *user = NULL;
-	struct buf out = { 0 };
-	bool ok = u && !curl_url_set(u, CURLUPART_URL, url, 0) &&
-		  !curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) &&
-		  !curl_url_get(u, CURLUPART_HOST, &host, 0) &&
-		  (!strcmp(scheme, "http") || !strcmp(scheme, "https")) &&
-		  curl_url_get(u, CURLUPART_USER, &user, 0);
+	char **scheme = &part[0], **host = &part[1], **port = &part[2], **user = &part[3];
+	CURLUcode e = curl_url_set(u, CURLUPART_URL, url, 0);
 
-	if (ok) {
-		for (char *c = host; *c; c++)
-			*c = (char)tolower((unsigned char)*c);
-		buf_fmt(&out, "%s://%s", scheme, host);
-		if (!curl_url_get(u, CURLUPART_PORT, &port, CURLU_NO_DEFAULT_PORT))
-			buf_fmt(&out, ":%s", port);
-		*loopback = is_loopback(host);
-		*origin = mem_strndup(out.p, out.n);
-	}
-	buf_free(&out);
-	curl_free(user);
-	curl_free(port);
-	curl_free(host);
-	curl_free(scheme);
+	e = e ? e : curl_url_get(u, CURLUPART_SCHEME, scheme, 0);
+	e = e ? e : curl_url_get(u, CURLUPART_HOST, host, 0);
+	if (e)
+		return e;
+	if (strcmp(*scheme, "http") && strcmp(*scheme, "https"))
+		return CURLUE_UNSUPPORTED_SCHEME;
+	e = curl_url_get(u, CURLUPART_USER, user, 0);
+	if (e != CURLUE_NO_USER)
+		return e ? e : CURLUE_USER_NOT_ALLOWED;
+	e = curl_url_get(u, CURLUPART_PORT, port, CURLU_NO_DEFAULT_PORT);
+	if (e && e != CURLUE_NO_PORT)
+		return e;
+	for (char *c = *host; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	buf_fmt(out, "%s://%s%s%s", *scheme, *host, *port ? ":" : "", *port ? *port : "");
+	buf_add(out, "", 1);
+	*loopback = is_loopback(*host);
+	return CURLUE_OK;
+}
+
+/* scheme://host[:port] of an http or https URL without user: what pins are kept by.  A part that could not be
+ * read for want of memory is not one that is absent. */
+static char *origin_of(const char *url, bool *loopback, struct fault *f)
+{
+	char *part[4] = { NULL };
+	struct buf out = { 0 };
+	CURLU *u = curl_url();
+	CURLUcode e = u ? read_origin(u, url, part, &out, loopback) : CURLUE_OUT_OF_MEMORY;
+
+	for (size_t i = 0; i < 4; i++)
+		curl_free(part[i]);
 	curl_url_cleanup(u);
-	return ok;
+	if (e == CURLUE_OUT_OF_MEMORY)
+		fault(f, SEALWAY_LOCAL, "there is not enough memory to read the gateway URL");
+	else if (e)
+		fault(f, SEALWAY_USAGE, "the gateway URL is not http://host[:port] or https://host[:port]");
+	return (char *)out.p;
 }
 
 static bool visible(const char *s)
@@ -102,10 +117,9 @@ struct http *http_new(const struct http_opts *o, struct fault *f)
 
 	if (!check(o, f))
 		goto fail;
-	if (!origin_of(o->url, &h->origin, &h->loopback)) {
-		fault(f, SEALWAY_USAGE, "the gateway URL is not http://host[:port] or https://host[:port]");
+	h->origin = origin_of(o->url, &h->loopback, f);
+	if (!h->origin)
 		goto fail;
-	}
 	for (n = strlen(o->url); n && o->url[n - 1] == '/'; n--)
 		;
 	h->base = mem_strndup(o->url, n);
@@ -227,18 +241,30 @@ static int on_ready(void *arg, char *to, char *from, int to_port, int from_port)
 	return r->sent++ && r->call->once ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
-static struct curl_slist *headers(const struct http *h, const struct http_call *c)
+static void add_line(struct run *r, struct curl_slist **list, const char *line)
 {
-	struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* no 100-continue round trip */
+	struct curl_slist *longer = curl_slist_append(*list, line);
+
+	if (longer)
+		*list = longer;
+	else
+		r->set = CURLE_OUT_OF_MEMORY;
+}
+
+static struct curl_slist *headers(struct run *r)
+{
+	const struct http *h = r->h;
+	struct curl_slist *list = NULL;
 	struct buf b = { .secret = true };
 
-	list = curl_slist_append(list, c->stream ? "Accept: text/event-stream" : "Accept: application/json");
-	if (c->body.p)
-		list = curl_slist_append(list, "Content-Type: application/json");
+	add_line(r, &list, "Expect:"); /* no 100-continue round trip */
+	add_line(r, &list, r->call->stream ? "Accept: text/event-stream" : "Accept: application/json");
+	if (r->call->body.p)
+		add_line(r, &list, "Content-Type: application/json");
 	if (h->token) {
 		buf_str(&b, "Authorization: Bearer ");
 		buf_add(&b, h->token, strlen(h->token) + 1);
-		list = curl_slist_append(list, (char *)b.p);
+		add_line(r, &list, (char *)b.p);
 	}
 	buf_free(&b);
 	return list;
@@ -251,24 +277,48 @@ static void headers_free(struct curl_slist *list)
 	curl_slist_free_all(list);
 }
 
-static void set_limits(struct http *h, const struct http_call *c)
+#define SET(r, option, value) ((r)->set = (r)->set ? (r)->set : curl_easy_setopt((r)->h->easy, option, value))
+
+static void set_limits(struct run *r)
 {
-	curl_easy_setopt(h->easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(h->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	const struct http *h = r->h;
+	const struct http_call *c = r->call;
+
+	SET(r, CURLOPT_NOSIGNAL, 1L);
+	SET(r, CURLOPT_PROTOCOLS_STR, "http,https");
 	/* Of HTTP/2 curl takes some resets of a stream for its end, and so a cut for a whole answer. */
-	curl_easy_setopt(h->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(h->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-	curl_easy_setopt(h->easy, CURLOPT_TIMEOUT_MS, (long)c->timeout_ms);
-	curl_easy_setopt(h->easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(h->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's are no answer */
+	SET(r, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(r, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	SET(r, CURLOPT_TIMEOUT_MS, (long)c->timeout_ms);
+	SET(r, CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(r, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's are no answer */
 	if (c->silence_s) {
-		curl_easy_setopt(h->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-		curl_easy_setopt(h->easy, CURLOPT_LOW_SPEED_TIME, (long)c->silence_s);
+		SET(r, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		SET(r, CURLOPT_LOW_SPEED_TIME, (long)c->silence_s);
 	}
 	if (h->ca)
-		curl_easy_setopt(h->easy, CURLOPT_CAINFO, h->ca);
+		SET(r, CURLOPT_CAINFO, h->ca);
 	if (h->loopback) /* a proxy from the environment cannot reach our loopback */
-		curl_easy_setopt(h->easy, CURLOPT_NOPROXY, "*");
+		SET(r, CURLOPT_NOPROXY, "*");
+}
+
+static void set_call(struct run *r, const char *url, struct curl_slist *list)
+{
+	const struct slice *body = &r->call->body;
+
+	SET(r, CURLOPT_URL, url);
+	SET(r, CURLOPT_HTTPHEADER, list);
+	SET(r, CURLOPT_ERRORBUFFER, r->h->error);
+	SET(r, CURLOPT_HEADERFUNCTION, on_header);
+	SET(r, CURLOPT_HEADERDATA, r);
+	SET(r, CURLOPT_WRITEFUNCTION, on_body);
+	SET(r, CURLOPT_WRITEDATA, r);
+	SET(r, CURLOPT_PREREQFUNCTION, on_ready);
+	SET(r, CURLOPT_PREREQDATA, r);
+	if (body->p) {
+		SET(r, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->n);
+		SET(r, CURLOPT_POSTFIELDS, body->p);
+	}
 }
 
 static bool failed(struct run *r, CURLcode e, struct fault *f)
@@ -310,32 +360,22 @@ bool http_run(struct http *h, const struct http_call *c, struct http_head *head,
 
 	if (*c->path != '/' || !visible(c->path)) /* "@host/" behind the base would be another host */
 		return fault(f, SEALWAY_USAGE, "a path begins with / and has no blanks in it");
-	list = headers(h, c);
+	list = headers(&r);
 	*head = (struct http_head){ 0 };
 	h->error[0] = '\0';
 	buf_str(&url, h->base);
 	buf_add(&url, c->path, strlen(c->path) + 1);
 	curl_easy_reset(h->easy);
-	set_limits(h, c);
-	curl_easy_setopt(h->easy, CURLOPT_URL, url.p);
-	curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, list);
-	curl_easy_setopt(h->easy, CURLOPT_ERRORBUFFER, h->error);
-	curl_easy_setopt(h->easy, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(h->easy, CURLOPT_HEADERDATA, &r);
-	curl_easy_setopt(h->easy, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(h->easy, CURLOPT_WRITEDATA, &r);
-	curl_easy_setopt(h->easy, CURLOPT_PREREQFUNCTION, on_ready);
-	curl_easy_setopt(h->easy, CURLOPT_PREREQDATA, &r);
-	if (c->body.p) {
-		curl_easy_setopt(h->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)c->body.n);
-		curl_easy_setopt(h->easy, CURLOPT_POSTFIELDS, c->body.p);
-	}
-	e = curl_easy_perform(h->easy);
+	set_limits(&r);
+	set_call(&r, (const char *)url.p, list);
+	e = r.set ? r.set : curl_easy_perform(h->easy);
 	head->status = status_of(h);
 	curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, NULL);
 	curl_easy_setopt(h->easy, CURLOPT_ERRORBUFFER, NULL);
 	headers_free(list);
 	buf_free(&url);
+	if (r.set)
+		return fault(f, SEALWAY_LOCAL, "there is not enough memory for a request");
 	if (e != CURLE_OK)
 		return failed(&r, e, f);
 	if (!r.headed) /* behind an interim head curl takes any end for the answer's */

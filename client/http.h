@@ -47,7 +47,7 @@ void http_free(struct http *h);
 
 /* Runs one exchange.  True when the answer came whole, whatever its status;
  * else f says why (CONNECT before any answer, CUT within one; USAGE for a path that is none, VERIFY for
- * headers without end). */
+ * headers without end, LOCAL without memory). */
 bool http_run(struct http *h, const struct http_call *c, struct http_head *head, struct fault *f);
 
 /* Whether what is said goes over a network without TLS. */

@@ -34,7 +34,7 @@ extern "C" {
 enum sealway_status {
 	SEALWAY_OK,
 	SEALWAY_USAGE,   /* an option or the request is wrong; nothing was sent */
-	SEALWAY_LOCAL,   /* a file of this machine cannot be read or written */
+	SEALWAY_LOCAL,   /* a file of this machine cannot be read or written, or its memory is out */
 	SEALWAY_CONNECT, /* no connection to the gateway, TLS failed, or it ended before an answer began */
 	SEALWAY_REFUSED, /* the service answered with an error */
 	SEALWAY_CUT,     /* the answer ended early: what came is not complete */

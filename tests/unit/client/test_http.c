@@ -2,7 +2,7 @@
  *
  * Exchanges with a peer that does not keep to HTTP: heads and trailers without
  * end, answers whose end is not marked or not there, proxies that refuse, silence,
- * paths that are none; and what is sent once only.
+ * paths that are none; what is sent once only; and a machine that is out of memory.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
+#include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,6 +222,83 @@ static void once_is_once(void **state)
 	assert_non_null(strstr(f.text, "may have been answered and billed, so it was not sent again"));
 }
 
+/* --- memory --- */
+
+static _Atomic size_t fail_at, allocations; /* of libcurl; 0: none fails */
+
+static bool refused(void)
+{
+	return ++allocations == fail_at;
+}
+
+static void *some(size_t n)
+{
+	return refused() ? NULL : malloc(n);
+}
+
+static void *some_zeroed(size_t n, size_t m)
+{
+	return refused() ? NULL : calloc(n, m);
+}
+
+static void *some_more(void *p, size_t n)
+{
+	return refused() ? NULL : realloc(p, n);
+}
+
+static char *a_copy(const char *s)
+{
+	return refused() ? NULL : strdup(s);
+}
+
+/* One exchange in which the n-th allocation of libcurl fails. */
+static bool short_of_memory(size_t n, struct fault *f)
+{
+	struct http_opts o = { .url = peer.url, .token = "sk-test", .ca_file = "none" };
+	struct buf body = { 0 };
+	struct http_call c = {
+		.path = "/", .body = SLICE_STR("{}"), .timeout_ms = 20000, .on_data = on_data, .arg = &body
+	};
+	struct http_head head;
+	struct http *h;
+	bool ok;
+
+	allocations = 0;
+	fail_at = n;
+	h = http_new(&o, f);
+	if (h)
+		assert_string_equal(http_origin(h), peer.url); /* which pins are kept by */
+	ok = h && http_run(h, &c, &head, f);
+	fail_at = 0;
+	http_free(h);
+	buf_free(&body);
+	return ok;
+}
+
+static void out_of_memory(void **state)
+{
+	size_t n = 0, local = 0;
+	bool ok;
+
+	(void)state;
+	do {
+		struct fault f = { 0 };
+
+		peer_start(OK_HEAD "Content-Length: 2\r\n\r\n{}", NULL);
+		ok = short_of_memory(++n, &f);
+		peer_stop();
+		if (*peer.asked) { /* as it should be, or not at all */
+			assert_non_null(strstr(peer.asked, "\r\nAuthorization: Bearer sk-test\r\n"));
+			assert_non_null(strstr(peer.asked, "\r\nContent-Type: application/json\r\n"));
+		}
+		assert_true(ok == (f.status == SEALWAY_OK));
+		assert_true(ok || f.status == SEALWAY_LOCAL || f.status == SEALWAY_CONNECT ||
+			    f.status == SEALWAY_CUT);
+		local += strstr(f.text, "not enough memory") != NULL;
+	} while (n <= allocations);
+	assert_true(ok && n > 50 && local > 10);
+}
+
 static void a_path_is_no_host(void **state)
 {
 	static const char *const paths[] = {
@@ -280,7 +358,10 @@ int main(void)
 		cmocka_unit_test(a_path_is_no_host),
 		cmocka_unit_test(a_proxy_that_refuses),
 		cmocka_unit_test(silence),
+		cmocka_unit_test(out_of_memory),
 	};
 
+	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, some, free, some_more, a_copy, some_zeroed))
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
