@@ -21,6 +21,11 @@ bool fault(struct fault *f, enum sealway_status status, const char *fmt, ...)
 	return false;
 }
 
+bool fault_memory(struct fault *f)
+{
+	return fault(f, SEALWAY_LOCAL, "there is not enough memory for the answer");
+}
+
 void fault_safe(char *out, size_t n, struct slice bytes)
 {
 	size_t m = bytes.n < n - 1 ? bytes.n : n - 1;

@@ -24,6 +24,9 @@ struct fault {
 bool fault(struct fault *f, enum sealway_status status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The failure of an answer that this machine has no memory for. */
+bool fault_memory(struct fault *f);
+
 /* Copies bytes of a peer for showing: control bytes and anything beyond ASCII
  * become '?', at most n - 1 characters, NUL-terminated. */
 void fault_safe(char *out, size_t n, struct slice bytes);

@@ -119,9 +119,15 @@ bool open_object(struct opener *o, struct slice json, struct buf *plain, struct 
 
 	if (o->objects >= OBJECTS_MAX)
 		return fault(f, SEALWAY_VERIFY, "the answer has more objects than any answer may have");
+	if (!buf_room(&cipher, json.n) || !buf_room(&text, json.n) || !buf_room(plain, json.n)) {
+		buf_free(&cipher);
+		buf_free(&text);
+		return fault_memory(f);
+	}
 	if (jscan_object(json, members, MEMBERS, v, NULL) || !json_bytes(&v[NONCE], nonce, SEAL_NONCE) ||
 	    !json_data(&v[CIPHERTEXT], CIPHER_BYTES_MAX, &cipher)) {
 		buf_free(&cipher);
+		buf_free(&text);
 		return fault(f, SEALWAY_VERIFY, "an object of the answer is malformed");
 	}
 	ok = check_place(o, nonce, f);

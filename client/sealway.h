@@ -18,7 +18,9 @@
  *
  * A struct sealway is used by one thread at a time; several may exist.  Within a
  * callback a call with the same one fails (SEALWAY_USAGE, 0 or false), and it may
- * not be freed.  Strings are UTF-8.  This header stands alone.
+ * not be freed.  An answer takes up to 600 MB, if the gateway means harm, and one that there is no memory for
+ * fails (SEALWAY_LOCAL); where there is none for the small things of a call the process ends by abort(),
+ * with a line on stderr.  Strings are UTF-8.  This header stands alone.
  */
 #ifndef SEALWAY_CLIENT_SEALWAY_H
 #define SEALWAY_CLIENT_SEALWAY_H

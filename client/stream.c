@@ -100,6 +100,8 @@ bool stream_take(struct stream *s, const struct http_head *head, struct slice da
 	}
 	if (data.n > ANSWER_BYTES_MAX - s->whole.n)
 		return fault(s->o.f, SEALWAY_VERIFY, "the answer is larger than any answer may be");
+	if (!buf_room(&s->whole, data.n))
+		return fault_memory(s->o.f);
 	buf_add(&s->whole, data.p, data.n);
 	return true;
 }

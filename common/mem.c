@@ -107,7 +107,7 @@ void mem_bug(const char *file, int line, const char *what)
 	abort();
 }
 
-void buf_grow(struct buf *b, size_t n)
+static bool grow(struct buf *b, size_t n)
 {
 	size_t want, cap = b->cap ? b->cap : 64;
 	uint8_t *p;
@@ -115,17 +115,29 @@ void buf_grow(struct buf *b, size_t n)
 	BUG_ON(__builtin_add_overflow(b->n, n, &want) || want > SIZE_MAX / 2);
 	while (cap < want)
 		cap *= 2;
-	if (!b->secret) {
-		b->p = mem_grow(b->p, cap);
-	} else {
-		p = mem_new(cap);
+	p = b->secret ? calloc(1, cap) : realloc(b->p, cap);
+	if (!p)
+		return false;
+	if (b->secret) {
 		if (b->n)
 			memcpy(p, b->p, b->n);
 		mem_wipe(b->p, b->n);
 		free(b->p);
-		b->p = p;
 	}
+	b->p = p;
 	b->cap = cap;
+	return true;
+}
+
+void buf_grow(struct buf *b, size_t n)
+{
+	if (!grow(b, n))
+		die_of_memory(n);
+}
+
+bool buf_room(struct buf *b, size_t n)
+{
+	return n <= b->cap - b->n || grow(b, n);
 }
 
 void buf_add(struct buf *b, const void *p, size_t n)

@@ -65,6 +65,10 @@ static inline void buf_reserve(struct buf *b, size_t n)
 		buf_grow(b, n);
 }
 
+/* Room for n more bytes; false where there is no memory for them.  For sizes that a peer chose in a process
+ * that is not ours to end. */
+bool buf_room(struct buf *b, size_t n) MUST_USE;
+
 /* Appends n bytes.  p may be NULL when n is 0; it may not point into b. */
 void buf_add(struct buf *b, const void *p, size_t n);
 

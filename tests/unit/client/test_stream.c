@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Bodies as they arrive: whole answers and event streams, in any pieces, with
- * their ends missing, errors inside, and objects handed over when they may be.
+ * their ends missing, errors inside, and objects handed over when they may be; and
+ * answers that there is no memory for.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -268,6 +269,52 @@ static void done_line_only_from_foreign_nodes(void **state)
 	end(&w);
 }
 
+/* Allocations larger than that fail: the linker's --wrap. */
+static size_t memory = SIZE_MAX;
+
+void *__real_realloc(void *p, size_t n);
+void *__real_calloc(size_t n, size_t m);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_calloc(size_t n, size_t m);
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return n > memory ? NULL : __real_realloc(p, n);
+}
+
+void *__wrap_calloc(size_t n, size_t m)
+{
+	return n * m > memory ? NULL : __real_calloc(n, m);
+}
+
+/* The gateway chose how much it is, so it may not end the program that we are part of. */
+static void no_memory_for_an_answer(void **state)
+{
+	static const size_t enough_for_the_body[] = { 1000, SIZE_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct buf body = { 0 };
+		struct world w;
+
+		begin(&w, false, true);
+		fake_object(&w.n, &(struct fake_object){ .text = "{\"a\":1}", .final = true }, &body);
+		for (int k = 0; k < 5000; k++)
+			buf_str(&body, " ");
+		memory = enough_for_the_body[i];
+		if (feed(&w, &body, 1000)) {
+			memory = 3000; /* none for what is in it */
+			assert_false(stream_end(w.s));
+		}
+		memory = SIZE_MAX;
+		assert_int_equal(w.f.status, SEALWAY_LOCAL);
+		assert_non_null(strstr(w.f.text, "not enough memory for the answer"));
+		assert_int_equal(w.objects, 0);
+		buf_free(&body);
+		end(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +327,7 @@ int main(void)
 		cmocka_unit_test(the_caller_stops),
 		cmocka_unit_test(another_type),
 		cmocka_unit_test(done_line_only_from_foreign_nodes),
+		cmocka_unit_test(no_memory_for_an_answer),
 	};
 
 	if (sodium_init() < 0)
