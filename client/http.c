@@ -370,6 +370,7 @@ bool http_run(struct http *h, const struct http_call *c, struct http_head *head,
 	set_call(&r, (const char *)url.p, list);
 	e = r.set ? r.set : curl_easy_perform(h->easy);
 	head->status = status_of(h);
+	head->resent = r.sent > 1;
 	curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, NULL);
 	curl_easy_setopt(h->easy, CURLOPT_ERRORBUFFER, NULL);
 	headers_free(list);

@@ -25,6 +25,7 @@ struct http_head {
 	char type[64];        /* content type, lower case, without parameters */
 	unsigned retry_after; /* seconds, 0 when absent */
 	char request_id[129]; /* X-Request-Id, safe to show, "" when absent */
+	bool resent;          /* sent twice: the first time a kept connection ended before an answer */
 };
 
 struct http_call {

@@ -11,6 +11,8 @@ struct refusal {
 	int status; /* 0: an error event inside a stream */
 	unsigned retry_after;
 	char code[48], reason[48], message[256], param[64], request_id[129];
+	bool final; /* of a sealed request that was sent twice: the first one may have been answered and
+		       billed */
 };
 
 /* Reads {"error":{...}}; what cannot be read stays empty. */

@@ -44,6 +44,7 @@ struct sealway {
 struct exchange {
 	struct sealway *s;
 	struct stream *stream; /* NULL: collect */
+	bool once;             /* whoever gets the body twice answers it twice */
 	struct buf body;
 };
 
@@ -155,7 +156,7 @@ static bool exchange(struct exchange *x, const char *path, struct slice body, bo
 {
 	struct http_call call = { .path = path,
 				  .body = body,
-				  .once = x->stream != NULL, /* billed each time that it is answered */
+				  .once = x->once,
 				  .stream = stream,
 				  .timeout_ms = left_ms(x->s),
 				  .silence_s = x->stream && !stream ? 0 : SILENCE_S,
@@ -167,7 +168,9 @@ static bool exchange(struct exchange *x, const char *path, struct slice body, bo
 		return false;
 	if (head.status == 200)
 		return true;
-	*refused = (struct refusal){ .status = head.status, .retry_after = head.retry_after };
+	*refused = (struct refusal){ .status = head.status,
+				     .retry_after = head.retry_after,
+				     .final = x->stream && head.resent };
 	memcpy(refused->request_id, head.request_id, sizeof(refused->request_id));
 	refusal_read(buf_slice(&x->body), refused);
 	return refusal_tell(refused, "the service refused", SEALWAY_REFUSED, &x->s->f);
@@ -271,7 +274,7 @@ static bool ask(struct sealway *s, const struct sealway_request *r, struct slice
 		bool *delivered, struct refusal *refused)
 {
 	struct stream_opts so = { .opener = o, .r = r, .on_wire = on_sealed_object, .arg = s, .f = &s->f };
-	struct exchange x = { .s = s, .stream = stream_new(&so) };
+	struct exchange x = { .s = s, .stream = stream_new(&so), .once = !o->lock->own };
 	bool ok = exchange(&x, path_of(r->kind), body, r->stream, refused) && stream_end(x.stream);
 
 	*delivered = stream_delivered(x.stream);
@@ -322,6 +325,8 @@ static bool again(struct sealway *s, const struct refusal *r, unsigned *locks, u
 {
 	char text[160];
 
+	if (r->final)
+		return false;
 	if ((r->status == 423 || r->status == 425) && (*locks)++ < RETRIES_LOCK) {
 		snprintf(text, sizeof(text), "%d %s: trying again with a new lock and a new encryption",
 			 r->status, r->reason[0] ? r->reason : r->code);

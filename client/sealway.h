@@ -116,8 +116,9 @@ void sealway_free(struct sealway *s);
 
 /* Runs one request to its end.  423 and 425 are tried again with a fresh lock
  * and a fresh encryption, at most 3 times; 429 and 503 with a Retry-After
- * of at most 30 s twice; nothing is tried again once an object was handed over, nor when a connection
- * ended before an answer: the request may have been billed.  With a stream,
+ * of at most 30 s twice; nothing is tried again once an object was handed over.  A sealed request
+ * to which a kept connection ended without an answer goes out once more as it is, for a node answers it once;
+ * one to a foreign node does not, and after either nothing is tried again: it may be billed.  With a stream,
  * objects handed over before a failure were authentic and in order; only
  * SEALWAY_OK says that they were all. */
 enum sealway_status sealway_run(struct sealway *s, const struct sealway_request *r);

@@ -141,9 +141,10 @@ static void from_json(json_t *o, const char *name, void *out, size_t n)
 		abort();
 }
 
-/* What the node does: derives the key of this request and begins an answer. */
-static void open_request(struct hostile *h, struct slice body)
+/* What the node does: derives the key of this request and begins an answer.  Whether it came before. */
+static bool open_request(struct hostile *h, struct slice body)
 {
+	unsigned times = 0;
 	json_t *o = json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, NULL);
 	uint8_t client[32], salt[16], nonce[SEAL_NONCE];
 
@@ -155,14 +156,16 @@ static void open_request(struct hostile *h, struct slice body)
 	from_json(o, "plaintext_body_hash", h->node.sealed.plain_hash, KEY_BYTES);
 	json_decref(o);
 	for (size_t i = 0; i < h->nonces.n; i += SEAL_NONCE)
-		if (!memcmp(h->nonces.p + i, nonce, SEAL_NONCE))
-			hostile_fail(h, "a sealed request was sent twice");
+		times += !memcmp(h->nonces.p + i, nonce, SEAL_NONCE);
+	if (times > (h->foreign ? 0 : 1))
+		hostile_fail(h, "a sealed request was sent too often");
 	buf_add(&h->nonces, nonce, SEAL_NONCE);
 	if (seal_derive(h->node.secret, client, salt, h->node.sealed.key))
 		abort();
 	buf_reset(&h->node.hashes);
 	h->node.objects = 0;
 	seal_nonces_init(&h->node.nonces);
+	return times > 0;
 }
 
 /* --- events --- */
@@ -401,7 +404,9 @@ void hostile_decide(struct hostile *h, struct slice body, struct reply *r)
 			r->d.evil = (enum evil)hostile_dice(&h->dice, EVILS);
 		while (!possible(h, r));
 	if (r->d.asked == ASKED_REQUEST)
-		open_request(h, body);
+		r->d.resent = open_request(h, body);
+	if (r->d.resent && hostile_dice(&h->dice, 2)) /* it was answered */
+		r->d.evil = EVIL_STATUS;
 	if (r->d.evil == EVIL_STATUS)
 		refuse(h, r);
 	else if (r->d.asked == ASKED_REQUEST)

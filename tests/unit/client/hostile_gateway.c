@@ -123,12 +123,21 @@ static void endless_head(struct conn *c)
 			hostile_fail(c->h, "there is no limit to a head");
 }
 
-/* Waits for the client to give up. */
+/* Waits for the client to give up, whoever else comes. */
 static void stall(struct conn *c)
 {
-	c->in.n = 0;
-	while (more(c))
+	char some[4096];
+
+	while ((c->ssl ? SSL_read(c->ssl, some, sizeof(some)) : recv(c->fd, some, sizeof(some), 0)) > 0)
+		;
+}
+
+/* Waits for the client to leave too, or to come anew. */
+static void linger(struct conn *c)
+{
+	do
 		c->in.n = 0;
+	while (more(c));
 }
 
 /* --- exchanges --- */
@@ -158,7 +167,7 @@ static void leave(struct conn *c, unsigned *dice, const struct reply *r)
 	if (!c->ssl && hostile_dice(dice, 2))
 		return;
 	shutdown(c->fd, SHUT_WR);
-	stall(c);
+	linger(c);
 }
 
 static void record(struct hostile *h, const struct reply *r)

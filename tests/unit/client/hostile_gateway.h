@@ -55,6 +55,7 @@ struct deed {
 	enum evil evil;
 	int status;
 	const char *code;   /* of a refusal */
+	bool resent;        /* the sealed request came before, to the byte */
 	bool later;         /* a refusal that is to be tried again after a second */
 	bool begun;         /* the first line of the answer went out whole before it was cut */
 	unsigned serial, n; /* the truth: hostile_text of these */
