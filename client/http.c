@@ -238,6 +238,7 @@ static int on_ready(void *arg, char *to, char *from, int to_port, int from_port)
 	struct run *r = arg;
 
 	(void)to, (void)from, (void)to_port, (void)from_port;
+	r->h->error[0] = '\0'; /* of the connection before */
 	return r->sent++ && r->call->once ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 

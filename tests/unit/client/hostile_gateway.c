@@ -152,7 +152,11 @@ static size_t cut_at(unsigned *dice, const struct reply *r, const struct buf *ou
 		return out->n;
 	at = hostile_dice(dice, 4) ? hostile_dice(dice, (unsigned)out->n) : 0;
 	line = at && hostile_dice(dice, 2) ? memmem(out->p + at, out->n - at, "\n", 1) : NULL;
-	return line && (size_t)(line + 1 - out->p) < out->n ? (size_t)(line + 1 - out->p) : at;
+	if (line && (size_t)(line + 1 - out->p) < out->n)
+		at = (size_t)(line + 1 - out->p);
+	return at < out->n - 3
+		       ? at
+		       : out->n - 3; /* libcurl does without the last LF, behind which there is nothing */
 }
 
 /* A close with bytes unread is a reset, which can take back what was said. */
