@@ -263,6 +263,20 @@ static void set_type_options(struct zsock *z)
 		set_int(z, ZMQ_IMMEDIATE, 1); /* nothing stale after a reconnect */
 }
 
+/* A peer whose host is gone is noticed by TCP.  Not by ZMTP's pings: libzmq aborts the process when one is
+ * due and the peer has died while our pipe from it was full (stream_engine_base.cpp, !_io_error), as it is
+ * whenever a loop stands still for a moment under load. */
+static void set_alive(struct zsock *z)
+{
+	int s = (z->o.heartbeat_ms + 999) / 1000;
+
+	set_int(z, ZMQ_TCP_KEEPALIVE, 1);
+	set_int(z, ZMQ_TCP_KEEPALIVE_IDLE, s);
+	set_int(z, ZMQ_TCP_KEEPALIVE_INTVL, s);
+	set_int(z, ZMQ_TCP_KEEPALIVE_CNT, 3);
+	set_int(z, ZMQ_TCP_MAXRT, 3 * z->o.heartbeat_ms);
+}
+
 /* All before the first bind or connect: later ones would not apply to it. */
 static void set_options(struct zsock *z)
 {
@@ -277,9 +291,7 @@ static void set_options(struct zsock *z)
 	set_int(z, ZMQ_SNDHWM, snd);
 	set_int(z, ZMQ_RCVHWM, z->o.rcvhwm > 0 ? z->o.rcvhwm : HWM_DEFAULT);
 	set_int(z, ZMQ_LINGER, 0);
-	set_int(z, ZMQ_HEARTBEAT_IVL, z->o.heartbeat_ms);
-	set_int(z, ZMQ_HEARTBEAT_TIMEOUT, 3 * z->o.heartbeat_ms);
-	set_int(z, ZMQ_HEARTBEAT_TTL, 3 * z->o.heartbeat_ms);
+	set_alive(z);
 	set_int(z, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
 	set_int(z, ZMQ_RECONNECT_IVL, z->o.reconnect_ms > 0 ? z->o.reconnect_ms : RECONNECT_MS);
 	set_int(z, ZMQ_RECONNECT_IVL_MAX, z->o.reconnect_ms > 0 ? 0 : RECONNECT_MAX_MS);

@@ -53,7 +53,7 @@ struct zsock_opts {
 	int sndhwm, rcvhwm; /* messages; 0 = 1000 */
 	uint64_t max_msg;   /* bytes; 0 = 20 MiB; larger ones cut the peer */
 	unsigned budget;    /* messages handled per service; 0 = 256 */
-	int heartbeat_ms;   /* ZMTP pings; 0 = 1000, dead after three */
+	int heartbeat_ms;   /* TCP keepalives, in whole seconds; 0 = 1000, dead after three */
 	int reconnect_ms;   /* least time without a connection when one broke; 0 = 50, and longer in vain */
 	struct zcurve curve;
 	/* A whole message.  Frames are borrowed: use zmsg_move to keep one.  ROUTER: parts[0] is the

@@ -487,6 +487,36 @@ static void test_back_pressure(void **state)
 	zsock_close(p.z);
 }
 
+/* Its publisher dies while a subscriber that has no time is full of frames: libzmq ended the process. */
+static void test_publisher_dies_and_we_are_full(void **state)
+{
+	struct zfix *f = *state;
+	struct pub p = { .max = 1, .want = 1 };
+	struct sub s = { .want = 1 };
+	struct zsock_opts o = {
+		.type = ZSOCK_XSUB, .rcvhwm = 5, .heartbeat_ms = 20, .on_msg = on_sub, .arg = &s
+	};
+	unsigned sent = 0;
+
+	pub_open(f, &p);
+	s.z = zsock_open(f->ctx, &f->uv, &o);
+	assert_int_equal(zsock_connect(s.z, f->ipc, false), ERR_OK);
+	assert_int_equal(say(s.z, 1, 0), ERR_OK);
+	assert_true(zfix_run(f, pub_heard, &p, 3000));
+	zfix_run(f, NULL, NULL, 5);
+	for (int i = 0; i < 200; i++) { /* our loop stands still from here on */
+		while (publish(p.z, 0, sent) == ERR_OK)
+			sent++;
+		usleep(1000);
+	}
+	zsock_close(p.z);
+	usleep(200000); /* several heartbeats */
+	zfix_run(f, NULL, NULL, 50);
+	assert_true(sent > 100);
+	assert_int_equal(s.foreign, 0);
+	zsock_close(s.z);
+}
+
 /* A publisher's next life at the same endpoint is subscribed to without anybody asking. */
 static void test_publisher_restarts(void **state)
 {
@@ -557,6 +587,7 @@ int main(void)
 		T(test_dead_subscriber),
 		T(test_back_pressure),
 		T(test_publisher_restarts),
+		T(test_publisher_dies_and_we_are_full),
 		cmocka_unit_test(test_lanes),
 	};
 
