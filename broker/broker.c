@@ -18,6 +18,7 @@
 #include "broker/purge.h"
 #include "broker/queue.h"
 #include "broker/router.h"
+#include "broker/silence.h"
 #include "broker/task.h"
 #include "common/log.h"
 
@@ -148,7 +149,7 @@ enum err broker_open(struct broker *b, uv_loop_t *uv)
 		return e;
 	store_on_failing(b->store, on_store_failing, b);
 	task_recover(b);
-	peers_start(b);
+	silence_start(b);
 	probe_start(b);
 	if (b->zauth)
 		allow_start(b);

@@ -16,6 +16,7 @@
 #include "broker/probe.h"
 #include "broker/refusal.h"
 #include "broker/router.h"
+#include "broker/silence.h"
 #include "broker/task.h"
 #include "common/log.h"
 
@@ -122,8 +123,6 @@ static const char *hello_fault(const struct broker *b, struct slice route, const
 	return NULL;
 }
 
-static void on_sweep(void *arg, struct alarm *a);
-
 static void drop_ended(struct broker *b, struct party *p, const char *why)
 {
 	p->ended = true;
@@ -132,11 +131,8 @@ static void drop_ended(struct broker *b, struct party *p, const char *why)
 
 static void drop_soon(struct broker *b, struct party *p)
 {
-	uint64_t soon = broker_ms(b) + LAST_WORDS_MS;
-
 	p->ended = true;
-	if (b->peers->sweep.when > soon)
-		alarm_set(b->alarms, &b->peers->sweep, soon, on_sweep);
+	silence_sweep_within(b, LAST_WORDS_MS);
 }
 
 /* Others that the newcomer shows to be gone. */
@@ -222,7 +218,7 @@ void peers_hello(struct broker *b, struct slice route, const uint8_t *key, struc
 	if (fresh)
 		replace(b, p); /* reachable by now: it may get the other's work */
 	p->capacity = h.capacity;
-	p->heard_ms = broker_ms(b);
+	silence_broken(b, p);
 	w.member = p->member;
 	welcome_encode(&w, &out);
 	router_send(b, p, &out);
@@ -238,7 +234,7 @@ void peers_ping(struct broker *b, struct party *p, struct slice msg)
 		stat_inc(&metrics.dropped, 1);
 		return; /* without a PONG it will say HELLO again */
 	}
-	p->heard_ms = broker_ms(b);
+	silence_broken(b, p);
 	p->load = in.load;
 	p->draining = in.draining;
 	pong_encode(&pong, &out);
@@ -316,46 +312,6 @@ void peers_recheck(struct broker *b)
 				drop_ended(b, p, "its key was revoked");
 		}
 	}
-}
-
-/* The loop itself has stood still (a stopped machine, say): what its peers said meanwhile has not been
- * read yet, because timers come first in a turn. */
-static bool overslept(const struct broker *b, const struct alarm *due)
-{
-	return broker_ms(b) - due->when > b->conf.heartbeat_ms;
-}
-
-static void drop_silent(struct broker *b)
-{
-	uint64_t now = broker_ms(b), limit = SILENT_INTERVALS * b->conf.heartbeat_ms;
-	struct party *p, *next;
-
-	for (int role = ROLE_GATEWAY; role < ROLE_MAX; role++) {
-		for (p = b->peers->list[role]; p; p = next) {
-			next = p->next;
-			if (p->ended)
-				peers_drop(b, p, "replaced at its endpoint");
-			else if (now - p->heard_ms > limit)
-				peers_drop(b, p, "silent");
-		}
-	}
-}
-
-static void on_sweep(void *arg, struct alarm *a)
-{
-	struct broker *b = arg;
-
-	if (overslept(b, a))
-		log_warn("broker_overslept", L_U("ms", broker_ms(b) - a->when));
-	else
-		drop_silent(b);
-	task_pump(b); /* workers may have room again that said so only by a ping */
-	alarm_set(b->alarms, a, broker_ms(b) + b->conf.heartbeat_ms, on_sweep);
-}
-
-void peers_start(struct broker *b)
-{
-	alarm_set(b->alarms, &b->peers->sweep, broker_ms(b) + b->conf.heartbeat_ms, on_sweep);
 }
 
 /* --- choosing --- */

@@ -47,18 +47,17 @@ struct peers {
 	struct map *instances; /* instance -> peer */
 	struct party *list[ROLE_MAX];
 	unsigned n;
-	uint64_t members; /* taken in so far */
+	uint64_t members;  /* taken in so far */
+	uint64_t heard_ms; /* when anybody was heard last */
+	bool deaf;         /* that this is long ago was said */
 	struct alarm sweep;
 };
 
-/* Nobody; peers_start is what looks after them. */
+/* Nobody; silence_start is what looks after them. */
 struct peers *peers_new(void);
 
 /* Frees peers without telling anybody; NULL is fine. */
 void peers_free(struct peers *p);
-
-/* Starts looking for silent peers. */
-void peers_start(struct broker *b);
 
 /* The peer behind a routing id, NULL for strangers. */
 struct party *peers_by_route(const struct broker *b, struct slice route);

@@ -186,7 +186,7 @@ static void on_welcome(struct link *l, struct slice bytes)
 	set_interval(l, m.interval_ms);
 	stat_inc(&metrics.links, 1);
 	log_info("link.up", L_U("epoch", m.epoch), L_U("interval_ms", l->interval_ms));
-	l->o.up(l->o.arg, again, again && !same);
+	l->o.up(l->o.arg, again && !same);
 }
 
 static void on_pong(struct link *l, struct slice bytes)

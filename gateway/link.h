@@ -27,9 +27,9 @@ struct link_opts {
 	uint64_t heartbeat_ms;       /* until a WELCOME names another */
 	uint64_t window;             /* bytes of bodies that the broker has not confirmed to have read */
 	uint32_t (*load)(void *arg); /* requests in flight, for the PING */
-	/* Welcomed.  again: by the same life of the broker as before.  forgotten: which has taken us for
-	 * dead meanwhile and had the workers end what was ours. */
-	void (*up)(void *arg, bool again, bool forgotten);
+	/* Welcomed.  forgotten: by the same life of the broker as before, which has taken us for dead
+	 * meanwhile and had the workers end what was ours. */
+	void (*up)(void *arg, bool forgotten);
 	/* Was up and is not: silent for three intervals, or another life of the broker.  What was sent
 	 * with an order above confirmed may never have reached it. */
 	void (*down)(void *arg, uint64_t confirmed);

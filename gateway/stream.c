@@ -237,7 +237,7 @@ static bool ask(struct gw *gw, struct pending *p)
 	return p->asked;
 }
 
-void stream_broker_new(struct gw *gw)
+void stream_ask_all(struct gw *gw)
 {
 	struct pending *p;
 	size_t pos = 0;
@@ -250,16 +250,15 @@ void stream_broker_new(struct gw *gw)
 	}
 }
 
-void stream_broker_again(struct gw *gw, bool forgotten)
+void stream_forgotten(struct gw *gw)
 {
 	struct pending *p;
 	size_t pos = 0;
 
 	while ((p = inflight_next(gw->inflight, &pos)))
-		if (p->kind == PENDING_JOB && p->flight.state == FLIGHT_WAITING)
-			stream_fail(gw, p, ERR_NO_BROKER, NULL, true);
-		else if (forgotten && p->kind == PENDING_JOB)
-			stream_fail(gw, p, ERR_INTERNAL, NULL, true);
+		if (p->kind == PENDING_JOB)
+			stream_fail(gw, p, p->flight.state == FLIGHT_WAITING ? ERR_NO_BROKER : ERR_INTERNAL,
+				    NULL, true);
 }
 
 /* The client gets a comment only where nothing else waits and no event is unfinished. */

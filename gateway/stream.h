@@ -25,14 +25,14 @@ bool stream_worker_busy(void *arg, uint64_t worker);
  * may never have reached it, end with 503; answers under way go on. */
 void stream_broker_gone(void *arg, uint64_t confirmed);
 
-/* Another life of the broker: it is asked about the jobs that the one before had
- * and whose answer has not begun; a worker may have them all the same. */
-void stream_broker_new(struct gw *gw);
+/* A broker is back, in the same life or another: it is asked about the jobs that it had
+ * and whose answer has not begun.  What it said of them may be lost; or a worker may
+ * have them, whatever became of the broker. */
+void stream_ask_all(struct gw *gw);
 
-/* The same broker is back: jobs whose answer has not begun end with 503, since
- * what it said of them may be lost, and it is told.  forgotten: it had taken us
- * for dead; no worker goes on with the answers under way, so they are cut. */
-void stream_broker_again(struct gw *gw, bool forgotten);
+/* The broker had taken us for dead: no worker goes on with what was ours.  Answers under
+ * way are cut, other jobs end with 503. */
+void stream_forgotten(struct gw *gw);
 
 /* A deadline passed (inflight_new). */
 void stream_due(struct gw *gw, struct deadline *e);

@@ -106,16 +106,16 @@ static uint32_t on_load(void *arg)
 	return (uint32_t)inflight_count(gw->inflight);
 }
 
-static void on_up(void *arg, bool again, bool forgotten)
+static void on_up(void *arg, bool forgotten)
 {
 	struct gw *gw = arg;
 
 	atomic_store(&gw->up, true);
 	workers_mark(gw->workers);
-	if (again)
-		stream_broker_again(gw, forgotten);
+	if (forgotten)
+		stream_forgotten(gw);
 	else
-		stream_broker_new(gw);
+		stream_ask_all(gw);
 }
 
 static void on_sweep(uv_timer_t *timer)

@@ -624,9 +624,39 @@ static void a_broker_that_stood_still(void **state)
 	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 400, 400, NULL);
 	rig_settled(r, &r->wk);
 	rig_billed(r, 800);
-	rig_run(r, 400); /* and whoever is silent really is missed */
-	assert_null(peers_by_instance(&r->b, r->gw.instance, ROLE_GATEWAY));
+	actor_open(r, &r->wk2, ROLE_WORKER, 201);
+	rig_alive(r, 400, &r->wk2); /* and whoever is silent really is missed */
 	assert_null(peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER));
+}
+
+/* Its own network was away: the answers went on without it, and are not cut when it is back. */
+static void a_broker_that_hears_nobody(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+	struct work w;
+
+	actor_open(r, &r->wk2, ROLE_WORKER, 201);
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+	rig_job(r, l.stack, 0);
+	w = rig_work(r, &r->wk);
+	rig_posted(&r->wk, &w);
+	actor_ping(&r->wk2);
+	rig_run(r, 350);
+	actor_ping(&r->wk2); /* the first that can be heard does not speak against the others */
+	rig_run(r, 60);
+	actor_ping(&r->gw);
+	actor_ping(&r->wk);
+	rig_run(r, 60);
+	actor_none(r, &r->gw, MSG_REFUSE, 1);
+	actor_none(r, &r->wk2, MSG_RECEIPT_WANTED, 1);
+	assert_non_null(peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER));
+	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 400, 400, NULL);
+	rig_settled(r, &r->wk);
+	rig_billed(r, 800);
+	rig_alive(r, 300, &r->wk2);
+	assert_null(peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER));
+	assert_non_null(peers_by_instance(&r->b, r->gw.instance, ROLE_GATEWAY));
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -663,6 +693,7 @@ int main(void)
 		T(it_is_given_back_to_its_worker_that_has_ended_it),
 		T(posted_is_said_once_more),
 		cmocka_unit_test_setup_teardown(a_broker_that_stood_still, setup_short, teardown),
+		cmocka_unit_test_setup_teardown(a_broker_that_hears_nobody, setup_short, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -418,28 +418,6 @@ static void jobs_the_broker_has_read_outlive_it(void **state)
 	live_hang_up(&c);
 }
 
-/* To a broker that was silent we may have been silent, too. */
-static void the_same_broker_comes_back(void **state)
-{
-	struct live_client c, d;
-	struct job job, waiting;
-
-	(void)state;
-	opened(&c, &job);
-	live_post(&l, &d, CC, true, l.n_got, &waiting);
-	live_for(&l, 200);
-	l.mute = true;
-	live_linked(&l, false);
-	assert_false(live_has(&d, "HTTP/"));
-	l.mute = false;
-	live_expect(&l, &d, "HTTP/1.1 503 ");
-	live_message(&l, 2, MSG_CANCEL);
-	data(&job, 1, EVENT);
-	live_expect(&l, &c, EVENT);
-	live_hang_up(&c);
-	live_hang_up(&d);
-}
-
 static void refuse(const struct job *job)
 {
 	struct refuse m = { .error = ERR_UNAVAILABLE, .retry_after_s = 1 };
@@ -448,6 +426,34 @@ static void refuse(const struct job *job)
 	memcpy(m.rid, job->rid, RID_BYTES);
 	refuse_encode(&m, &msg);
 	live_say(&l, &msg);
+}
+
+/* Workers may have gone on all the while; only the broker knows. */
+static void the_same_broker_comes_back(void **state)
+{
+	struct live_client c, d, e;
+	struct job job, waiting, unknown;
+
+	(void)state;
+	opened(&c, &job);
+	live_post(&l, &d, CC, true, l.n_got, &waiting);
+	live_post(&l, &e, CC, true, l.n_got, &unknown);
+	live_for(&l, 200);
+	l.mute = true;
+	live_linked(&l, false);
+	l.mute = false;
+	live_message(&l, 3, MSG_WAITING);
+	live_message(&l, 4, MSG_WAITING); /* not about the answer that has begun */
+	refuse(&unknown);
+	live_expect(&l, &e, "HTTP/1.1 503 ");
+	assert_false(live_has(&d, "HTTP/"));
+	head(&waiting, 0);
+	live_expect(&l, &d, "HTTP/1.1 200 ");
+	data(&job, 1, EVENT);
+	live_expect(&l, &c, EVENT);
+	live_hang_up(&c);
+	live_hang_up(&d);
+	live_hang_up(&e);
 }
 
 /* A connection that broke took the frames with it, and the worker has settled: only the broker can say so. */

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Silence says nothing of a peer where the broker itself cannot hear: its loop stood
+ * still, or its network is down, and everybody is silent at once.  Answers go on then
+ * without it, from workers to gateways; who was taken for dead would have them all cut
+ * as soon as it can be told so.  From the first word on everybody has the whole
+ * time again.
+ */
+#include "broker/silence.h"
+
+#include "broker/broker.h"
+#include "broker/task.h"
+#include "common/log.h"
+
+/* The loop itself has stood still (a stopped machine, say): what its peers said meanwhile has not been
+ * read yet, because timers come first in a turn. */
+static bool overslept(const struct broker *b, const struct alarm *due)
+{
+	return broker_ms(b) - due->when > b->conf.heartbeat_ms;
+}
+
+/* Nobody was heard although each of several was to say something.  Of a single one nobody can tell. */
+static bool deaf(const struct broker *b)
+{
+	return b->peers->n > 1 && broker_ms(b) - b->peers->heard_ms > b->conf.heartbeat_ms * 3 / 2;
+}
+
+static void say_deaf(struct broker *b)
+{
+	uint64_t silent_ms = broker_ms(b) - b->peers->heard_ms;
+
+	if (b->peers->deaf || silent_ms <= SILENT_INTERVALS * b->conf.heartbeat_ms)
+		return;
+	b->peers->deaf = true;
+	log_warn("broker_hears_nobody", L_U("ms", silent_ms), L_U("peers", b->peers->n),
+		 L_S("effect", "no new requests; answers under way go on"),
+		 L_S("do", "check the network of this machine, or that gateways and workers run"));
+}
+
+void silence_broken(struct broker *b, struct party *p)
+{
+	struct peers *s = b->peers;
+	uint64_t now = broker_ms(b);
+
+	if (s->deaf)
+		log_info("broker_hears_again", L_U("ms", now - s->heard_ms));
+	for (int role = ROLE_GATEWAY; deaf(b) && role < ROLE_MAX; role++) {
+		for (struct party *q = s->list[role]; q; q = q->next)
+			q->heard_ms = now;
+	}
+	s->deaf = false;
+	s->heard_ms = p->heard_ms = now;
+}
+
+static void drop_silent(struct broker *b)
+{
+	uint64_t now = broker_ms(b), limit = SILENT_INTERVALS * b->conf.heartbeat_ms;
+	bool unheard = deaf(b);
+	struct party *p, *next;
+
+	if (unheard)
+		say_deaf(b);
+	for (int role = ROLE_GATEWAY; role < ROLE_MAX; role++) {
+		for (p = b->peers->list[role]; p; p = next) {
+			next = p->next;
+			if (p->ended)
+				peers_drop(b, p, "replaced at its endpoint");
+			else if (!unheard && now - p->heard_ms > limit)
+				peers_drop(b, p, "silent");
+		}
+	}
+}
+
+static void on_sweep(void *arg, struct alarm *a)
+{
+	struct broker *b = arg;
+
+	if (overslept(b, a))
+		log_warn("broker_overslept", L_U("ms", broker_ms(b) - a->when));
+	else
+		drop_silent(b);
+	task_pump(b); /* workers may have room again that said so only by a ping */
+	alarm_set(b->alarms, a, broker_ms(b) + b->conf.heartbeat_ms, on_sweep);
+}
+
+void silence_start(struct broker *b)
+{
+	alarm_set(b->alarms, &b->peers->sweep, broker_ms(b) + b->conf.heartbeat_ms, on_sweep);
+}
+
+void silence_sweep_within(struct broker *b, uint64_t ms)
+{
+	uint64_t soon = broker_ms(b) + ms;
+
+	if (b->peers->sweep.when > soon)
+		alarm_set(b->alarms, &b->peers->sweep, soon, on_sweep);
+}
