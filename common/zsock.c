@@ -38,6 +38,7 @@
 #define MAX_MSG_DEFAULT (20u << 20)
 #define BUDGET_DEFAULT 256
 #define HEARTBEAT_MS 1000
+#define CONNECT_MS 3000   /* TCP alone asks at growing intervals, in the end of a minute */
 #define HANDSHAKE_MS 3000 /* also how soon a peer that zauth denied tries again */
 #define RECONNECT_MS 50
 #define RECONNECT_MAX_MS 500
@@ -292,6 +293,7 @@ static void set_options(struct zsock *z)
 	set_int(z, ZMQ_RCVHWM, z->o.rcvhwm > 0 ? z->o.rcvhwm : HWM_DEFAULT);
 	set_int(z, ZMQ_LINGER, 0);
 	set_alive(z);
+	set_int(z, ZMQ_CONNECT_TIMEOUT, z->o.connect_ms > 0 ? z->o.connect_ms : CONNECT_MS);
 	set_int(z, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
 	set_int(z, ZMQ_RECONNECT_IVL, z->o.reconnect_ms > 0 ? z->o.reconnect_ms : RECONNECT_MS);
 	set_int(z, ZMQ_RECONNECT_IVL_MAX, z->o.reconnect_ms > 0 ? 0 : RECONNECT_MAX_MS);

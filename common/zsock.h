@@ -55,6 +55,7 @@ struct zsock_opts {
 	unsigned budget;    /* messages handled per service; 0 = 256 */
 	int heartbeat_ms;   /* TCP keepalives, in whole seconds; 0 = 1000, dead after three */
 	int reconnect_ms;   /* least time without a connection when one broke; 0 = 50, and longer in vain */
+	int connect_ms;     /* time for TCP to connect, then anew; 0 = 3000 */
 	struct zcurve curve;
 	/* A whole message.  Frames are borrowed: use zmsg_move to keep one.  ROUTER: parts[0] is the
 	 * peer's routing id.  Never called from inside zsock_send or zsock_open. */

@@ -3,6 +3,7 @@
  * zsock on a real loop: nothing lost behind the edge, all or nothing, peers
  * that come, go and restart, closing from within.
  */
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -604,6 +605,57 @@ static void test_frames(void **state)
 	zctx_free(NULL);
 }
 
+static int listen_full(char endpoint[64], int *filler)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	*filler = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, n), 0);
+	assert_int_equal(listen(fd, 0), 0); /* one waits; to others the kernel says nothing */
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+	assert_int_equal(connect(*filler, (struct sockaddr *)&a, n), 0);
+	snprintf(endpoint, 64, "tcp://127.0.0.1:%u", ntohs(a.sin_port));
+	return fd;
+}
+
+static bool somebody_connects(void *arg)
+{
+	int fd = accept(*(int *)arg, NULL, NULL);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static bool nothing(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+/* A host that did not answer is asked again soon, also once it has been away for long: TCP waits twice as
+ * long each time, from a second on. */
+static void test_a_host_that_is_back(void **state)
+{
+	struct zfix *f = *state;
+	struct zsock_opts d = { .type = ZSOCK_DEALER, .reconnect_ms = 10, .connect_ms = 50 };
+	char endpoint[64];
+	struct zsock *z;
+	int filler, listener;
+
+	listener = listen_full(endpoint, &filler);
+	z = zsock_open(f->ctx, &f->uv, &d);
+	assert_int_equal(zsock_connect(z, endpoint, true), ERR_OK);
+	assert_false(zfix_run(f, nothing, NULL, 150));
+	assert_true(somebody_connects(&listener)); /* the one that waited: now there is room */
+	assert_true(zfix_run(f, somebody_connects, &listener, 600));
+	zsock_close(z);
+	close(filler);
+	close(listener);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, zfix_up, zfix_down)
 
 int main(void)
@@ -621,6 +673,7 @@ int main(void)
 		T(test_close_inside),
 		T(test_close_in_batch),
 		T(test_an_ipc_path_in_use),
+		T(test_a_host_that_is_back),
 		T(test_endpoints),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_frames),
