@@ -325,7 +325,7 @@ struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
 		bool no;
 
-		if (p->ended || p->draining || !map_get(p->topics, &topic))
+		if (p->ended || p->draining || silence_of(b, p) || !map_get(p->topics, &topic))
 			continue;
 		no = refusal_lasts(p, node, broker_ms(b));
 		taken = taken || !no;
@@ -339,8 +339,8 @@ struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t 
 /* What speaks against p for a fetch, the worst first. */
 static unsigned reluctance(const struct broker *b, const struct party *p, uint64_t avoid, uint64_t node)
 {
-	return (refusal_lasts(p, node, broker_ms(b)) ? 4u : 0u) | (p->instance == avoid ? 2u : 0u) |
-	       (p->draining ? 1u : 0u);
+	return (silence_of(b, p) ? 8u : 0u) | (refusal_lasts(p, node, broker_ms(b)) ? 4u : 0u) |
+	       (p->instance == avoid ? 2u : 0u) | (p->draining ? 1u : 0u);
 }
 
 struct party *peers_any_worker(const struct broker *b, uint64_t avoid, uint64_t node)

@@ -49,7 +49,9 @@ struct peers {
 	unsigned n;
 	uint64_t members;  /* taken in so far */
 	uint64_t heard_ms; /* when anybody was heard last */
-	bool deaf;         /* that this is long ago was said */
+	uint64_t back_ms;  /* when somebody was heard again after nobody was */
+	uint64_t since_ms; /* of those that were not, silence before this says nothing */
+	bool deaf;         /* nobody has been heard for long, which was said */
 	struct alarm sweep;
 };
 

@@ -4,13 +4,16 @@
  * still, or its network is down, and everybody is silent at once.  Answers go on then
  * without it, from workers to gateways; who was taken for dead would have them all cut
  * as soon as it can be told so.  From the first word on everybody has the whole
- * time again.
+ * time again, and after a long silence, in which connections broke, that of connecting
+ * anew; but work only gets who was heard.
  */
 #include "broker/silence.h"
 
 #include "broker/broker.h"
 #include "broker/task.h"
 #include "common/log.h"
+
+#define CONNECTING_MS 5000 /* what ZeroMQ may take for it (zsock.c) */
 
 /* The loop itself has stood still (a stopped machine, say): what its peers said meanwhile has not been
  * read yet, because timers come first in a turn. */
@@ -25,36 +28,50 @@ static bool deaf(const struct broker *b)
 	return b->peers->n > 1 && broker_ms(b) - b->peers->heard_ms > b->conf.heartbeat_ms * 3 / 2;
 }
 
+static bool is_silent(const struct broker *b, uint64_t since)
+{
+	uint64_t now = broker_ms(b);
+
+	return now > since && now - since > SILENT_INTERVALS * b->conf.heartbeat_ms;
+}
+
 static void say_deaf(struct broker *b)
 {
-	uint64_t silent_ms = broker_ms(b) - b->peers->heard_ms;
-
-	if (b->peers->deaf || silent_ms <= SILENT_INTERVALS * b->conf.heartbeat_ms)
+	if (b->peers->deaf || !is_silent(b, b->peers->heard_ms))
 		return;
 	b->peers->deaf = true;
-	log_warn("broker_hears_nobody", L_U("ms", silent_ms), L_U("peers", b->peers->n),
-		 L_S("effect", "no new requests; answers under way go on"),
+	log_warn("broker_hears_nobody", L_U("ms", broker_ms(b) - b->peers->heard_ms),
+		 L_U("peers", b->peers->n), L_S("effect", "no new requests; answers under way go on"),
 		 L_S("do", "check the network of this machine, or that gateways and workers run"));
 }
 
 void silence_broken(struct broker *b, struct party *p)
 {
 	struct peers *s = b->peers;
-	uint64_t now = broker_ms(b);
+	uint64_t now = broker_ms(b), since = now + (is_silent(b, s->heard_ms) ? CONNECTING_MS : 0);
 
+	if (deaf(b)) {
+		s->back_ms = now;
+		s->since_ms = since > s->since_ms ? since : s->since_ms;
+	}
 	if (s->deaf)
 		log_info("broker_hears_again", L_U("ms", now - s->heard_ms));
-	for (int role = ROLE_GATEWAY; deaf(b) && role < ROLE_MAX; role++) {
-		for (struct party *q = s->list[role]; q; q = q->next)
-			q->heard_ms = now;
-	}
 	s->deaf = false;
 	s->heard_ms = p->heard_ms = now;
 }
 
+bool silence_of(const struct broker *b, const struct party *p)
+{
+	return is_silent(b, p->heard_ms);
+}
+
+static bool gone(const struct broker *b, const struct party *p)
+{
+	return is_silent(b, p->heard_ms >= b->peers->back_ms ? p->heard_ms : b->peers->since_ms);
+}
+
 static void drop_silent(struct broker *b)
 {
-	uint64_t now = broker_ms(b), limit = SILENT_INTERVALS * b->conf.heartbeat_ms;
 	bool unheard = deaf(b);
 	struct party *p, *next;
 
@@ -65,7 +82,7 @@ static void drop_silent(struct broker *b)
 			next = p->next;
 			if (p->ended)
 				peers_drop(b, p, "replaced at its endpoint");
-			else if (!unheard && now - p->heard_ms > limit)
+			else if (!unheard && gone(b, p))
 				peers_drop(b, p, "silent");
 		}
 	}

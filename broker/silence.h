@@ -14,6 +14,9 @@ void silence_start(struct broker *b);
 /* p was heard. */
 void silence_broken(struct broker *b, struct party *p);
 
+/* Whether p has not been heard for so long, whatever the reason. */
+bool silence_of(const struct broker *b, const struct party *p);
+
 /* Looks in ms at the latest: somebody has ended. */
 void silence_sweep_within(struct broker *b, uint64_t ms);
 

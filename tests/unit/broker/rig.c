@@ -393,11 +393,18 @@ uint64_t rig_locked(struct rig *r, uint64_t units)
 
 void rig_alive(struct rig *r, unsigned ms, struct actor *wk)
 {
-	for (unsigned i = 0; i < ms; i += 40) {
+	unsigned i = 0;
+
+	while (i < ms) {
+		uint64_t began = uv_hrtime();
+
+		r->b.peers->since_ms = 0; /* what was before does not count in anybody's favour */
 		actor_ping(&r->gw);
 		if (wk)
 			actor_ping(wk);
-		rig_run(r, 40);
+		rig_run(r, 20);
+		/* when nobody was heard for a while, all have their whole time again */
+		i = uv_hrtime() - began > UINT64_C(70000000) ? 0 : i + 20;
 	}
 }
 
