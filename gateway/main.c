@@ -24,7 +24,7 @@ struct gateway {
 	struct gw_conf conf;
 	struct zcurve curve;
 	struct loop *loop;
-	struct zctx *zctx;
+	struct zctx *zctx, *broker_zctx;
 	struct httpd_tls *tls; /* NULL: clear text */
 	struct admin_http *admin;
 	struct thread **threads;
@@ -107,6 +107,7 @@ static enum err start_threads(struct gateway *g)
 		.conf = &g->conf,
 		.zctx = g->zctx,
 		.tls = g->tls,
+		.broker_zctx = g->broker_zctx,
 		.curve = g->curve,
 		.listen = g->conf.listen,
 		.ended = on_ended,
@@ -192,6 +193,7 @@ static void stop(struct gateway *g)
 	uv_close((uv_handle_t *)&g->wake, NULL);
 	loop_free(g->loop);
 	zctx_free(g->zctx);
+	zctx_free(g->broker_zctx);
 	mem_wipe(&g->curve, sizeof(g->curve));
 }
 
@@ -212,6 +214,7 @@ static int run(struct gateway *g)
 	BUG_ON(uv_async_init(loop_uv(g->loop), &g->wake, on_wake) != 0);
 	g->wake.data = g;
 	g->zctx = zctx_new();
+	g->broker_zctx = zctx_new();
 	if (start(g) == ERR_OK)
 		status = loop_run(g->loop);
 	stop(g);

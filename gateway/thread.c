@@ -28,8 +28,6 @@
 #define SWEEP_MS 30000
 #define MEET_MS 500
 
-#define SOCKETS_OTHER 16 /* of a thread: towards brokers */
-
 struct thread {
 	struct thread_opts o;
 	uv_thread_t id;
@@ -126,10 +124,10 @@ static void on_sweep(uv_timer_t *timer)
 		workers_sweep(t->gw.workers);
 }
 
-/* All threads share one context: each gets a part of its sockets, those to the brokers left out. */
+/* All threads share one context: each gets a part of its sockets. */
 static size_t workers_share(const struct gw_conf *c)
 {
-	size_t share = ZCTX_SOCKETS_MAX / c->threads - SOCKETS_OTHER;
+	size_t share = ZCTX_SOCKETS_MAX / c->threads;
 
 	return share < WORKERS_MAX ? share : WORKERS_MAX;
 }
@@ -171,7 +169,7 @@ static enum err open_link(struct thread *t)
 
 	gethostname(host, sizeof(host) - 1);
 	snprintf(name, sizeof(name), "%s:%d:%u", host, (int)getpid(), t->o.index);
-	e = link_open(&t->gw.link, t->o.zctx, &t->uv, &lo);
+	e = link_open(&t->gw.link, t->o.broker_zctx, &t->uv, &lo);
 	mem_wipe(&lo.curve, sizeof(lo.curve));
 	return e;
 }

@@ -52,7 +52,7 @@ static enum err open_link(void *arg, const char *endpoint)
 {
 	struct worker *w = arg;
 	struct link_opts o = {
-		.zctx = w->zctx,
+		.zctx = w->broker_zctx,
 		.uv = loop_uv(w->loop),
 		.number = w->n_links,
 		.endpoint = endpoint,
@@ -150,6 +150,7 @@ enum err worker_start(struct worker *w)
 	uv_timer_init(loop_uv(w->loop), &w->drain);
 	w->drain.data = w;
 	w->zctx = zctx_new();
+	w->broker_zctx = zctx_new();
 	randombytes_buf(&w->instance, sizeof(w->instance));
 	e = worker_load(w);
 	if (!e)
@@ -186,5 +187,6 @@ void worker_stop(struct worker *w)
 		uv_close((uv_handle_t *)&w->drain, NULL);
 	loop_free(w->loop);
 	zctx_free(w->zctx);
+	zctx_free(w->broker_zctx);
 	worker_unload(w);
 }

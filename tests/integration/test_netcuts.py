@@ -137,7 +137,11 @@ class Net(Parts):
         self.relayed = self.bus + 1
         self.relay("broker", self.relayed, self.bus)
         self.relay("node", 8091, 8090)
-        bus = ["--brokers", f"tcp://{hosts.address('broker')}:{self.relayed}"]
+        self.names = os.path.join(folder, "hosts")
+        self.know_broker(True)
+        with open(os.path.join(folder, "resolv.conf"), "w") as f:
+            f.write(f"nameserver {hosts.net}.99\noptions timeout:2 attempts:1\n")  # nobody is there
+        bus = ["--brokers", f"tcp://broker.test:{self.relayed}"]
         nets = ["--node-networks", f"{hosts.net}.0/24"]
         gateway = f"{hosts.address('gateway')}:{self.gateway_port}"
         self.host_flags = {
@@ -171,8 +175,15 @@ class Net(Parts):
     def url(self):
         return f"http://{self.hosts.address('gateway')}:{self.gateway_port}"
 
+    def know_broker(self, known):
+        """Whether the broker's name stands in everybody's /etc/hosts."""
+        with open(self.names, "w") as f:
+            f.write("127.0.0.1 localhost\n" + (f"{self.hosts.address('broker')} broker.test\n" if known else ""))
+
     def prefix(self, role):
-        return ["ip", "netns", "exec", self.hosts.name(role)]
+        folder = os.path.dirname(self.names)
+        return ["ip", "netns", "exec", self.hosts.name(role), "sh", "-c",
+                f"for f in hosts resolv.conf; do mount --bind {folder}/$f /etc/$f || exit; done; exec \"$0\" \"$@\""]
 
     def reachable(self, host):
         """Whether a host answers at all: by refusing a port on which nobody listens."""
@@ -254,6 +265,34 @@ def test_a_link_goes_down_and_comes_up(net, host):
         assert host != "broker" or set(outcomes) == {"complete"}, outcomes
         back(net, f"link of {host} down, {outcomes}")
         bills(net, answers)
+
+
+class Watching(Asking):
+    """Knows the longest time between two events."""
+    last, longest = None, 0
+
+    def event(self, kind, data):
+        now = time.monotonic()
+        self.longest = max(self.longest, now - (self.last or now))
+        self.last = now
+        super().event(kind, data)
+
+
+def test_a_name_server_that_is_silent(net):
+    """Looking in vain for the broker's name, gateway and worker go on with their answers."""
+    answers = [Watching(net, 50) for _ in range(4)]
+    for a in answers:
+        a.first_event()
+    net.know_broker(False)
+    net.broker.kill()
+    assert {a.end() for a in answers} == {"complete"}
+    net.know_broker(True)
+    print(f"  longest standstill: {max(a.longest for a in answers):.2f} s")
+    assert max(a.longest for a in answers) < 1
+    net.started.remove(net.broker)
+    net.start("broker", *net.host_flags["broker"])
+    back(net, "broker's name was unknown")
+    bills(net, answers)
 
 
 def test_delay_changes_nothing(net):

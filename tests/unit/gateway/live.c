@@ -387,7 +387,7 @@ void live_start(struct live *l, void (*tune)(struct gw_conf *c), bool worker)
 	snprintf(l->brokers, sizeof(l->brokers), "ipc://%s/bus", l->dir);
 	live_broker_up(l);
 	set_conf(l, tune);
-	o.zctx = l->ctx;
+	o.zctx = o.broker_zctx = l->ctx;
 	o.listen = l->conf.listen;
 	assert_int_equal(thread_start(&l->gw, &o), ERR_OK);
 	l->port = thread_port(l->gw);
