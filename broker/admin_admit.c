@@ -174,7 +174,7 @@ static void readdress(struct admin_call *c, const json_t *args)
 		return;
 	}
 	node_set_text(&n->url, slice_of(url, bare));
-	n->row.seen = broker_now();
+	node_seen(n, broker_now(), broker_ms(b));
 	probe_here(b, n, true);
 	admin_commit(c, node_op(n), admitted_json(n));
 }

@@ -192,7 +192,7 @@ enum err enrol_apply(struct broker *b, const struct registration_msg *m, const s
 	node_set_text(&n->version, r->version);
 	n->row.counter = r->counter;
 	n->row.validity_s = r->validity_s;
-	n->row.seen = now;
+	node_seen(n, now, broker_ms(b));
 	probe_here(b, n, new_life(n, r)); /* that it speaks does not say that it can be reached */
 	broker_keep(b, node_op(n));       /* the row that the others refer to */
 	set_key(b, n, r, now);

@@ -153,13 +153,29 @@ enum breaker_state node_breaker(const struct node *n, uint64_t now_ms)
 	return now_ms < n->open_until ? BREAKER_OPEN : BREAKER_HALF_OPEN;
 }
 
+void node_seen(struct node *n, int64_t now, uint64_t now_ms)
+{
+	n->row.seen = now;
+	n->seen_ms = now_ms;
+}
+
+/* Its last registration has run out. */
+static bool is_over(const struct node *n, int64_t now, uint64_t now_ms)
+{
+	if (!n->row.validity_s)
+		return false;
+	if (n->seen_ms)
+		return now_ms - n->seen_ms > n->row.validity_s * UINT64_C(1000);
+	return now > n->row.seen + (int64_t)n->row.validity_s;
+}
+
 bool node_ready(const struct node *n, int64_t now, uint64_t now_ms)
 {
 	if (n->row.state != NODE_ACTIVE || !n->url[0])
 		return false;
 	if (n->open_until && (now_ms < n->open_until || now_ms < n->trial_from))
 		return false;
-	if (n->row.validity_s && now > n->row.seen + (int64_t)n->row.validity_s)
+	if (is_over(n, now, now_ms))
 		return false;
 	return node_current_key(n, now) != NULL;
 }

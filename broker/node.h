@@ -87,6 +87,7 @@ struct node {
 	unsigned failures;   /* in a row, of requests and probes */
 	uint64_t open_until; /* breaker, loop ms; 0 = closed */
 	uint64_t trial_from; /* half-open: no request before this, loop ms; UINT64_MAX = none at all */
+	uint64_t seen_ms;    /* row.seen, loop ms: clocks are set; 0 = before our own start */
 	uint64_t back_ms;    /* start of its life, loop ms: what was given to it before says nothing of it */
 	struct node_probe probe;
 	bool registering; /* a registration of it is being checked or committed */
@@ -128,6 +129,9 @@ enum breaker_state node_breaker(const struct node *n, uint64_t now_ms);
  * with a current key, breaker closed, or half-open with its one trial to give
  * (node_try). */
 bool node_ready(const struct node *n, int64_t now, uint64_t now_ms);
+
+/* It registered, or somebody vouched for it. */
+void node_seen(struct node *n, int64_t now, uint64_t now_ms);
 
 /* --- the index --- */
 

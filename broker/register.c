@@ -139,7 +139,7 @@ static enum err apply_original(struct broker *b, const struct registration_msg *
 	if (url_check(m->address, b->networks, &bare) != ERR_OK ||
 	    !slice_is(slice_of(m->address.p, bare), n->url))
 		return ERR_BODY;
-	n->row.seen = broker_now();
+	node_seen(n, broker_now(), broker_ms(b));
 	node_wake(n);
 	*op = node_op(n);
 	return ERR_OK;

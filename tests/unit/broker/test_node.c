@@ -130,8 +130,11 @@ static void readiness(void **state)
 	assert_true(node_ready(n, 1000, 0));
 	assert_true(node_ready(n, 1060, 0));
 	assert_false(node_ready(n, 1061, 0)); /* not heard of within its validity */
+	node_seen(n, 1061, 5000);
+	assert_true(node_ready(n, 1800, 65000)); /* the clock was set */
+	assert_false(node_ready(n, 1061, 65001));
 	n->row.validity_s = 0;
-	assert_true(node_ready(n, 1061, 0));
+	assert_true(node_ready(n, 1061, 65001));
 	n->row.state = NODE_DRAINING;
 	assert_false(node_ready(n, 1000, 0));
 	n->row.state = NODE_REMOVED;
