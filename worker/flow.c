@@ -178,6 +178,16 @@ void flow_end(struct task *t, enum err error)
 	flow_mark(t);
 }
 
+void flow_forsake(struct task *t)
+{
+	enum err settled = t->error;
+
+	t->error = ERR_NO_BROKER;
+	if (t->publishing)
+		publish_ending(t);
+	t->error = settled;
+}
+
 void flow_close(struct task *t)
 {
 	t->publishing = false;

@@ -34,6 +34,7 @@ static void topic_forget(struct publish *p, struct topic *t)
 	uint64_t id = t->id;
 	uint8_t name[CHUNK_TOPIC_BYTES];
 
+	p->o.ev.lost(p->o.ev.arg, id); /* who is still there can be told so */
 	put_be64(name, id);
 	zsock_deny(p->z, slice_of(name, sizeof(name)));
 	publish_queue_drop(p, t);
@@ -41,7 +42,6 @@ static void topic_forget(struct publish *p, struct topic *t)
 		zauth_revoke(p->o.zauth, t->key);
 	map_del(p->topics, &id);
 	free(t);
-	p->o.ev.lost(p->o.ev.arg, id);
 }
 
 /* Makes place by forgetting a topic that is lost anyway. */

@@ -217,6 +217,8 @@ void tasks_lost(struct tasks *all, uint64_t topic)
 	while ((t = map_next(all->map, &pos))) {
 		if (t->w.topic != topic)
 			continue;
+		if (publish_heard(all->o.publish, topic))
+			flow_forsake(t);
 		finish_stop(t);
 		n++;
 	}

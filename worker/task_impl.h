@@ -114,6 +114,8 @@ void flow_took(struct task *t);
 void flow_head(struct task *t, uint64_t length);
 /* Nothing more comes: END, or ERROR, once what is in out has been sent. */
 void flow_end(struct task *t, enum err error);
+/* The broker has taken the gateway for dead, which may only have lost the broker: its client is told. */
+void flow_forsake(struct task *t);
 /* Drops what is left for the gateway. */
 void flow_close(struct task *t);
 
