@@ -185,15 +185,15 @@ static uint32_t on_load(void *arg)
 }
 
 /* As in thread.c. */
-static void on_up(void *arg, bool again, bool forgotten)
+static void on_up(void *arg, bool forgotten)
 {
 	struct gw *gw = arg;
 
 	workers_mark(gw->workers);
-	if (again)
-		stream_broker_again(gw, forgotten);
+	if (forgotten)
+		stream_forgotten(gw);
 	else
-		stream_broker_new(gw);
+		stream_ask_all(gw);
 	for (unsigned i = 0; i < world.n && forgotten; i++)
 		world_check(&world.client[i],
 			    world.client[i].http.end != HTTP_OPEN || world.client[i].asks != ASK_JOB,
