@@ -69,7 +69,7 @@ enum err link_send(struct link *l, struct slice bytes)
 	return e;
 }
 
-/* HELLO and PING are repeated anyway: that one got lost means nothing. */
+/* PING is repeated anyway: that one got lost means nothing. */
 static bool send_buf(struct link *l, struct buf *b)
 {
 	enum err e = send_bytes(l, buf_slice(b));
@@ -95,7 +95,8 @@ static bool say_hello(struct link *l)
 	struct buf b = { 0 };
 
 	hello_encode(&m, &b);
-	return send_buf(l, &b);
+	l->resync = !send_buf(l, &b); /* a WELCOME for an earlier one does not make up for it */
+	return !l->resync;
 }
 
 static void say_ping(struct link *l)
@@ -145,7 +146,6 @@ static void on_tick(uv_timer_t *t)
 		set_up(l, false);
 	if (l->resync)
 		set_up(l, false);
-	l->resync = false;
 	if (!l->up)
 		say_unanswered(l);
 	if (l->up)
