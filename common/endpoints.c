@@ -22,6 +22,19 @@ enum err endpoints_each(const char *list, enum err (*each)(void *arg, const char
 	return e;
 }
 
+static enum err no_name(void *arg, const char *endpoint)
+{
+	(void)arg;
+	if (strncmp(endpoint, "tcp://", 6) != 0 || endpoint[6] == '[')
+		return ERR_OK;
+	return endpoint[6 + strspn(endpoint + 6, "0123456789.")] == ':' ? ERR_OK : ERR_CONFIG;
+}
+
+bool endpoints_named(const char *list)
+{
+	return endpoints_each(list, no_name, NULL) != ERR_OK;
+}
+
 enum err endpoints_check_one(const char *setting, const char *endpoint, bool curve, bool insecure)
 {
 	bool inside = strncmp(endpoint, "inproc://", 9) == 0; /* where no other process is */

@@ -15,6 +15,9 @@
 enum err endpoints_each(const char *list, enum err (*each)(void *arg, const char *endpoint),
 			void *arg) MUST_USE;
 
+/* Whether the host of one of them is a name, which ZeroMQ looks up on its own thread at each connect. */
+bool endpoints_named(const char *list);
+
 /* Whether zsock_bind or zsock_connect could take every endpoint of list, with CURVE keys or without, and
  * there are 1 to most.  ERR_CONFIG after a log line for each that is not in order. */
 enum err endpoints_check(const char *setting, const char *list, unsigned most, bool curve,

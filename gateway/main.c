@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/endpoints.h"
 #include "common/httpd/admin.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -192,8 +193,9 @@ static void stop(struct gateway *g)
 	admin_http_close(g->admin);
 	uv_close((uv_handle_t *)&g->wake, NULL);
 	loop_free(g->loop);
+	if (g->broker_zctx != g->zctx)
+		zctx_free(g->broker_zctx);
 	zctx_free(g->zctx);
-	zctx_free(g->broker_zctx);
 	mem_wipe(&g->curve, sizeof(g->curve));
 }
 
@@ -214,7 +216,7 @@ static int run(struct gateway *g)
 	BUG_ON(uv_async_init(loop_uv(g->loop), &g->wake, on_wake) != 0);
 	g->wake.data = g;
 	g->zctx = zctx_new();
-	g->broker_zctx = zctx_new();
+	g->broker_zctx = endpoints_named(g->conf.brokers) ? zctx_new() : g->zctx;
 	if (start(g) == ERR_OK)
 		status = loop_run(g->loop);
 	stop(g);

@@ -28,6 +28,8 @@
 #define SWEEP_MS 30000
 #define MEET_MS 500
 
+#define SOCKETS_OTHER 16 /* of a thread: towards brokers */
+
 struct thread {
 	struct thread_opts o;
 	uv_thread_t id;
@@ -124,10 +126,10 @@ static void on_sweep(uv_timer_t *timer)
 		workers_sweep(t->gw.workers);
 }
 
-/* All threads share one context: each gets a part of its sockets. */
+/* All threads share one context: each gets a part of its sockets, those to the brokers left out. */
 static size_t workers_share(const struct gw_conf *c)
 {
-	size_t share = ZCTX_SOCKETS_MAX / c->threads;
+	size_t share = ZCTX_SOCKETS_MAX / c->threads - SOCKETS_OTHER;
 
 	return share < WORKERS_MAX ? share : WORKERS_MAX;
 }

@@ -19,8 +19,9 @@ struct thread;
 struct thread_opts {
 	const struct gw_conf *conf; /* outlives the thread */
 	struct zctx *zctx;
-	/* Another for the line to the broker: where its endpoint is a name, ZeroMQ looks that up on the
-	 * context's own thread, and a name server that is away would hold up all answers. */
+	/* For the line to the broker.  Another where its endpoint is a name: ZeroMQ looks that up on the
+	 * context's own thread, and a name server that is away would hold up all answers.  One thread for
+	 * all is cheaper. */
 	struct zctx *broker_zctx;
 	struct httpd_tls *tls;    /* outlives the thread; NULL: clear text */
 	struct zcurve curve;      /* towards the broker; wiped with the thread */

@@ -150,7 +150,7 @@ enum err worker_start(struct worker *w)
 	uv_timer_init(loop_uv(w->loop), &w->drain);
 	w->drain.data = w;
 	w->zctx = zctx_new();
-	w->broker_zctx = zctx_new();
+	w->broker_zctx = endpoints_named(w->conf.brokers) ? zctx_new() : w->zctx;
 	randombytes_buf(&w->instance, sizeof(w->instance));
 	e = worker_load(w);
 	if (!e)
@@ -186,7 +186,8 @@ void worker_stop(struct worker *w)
 	if (w->loop) /* made with the loop, not before */
 		uv_close((uv_handle_t *)&w->drain, NULL);
 	loop_free(w->loop);
+	if (w->broker_zctx != w->zctx)
+		zctx_free(w->broker_zctx);
 	zctx_free(w->zctx);
-	zctx_free(w->broker_zctx);
 	worker_unload(w);
 }

@@ -23,7 +23,7 @@ struct worker {
 	struct zcurve server, client; /* as the XPUB's server, as the broker's client */
 	struct loop *loop;
 	struct zctx *zctx;
-	struct zctx *broker_zctx; /* a name of a broker that nobody answers for holds up nothing else */
+	struct zctx *broker_zctx; /* another where a broker's endpoint is a name (gateway/thread.h) */
 	struct zauth *zauth;
 	struct upstream *upstream;
 	struct publish *publish;

@@ -42,6 +42,17 @@ static void each_in_order(void **state)
 	walk("  a b   c ", ERR_OK, "<a><b><c>");
 }
 
+static void names_and_addresses(void **state)
+{
+	(void)state;
+	assert_false(endpoints_named(""));
+	assert_false(endpoints_named("ipc:///run/sealway/bus"));
+	assert_false(endpoints_named("tcp://10.0.0.1:5570 tcp://[2001:db8::1]:5570"));
+	assert_true(endpoints_named("tcp://10.0.0.1:5570 tcp://broker:5570"));
+	assert_true(endpoints_named("tcp://localhost:5570"));
+	assert_true(endpoints_named("tcp://10.example:5570"));
+}
+
 static void until_one_fails(void **state)
 {
 	(void)state;
@@ -114,13 +125,10 @@ static void one_path_with_spaces(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_in_order),
-		cmocka_unit_test(until_one_fails),
-		cmocka_unit_test(lists),
-		cmocka_unit_test(one_bad_endpoint),
-		cmocka_unit_test(tcp_needs_keys),
-		cmocka_unit_test(lengths),
-		cmocka_unit_test(one_path_with_spaces),
+		cmocka_unit_test(each_in_order),    cmocka_unit_test(names_and_addresses),
+		cmocka_unit_test(until_one_fails),  cmocka_unit_test(lists),
+		cmocka_unit_test(one_bad_endpoint), cmocka_unit_test(tcp_needs_keys),
+		cmocka_unit_test(lengths),          cmocka_unit_test(one_path_with_spaces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
