@@ -629,6 +629,28 @@ static void a_broker_that_stood_still(void **state)
 	assert_null(peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER));
 }
 
+/* Of a single peer's silence alone it could not tell whose fault it is. */
+static void a_single_peer_of_a_broker_that_stood_still(void **state)
+{
+	struct rig *r = *state;
+	struct bye bye = { .instance = r->wk.instance };
+	struct buf msg = { 0 };
+
+	bye_encode(&bye, &msg);
+	actor_send(&r->wk, &msg, NULL);
+	actor_ping(&r->gw);
+	rig_run(r, 20);
+	assert_int_equal(r->b.peers->n, 1);
+	for (int i = 0; i < 10; i++) {
+		actor_ping(&r->gw);
+		usleep(40000);
+	}
+	rig_run(r, 20);
+	assert_non_null(peers_by_instance(&r->b, r->gw.instance, ROLE_GATEWAY));
+	rig_run(r, 400);
+	assert_null(peers_by_instance(&r->b, r->gw.instance, ROLE_GATEWAY));
+}
+
 /* Its own network was away: the answers went on without it, and are not cut when it is back. */
 static void a_broker_that_hears_nobody(void **state)
 {
@@ -695,6 +717,8 @@ int main(void)
 		T(it_is_given_back_to_its_worker_that_has_ended_it),
 		T(posted_is_said_once_more),
 		cmocka_unit_test_setup_teardown(a_broker_that_stood_still, setup_short, teardown),
+		cmocka_unit_test_setup_teardown(a_single_peer_of_a_broker_that_stood_still, setup_short,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_broker_that_hears_nobody, setup_short, teardown),
 	};
 
