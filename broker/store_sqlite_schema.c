@@ -33,10 +33,15 @@ enum schema_kind schema_kind(sqlite3 *db)
 
 enum err schema_accept(sqlite3 *db)
 {
+	int64_t version = 0;
+
 	switch (schema_kind(db)) {
 	case SCHEMA_NEWER:
+		if (sql_int(db, newest, &version) != ERR_OK)
+			version = 0;
 		log_error("store_schema_newer", L_S("database", sqlite3_db_filename(db, "main")),
-			  L_U("known", store_versions),
+			  L_I("form", version), L_U("known", store_versions),
+			  L_S("our_version", SEALWAY_VERSION),
 			  L_S("why",
 			      "a newer sealway has opened this ledger, and this one does not know its form"),
 			  L_S("do", "start that version, or this one on a backup from before"));
