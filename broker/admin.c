@@ -203,17 +203,24 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 {
 	struct slice route = zmsg_slice(&parts[0]);
 	struct admin_call *c;
-	struct admin m;
+	struct admin m = { 0 };
+	enum err e;
 
 	(void)z;
-	if (n != 2 || route.n > ROUTE_MAX || admin_decode(zmsg_slice(&parts[1]), &m) != ERR_OK)
+	if (n != 2 || route.n > ROUTE_MAX)
+		return;
+	e = admin_decode(zmsg_slice(&parts[1]), &m);
+	if (e != ERR_OK && e != ERR_VERSION)
 		return;
 	c = mem_new(sizeof(*c));
 	c->broker = arg;
 	memcpy(c->route, route.p, route.n);
 	c->route_n = route.n;
 	memcpy(c->rid, m.rid, RID_BYTES);
-	run(c, &m);
+	if (e == ERR_OK)
+		run(c, &m);
+	else /* of another version: it reads ours in front of this, and no more */
+		admin_fail(c, ERR_VERSION, "this broker is sealway " SEALWAY_VERSION);
 }
 
 enum err admin_open(struct broker *b)

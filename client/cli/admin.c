@@ -51,9 +51,14 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 {
 	struct admin_link *a = arg;
 	struct admin_reply r;
+	enum msg_type type;
 	json_t *body;
 
 	(void)z;
+	if (n == 1 && msg_peek(zmsg_slice(&parts[0]), &type) == ERR_VERSION) {
+		finish(a, ERR_VERSION, NULL);
+		return;
+	}
 	if (n != 1 || admin_reply_decode(zmsg_slice(&parts[0]), &r) || !mem_same(r.rid, a->rid, RID_BYTES))
 		return; /* a late answer to a call that was given up */
 	body = json_loadb((const char *)r.body.p, r.body.n, JSON_REJECT_DUPLICATES, NULL);
@@ -212,6 +217,20 @@ static void say_nobody(const struct admin_where *w, const char *endpoint)
 			endpoint, w->dir);
 }
 
+/* What a broker says of a verb that it does not have. */
+#define UNKNOWN_VERB "no such command"
+
+static void say_other_version(const char *verb)
+{
+	fprintf(stderr,
+		"sealway: %s: the broker does not know this command as this sealway (%s) says it: the two "
+		"are of "
+		"different\nversions.  Use the sealway command that came with the broker, or replace the "
+		"older of "
+		"the two.\n",
+		verb, SEALWAY_VERSION);
+}
+
 static json_t *told(struct call *c, const struct admin_where *w, const char *endpoint, const char *verb)
 {
 	const char *text = json_string_value(json_object_get(c->body, "message"));
@@ -227,6 +246,8 @@ static json_t *told(struct call *c, const struct admin_where *w, const char *end
 			"may be changed,\nor be changed later: see `sealway status`, and look before you "
 			"repeat it.\n",
 			verb);
+	else if (c->e == ERR_VERSION || (c->e == ERR_NOT_FOUND && text && !strcmp(text, UNKNOWN_VERB)))
+		say_other_version(verb);
 	else
 		fprintf(stderr, "sealway: %s: %s\n", verb, text ? text : err_text(c->e));
 	json_decref(c->body);

@@ -19,6 +19,7 @@
 #include "broker/store.h"
 #include "broker/store_read.h"
 #include "tests/unit/broker/disk.h"
+#include "tests/unit/said.h"
 
 static uv_loop_t loop;
 static bool no_locks;
@@ -33,25 +34,7 @@ int flock(int fd, int operation)
 	return (int)syscall(SYS_flock, fd, operation);
 }
 
-static FILE *heard;
-static int kept;
-
-static void listen_to_log(void)
-{
-	heard = tmpfile();
-	kept = dup(STDERR_FILENO);
-	assert_true(heard && kept >= 0);
-	dup2(fileno(heard), STDERR_FILENO);
-}
-
-static void said(char *out, size_t n)
-{
-	dup2(kept, STDERR_FILENO);
-	close(kept);
-	rewind(heard);
-	out[fread(out, 1, n - 1, heard)] = '\0';
-	fclose(heard);
-}
+static struct said words;
 
 /* So that the loop has what it needs, and the database is there. */
 static int setup(void **state)
@@ -81,9 +64,9 @@ static void locks_that_nobody_holds(void **state)
 	char text[2048];
 
 	no_locks = true;
-	listen_to_log();
+	said_begin(&words);
 	assert_int_equal(store_open(&s, &loop, *state, &epoch), ERR_IO);
-	said(text, sizeof(text));
+	said_end(&words, text, sizeof(text));
 	no_locks = false;
 	assert_non_null(strstr(text, strerror(ENOLCK)));
 	assert_null(strstr(text, "another broker"));
@@ -112,11 +95,11 @@ static void too_few_files(void **state)
 	enum err e;
 
 	do {
-		listen_to_log();
+		said_begin(&words);
 		leave(n, &before);
 		e = store_open(&s, &loop, *state, &epoch);
 		setrlimit(RLIMIT_NOFILE, &before);
-		said(text, sizeof(text));
+		said_end(&words, text, sizeof(text));
 		assert_null(strstr(text, "not an error"));
 		todo = strstr(text, "event=store_open ") && strstr(text, "event=store_log ")
 			       ? "see the lines above"
@@ -162,13 +145,13 @@ static void files_that_may_not_grow(void **state)
 	char text[2048];
 
 	signal(SIGXFSZ, SIG_IGN);
-	listen_to_log();
+	said_begin(&words);
 	getrlimit(RLIMIT_FSIZE, &before);
 	small = (struct rlimit){ 4096, before.rlim_max };
 	setrlimit(RLIMIT_FSIZE, &small);
 	assert_int_equal(store_open(&s, &loop, *state, &epoch), ERR_IO);
 	setrlimit(RLIMIT_FSIZE, &before);
-	said(text, sizeof(text));
+	said_end(&words, text, sizeof(text));
 	assert_non_null(strstr(text, strerror(EFBIG)));
 	assert_non_null(strstr(text, "limit of file sizes"));
 }
