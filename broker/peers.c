@@ -18,6 +18,7 @@
 #include "broker/router.h"
 #include "broker/silence.h"
 #include "broker/task.h"
+#include "broker/version.h"
 #include "common/log.h"
 
 #define LIVES_MAX 512 /* of one key: a stolen one must not take all places */
@@ -68,7 +69,7 @@ struct party *peers_by_instance(const struct broker *b, uint64_t instance, enum 
 	return p && p->role == role ? p : NULL;
 }
 
-static const char *role_name(enum role role)
+const char *peers_role(enum role role)
 {
 	return role == ROLE_GATEWAY ? "gateway" : "worker";
 }
@@ -84,7 +85,7 @@ static void count(struct broker *b, enum role role, int by)
 static void refused(const struct hello *h, const char *why)
 {
 	stat_inc(&metrics.dropped, 1);
-	log_warn("peer_refused", L_S("role", role_name(h->role)), L_S("why", why));
+	log_warn("peer_refused", L_S("role", peers_role(h->role)), L_S("why", why));
 }
 
 /* Peers that proved this key: processes of one host may share it, threads of a gateway do. */
@@ -173,7 +174,7 @@ static struct party *party_add(struct broker *b, const struct hello *h, const ui
 	*list = p;
 	map_put(b->peers->instances, &p->instance, p);
 	count(b, p->role, 1);
-	log_info("peer_here", L_S("role", role_name(p->role)), L_S("name", p->name),
+	log_info("peer_here", L_S("role", peers_role(p->role)), L_S("name", p->name),
 		 L_S("version", p->version), L_U("instance", p->instance));
 	return p;
 }
@@ -190,6 +191,29 @@ static void set_route(struct broker *b, struct party *p, const uint8_t *route)
 		map_del(b->peers->routes, p->route);
 	memcpy(p->route, route, ROUTE_BYTES);
 	map_put(b->peers->routes, p->route, p);
+	p->hello_ms = 0; /* the WELCOME on the one before may have been lost */
+}
+
+/* The next one of p that no node has seen. */
+static struct task *unposted(const struct party *p)
+{
+	struct task *t = p->tasks;
+
+	while (t && t->posted)
+		t = t->next_of_worker;
+	return t;
+}
+
+/* What it could not read is for others; what it has posted it can read, and may yet settle. */
+static void give_up_unread(struct broker *b, struct party *p)
+{
+	struct task *t;
+
+	while ((t = unposted(p)) != NULL) {
+		task_worker_gone(b, t);
+		BUG_ON(unposted(p) == t); /* it was taken off this worker */
+	}
+	task_pump(b);
 }
 
 void peers_hello(struct broker *b, struct slice route, const uint8_t *key, struct slice msg)
@@ -215,6 +239,10 @@ void peers_hello(struct broker *b, struct slice route, const uint8_t *key, struc
 	if (fresh)
 		p = party_add(b, &h, key);
 	set_route(b, p, route.p);
+	if (!p->hello_ms)
+		p->hello_ms = broker_ms(b);
+	if (version_foreign(b, p))
+		give_up_unread(b, p);
 	if (fresh)
 		replace(b, p); /* reachable by now: it may get the other's work */
 	p->capacity = h.capacity;
@@ -235,6 +263,8 @@ void peers_ping(struct broker *b, struct party *p, struct slice msg)
 		return; /* without a PONG it will say HELLO again */
 	}
 	silence_broken(b, p);
+	p->hello_ms = 0;
+	p->foreign = false;
 	p->load = in.load;
 	p->draining = in.draining;
 	pong_encode(&pong, &out);
@@ -282,7 +312,7 @@ static void drop_gateway(struct broker *b, const struct party *p)
 void peers_drop(struct broker *b, struct party *p, const char *why)
 {
 	forget(b, p);
-	log_info("peer_gone", L_S("role", role_name(p->role)), L_S("name", p->name),
+	log_info("peer_gone", L_S("role", peers_role(p->role)), L_S("name", p->name),
 		 L_U("instance", p->instance), L_S("why", why), L_U("tasks", p->n_tasks));
 	if (p->role == ROLE_WORKER)
 		drop_worker(b, p);
@@ -325,7 +355,7 @@ struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
 		bool no;
 
-		if (p->ended || p->draining || silence_of(b, p) || !map_get(p->topics, &topic))
+		if (p->ended || p->foreign || p->draining || silence_of(b, p) || !map_get(p->topics, &topic))
 			continue;
 		no = refusal_lasts(p, node, broker_ms(b));
 		taken = taken || !no;
@@ -351,7 +381,8 @@ struct party *peers_any_worker(const struct broker *b, uint64_t avoid, uint64_t 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
 		unsigned r = reluctance(b, p, avoid, node);
 
-		if (p->ended || (best && (r > least || (r == least && p->n_tasks >= best->n_tasks))))
+		if (p->ended || p->foreign ||
+		    (best && (r > least || (r == least && p->n_tasks >= best->n_tasks))))
 			continue;
 		best = p;
 		least = r;

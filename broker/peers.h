@@ -31,8 +31,10 @@ struct party {
 	uint8_t server_key[KEY_BYTES]; /* worker: of its endpoint */
 	uint32_t capacity, load;
 	bool draining;
-	bool ended; /* it will not come back; dropped once its last words have been read */
+	bool ended;   /* it will not come back; dropped once its last words have been read */
+	bool foreign; /* it does not understand our WELCOME, and gets nothing to do */
 	uint64_t heard_ms;
+	uint64_t hello_ms;   /* its first HELLO since it said PING or came on this connection; 0: none */
 	uint64_t probe_turn; /* worker: when it was asked to probe last (broker's probe_turns) */
 	struct map *topics;  /* worker: instances of gateways that it hears */
 	struct task *tasks;  /* worker: in hand, by next_of_worker */
@@ -66,6 +68,9 @@ struct party *peers_by_route(const struct broker *b, struct slice route);
 
 /* By instance and role; NULL. */
 struct party *peers_by_instance(const struct broker *b, uint64_t instance, enum role role);
+
+/* The name of a role in logs (static). */
+const char *peers_role(enum role role);
 
 /* HELLO: a new peer, or a known one on a new connection.  key: the CURVE key
  * behind the message, or NULL. */

@@ -12,8 +12,10 @@
 #include "broker/lock.h"
 #include "broker/metrics.h"
 #include "broker/models.h"
+#include "broker/news.h"
 #include "broker/probe.h"
 #include "broker/register.h"
+#include "broker/version.h"
 #include "common/b64.h"
 #include "common/endpoints.h"
 #include "common/keys.h"
@@ -82,41 +84,15 @@ static bool peer_allowed(const struct broker *b, const struct party *p, struct z
 	       key_allows(b, key, p->role);
 }
 
-#define REFUSED_KEYS 64
-#define REFUSED_AGAIN_MS 10000
-
-/* True for a key that was not told of in the last seconds.  Of more keys at a time than there is room for,
- * the rest is counted and not told. */
-static bool refusal_is_news(const uint8_t key[KEY_BYTES], uint64_t now)
-{
-	static struct {
-		uint8_t key[KEY_BYTES];
-		uint64_t until; /* ms; what is over makes room */
-	} told[REFUSED_KEYS];
-	size_t room = REFUSED_KEYS;
-
-	for (size_t i = 0; i < REFUSED_KEYS; i++) {
-		if (told[i].until <= now)
-			room = i;
-		else if (memcmp(told[i].key, key, KEY_BYTES) == 0)
-			return false;
-	}
-	if (room == REFUSED_KEYS)
-		return false;
-	memcpy(told[room].key, key, KEY_BYTES);
-	told[room].until = now + REFUSED_AGAIN_MS;
-	return true;
-}
-
 static void refuse_peer(const struct broker *b, const uint8_t key[KEY_BYTES], enum role role)
 {
 	char text[B64_LEN(KEY_BYTES) + 1] = "";
 
 	stat_inc(&metrics.dropped, 1);
-	if (!refusal_is_news(key, broker_ms(b)))
+	if (!news(key, broker_ms(b)))
 		return;
 	b64_put(text, key, KEY_BYTES);
-	log_warn("peer_refused", L_S("key", text), L_S("role", role == ROLE_GATEWAY ? "gateway" : "worker"),
+	log_warn("peer_refused", L_S("key", text), L_S("role", peers_role(role)),
 		 L_S("why", "its key is not on the list for that role"), L_S("peers", b->conf.peers));
 }
 
@@ -152,13 +128,17 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 	enum msg_type type;
 	struct slice msg;
 	struct party *p;
+	enum err e;
 
 	(void)z;
 	if (n < 2 || n > 3)
 		return;
 	msg = zmsg_slice(&parts[1]);
-	if (msg_peek(msg, &type) != ERR_OK) {
+	e = msg_peek(msg, &type);
+	if (e != ERR_OK) {
 		stat_inc(&metrics.dropped, 1);
+		if (e == ERR_VERSION)
+			version_other(b, parts, msg);
 		return;
 	}
 	if (type == MSG_HELLO && n == 2) {

@@ -33,6 +33,8 @@ struct link {
 	struct zsock *z;
 	uv_timer_t tick;
 	bool up, draining;
+	bool foreign;           /* the broker answered in messages that are not ours */
+	unsigned theirs;        /* their version */
 	uint64_t member;        /* ours at the broker */
 	uint64_t epoch, broker; /* of the last WELCOME */
 	uint64_t interval_ms;
@@ -163,15 +165,25 @@ static void set_interval(struct link *l, uint64_t ms)
 	set_tick(l, ms);
 }
 
+/* It is as good as none: its silence may send us to another one. */
+static void on_foreign(struct link *l, unsigned theirs)
+{
+	stat_inc(&metrics.dropped, 1);
+	l->foreign = true;
+	l->theirs = theirs;
+}
+
 static void on_welcome(struct link *l, struct slice bytes)
 {
 	struct welcome m;
 	bool same, again;
 
 	if (welcome_decode(bytes, &m) != ERR_OK) {
-		stat_inc(&metrics.dropped, 1);
+		on_foreign(l, PROTO_VERSION);
 		return;
 	}
+	l->heard = uv_now(l->uv);
+	l->foreign = false;
 	again = m.instance == l->broker && m.epoch == l->epoch;
 	same = again && m.member == l->member;
 	if (l->up && same)
@@ -212,16 +224,23 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 	struct link *l = arg;
 	struct slice bytes = zmsg_slice(&parts[0]);
 	enum msg_type type;
+	enum err e = n == 1 ? msg_peek(bytes, &type) : ERR_FORMAT;
 
 	(void)z;
-	if (n != 1 || msg_peek(bytes, &type) != ERR_OK) {
+	if (e == ERR_VERSION) {
+		on_foreign(l, msg_version(bytes));
+		return;
+	}
+	if (e != ERR_OK) {
 		stat_inc(&metrics.dropped, 1);
 		return;
 	}
-	l->heard = uv_now(l->uv);
-	if (type == MSG_WELCOME)
+	if (type == MSG_WELCOME) {
 		on_welcome(l, bytes);
-	else if (type == MSG_PONG)
+		return;
+	}
+	l->heard = uv_now(l->uv);
+	if (type == MSG_PONG)
 		on_pong(l, bytes);
 	else
 		l->o.msg(l->o.arg, type, bytes);
@@ -244,6 +263,7 @@ static enum err connect_next(struct link *l)
 	l->current[n] = 0;
 	l->next += n;
 	l->heard = uv_now(l->uv);
+	l->foreign = false;
 	return zsock_connect(l->z, l->current, l->o.insecure);
 }
 
@@ -272,6 +292,9 @@ static void say_unanswered(const struct link *l)
 		.role = "gateway",
 		.curve = l->o.curve.on,
 		.limit_ms = SILENT_INTERVALS * l->interval_ms,
+		.foreign = l->foreign,
+		.ours = PROTO_VERSION,
+		.theirs = l->theirs,
 	};
 	uint64_t now = uv_now(l->uv);
 

@@ -8,20 +8,27 @@
 #include "common/jscan.h"
 #include "proto/wire.h"
 
-/* Array heads as the shortest form has them: 1 byte up to 15 elements, else 3. */
+/* Where the elements begin, 0 for none.  Array heads as the shortest form has them: 1 byte up to 15 elements,
+ * else 3. */
+static size_t elements_at(struct slice bytes)
+{
+	if (bytes.n < 4)
+		return 0;
+	if (bytes.p[0] >= 0x92 && bytes.p[0] <= 0x9f)
+		return 1;
+	return bytes.p[0] == 0xdc && bytes.n >= 6 ? 3 : 0;
+}
+
+unsigned msg_version(struct slice bytes)
+{
+	return bytes.p[elements_at(bytes)];
+}
+
 enum err msg_peek(struct slice bytes, enum msg_type *type)
 {
-	size_t at;
+	size_t at = elements_at(bytes);
 
-	if (bytes.n < 4)
-		return ERR_FORMAT;
-	if (bytes.p[0] >= 0x92 && bytes.p[0] <= 0x9f)
-		at = 1;
-	else if (bytes.p[0] == 0xdc && bytes.n >= 6)
-		at = 3;
-	else
-		return ERR_FORMAT;
-	if (bytes.p[at] > 0x7f || bytes.p[at + 1] > 0x7f)
+	if (at == 0 || bytes.p[at] > 0x7f || bytes.p[at + 1] > 0x7f)
 		return ERR_FORMAT;
 	if (bytes.p[at] != PROTO_VERSION)
 		return ERR_VERSION;

@@ -58,6 +58,9 @@ enum msg_type {
  * ERR_VERSION for another version, ERR_FORMAT for anything else. */
 enum err msg_peek(struct slice bytes, enum msg_type *type) MUST_USE;
 
+/* What stands for the version in a message that msg_peek calls ERR_VERSION. */
+unsigned msg_version(struct slice bytes);
+
 /* The name of a type for logs, "?" for unknown numbers. */
 const char *msg_name(enum msg_type type);
 

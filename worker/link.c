@@ -33,6 +33,8 @@ struct link {
 	uint64_t down;               /* ms: since when we greet */
 	_Atomic uint64_t unanswered; /* ms: not before it is said again that this is in vain */
 	bool up, resync, draining;
+	bool foreign;    /* the broker answers in messages that are not ours */
+	unsigned theirs; /* their version */
 };
 
 static void set_up(struct link *l, bool up)
@@ -120,6 +122,9 @@ static void say_unanswered(struct link *l)
 		.role = "worker",
 		.curve = l->o.curve.on,
 		.limit_ms = (uint64_t)SILENT_INTERVALS * l->o.interval_ms,
+		.foreign = l->foreign,
+		.ours = PROTO_VERSION,
+		.theirs = l->theirs,
 	};
 	uint64_t now = loop_now(l->o.uv);
 
@@ -157,13 +162,21 @@ static void on_tick(uv_timer_t *t)
 
 /* --- what the broker says --- */
 
+/* Said while we greet in vain, not with each message. */
+static enum err take_foreign(struct link *l, unsigned theirs)
+{
+	l->foreign = true;
+	l->theirs = theirs;
+	return ERR_VERSION;
+}
+
 static enum err take_welcome(struct link *l, struct slice bytes)
 {
 	struct welcome m;
-	enum err e = welcome_decode(bytes, &m);
 
-	if (e)
-		return e;
+	if (welcome_decode(bytes, &m) != ERR_OK)
+		return take_foreign(l, PROTO_VERSION);
+	l->foreign = false;
 	l->epoch = m.epoch;
 	l->instance = m.instance;
 	if (m.interval_ms >= INTERVAL_MIN_MS && m.interval_ms <= INTERVAL_MAX_MS)
@@ -283,6 +296,8 @@ static enum err take(struct link *l, struct zmsg *parts, size_t n)
 	enum msg_type type;
 	enum err e = msg_peek(bytes, &type);
 
+	if (e == ERR_VERSION)
+		return take_foreign(l, msg_version(bytes));
 	if (e)
 		return e;
 	switch (type) {
@@ -313,6 +328,8 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 	enum err e = take(l, parts, n);
 
 	(void)z;
+	if (e == ERR_VERSION)
+		return; /* as good as silent */
 	if (e)
 		log_warn("broker.bad_message", L_U("broker", l->o.number), L_ERR(e));
 	else

@@ -21,7 +21,7 @@
 
 /* --- actors --- */
 
-static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
+void rig_inbox(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 {
 	struct actor *a = arg;
 
@@ -130,7 +130,7 @@ void actor_hello(struct rig *r, struct actor *a)
 
 void actor_open(struct rig *r, struct actor *a, enum role role, uint64_t instance)
 {
-	struct zsock_opts o = { .type = ZSOCK_DEALER, .on_msg = on_msg, .arg = a };
+	struct zsock_opts o = { .type = ZSOCK_DEALER, .on_msg = rig_inbox, .arg = a };
 
 	a->role = role;
 	a->instance = instance;

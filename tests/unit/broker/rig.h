@@ -74,6 +74,9 @@ void rig_run(struct rig *r, unsigned ms);
 /* Connects an actor and says HELLO; the WELCOME is left in its inbox. */
 void actor_open(struct rig *r, struct actor *a, enum role role, uint64_t instance);
 
+/* What comes on an actor's socket, into its inbox (zsock_opts.on_msg). */
+void rig_inbox(void *arg, struct zsock *z, struct zmsg *parts, size_t n);
+
 /* HELLO again, as after a broker's restart. */
 void actor_hello(struct rig *r, struct actor *a);
 

@@ -70,7 +70,10 @@ static void on_hello(struct live *l, struct slice bytes)
 	l->hellos++;
 	if (l->mute)
 		return;
-	welcome_encode(&w, &b);
+	if (l->foreign.n)
+		buf_add(&b, l->foreign.p, l->foreign.n);
+	else
+		welcome_encode(&w, &b);
 	live_say(l, &b);
 }
 

@@ -543,6 +543,64 @@ static void the_next_endpoint(void **state)
 	assert_true(thread_up(l.gw));
 }
 
+/* Answers to HELLO of other versions: a WELCOME of 2026-11-22, which has no member, and one of the next. */
+static const struct slice foreign_welcomes[] = {
+	SLICE_STR("\x96\x01\x02\xc0\x07\xcd\x01\x2c\x28"),
+	SLICE_STR("\x98\x02\x02\xc0\x07\xcd\x01\x2c\x28\x01\x01"),
+};
+
+static void a_foreign_broker(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		live_broker_down(&l);
+		l.foreign = foreign_welcomes[i];
+		live_broker_up(&l);
+		live_linked(&l, false);
+		l.hellos = 0;
+		live_until(&l, welcomed_again, &l);
+		live_for(&l, 50);
+		refused("GET", "/health", "", NULL, "HTTP/1.1 503 ", "\r\nretry-after: 1\r\n");
+		l.foreign = (struct slice){ 0 };
+		live_linked(&l, true);
+	}
+}
+
+static void and_another(struct gw_conf *c)
+{
+	char both[400];
+
+	snprintf(both, sizeof(both), "%s ipc:///nowhere/bus", c->brokers);
+	free(c->brokers);
+	c->brokers = mem_strndup(both, strlen(both));
+}
+
+static bool turned_away(void *arg)
+{
+	struct live *x = arg;
+	unsigned before = x->hellos;
+
+	live_for(x, 250); /* more than two HELLOs */
+	return x->hellos == before;
+}
+
+/* Its answers do not keep a gateway from trying another. */
+static void a_foreign_broker_and_another(void **state)
+{
+	bool turned = false;
+
+	(void)state;
+	live_stop(&l);
+	live_start(&l, and_another, true);
+	live_broker_down(&l);
+	l.foreign = foreign_welcomes[0];
+	live_broker_up(&l);
+	for (int i = 0; i < 20 && !turned; i++)
+		turned = turned_away(&l);
+	assert_true(turned);
+	l.foreign = (struct slice){ 0 };
+}
+
 static bool bye(void *arg)
 {
 	struct live *x = arg;
@@ -597,6 +655,8 @@ int main(void)
 		T(health_follows_the_broker),
 		T(a_quick_restart),
 		T(the_next_endpoint),
+		T(a_foreign_broker),
+		T(a_foreign_broker_and_another),
 		T(draining),
 #undef T
 	};

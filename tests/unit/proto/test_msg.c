@@ -41,6 +41,14 @@ static void test_peek(void **state)
 	assert_int_equal(t, MSG_JOB); /* written only on success */
 }
 
+/* Whatever else becomes of messages, this much every version can read of every other. */
+static void test_version(void **state)
+{
+	(void)state;
+	assert_int_equal(msg_version(SLICE_STR("\x94\x02\x01\xc0")), 2);
+	assert_int_equal(msg_version(SLICE_STR("\xdc\x7f\xff\x07\x0a\xc4")), 7);
+}
+
 static void test_names(void **state)
 {
 	(void)state;
@@ -87,6 +95,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_peek),
+		cmocka_unit_test(test_version),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_endpoints),
 	};

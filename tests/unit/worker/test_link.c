@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tests/unit/net/fake_server.h"
+#include "tests/unit/said.h"
 #include "tests/unit/tempdir.h"
 #include "worker/link.h"
 
@@ -28,6 +29,7 @@ struct side {
 	char dir[TEMPDIR_ROOM];
 	struct zmsg peer; /* routing id of the worker */
 	bool answers;
+	struct slice foreign; /* what it answers in place of a WELCOME and PONG; empty for those */
 	uint64_t epoch, instance;
 	/* the broker saw */
 	unsigned hellos, pings, byes, others;
@@ -52,11 +54,25 @@ static void tell(struct side *s, struct buf *b, const char *body)
 	assert_int_equal(zsock_send(s->broker, parts, body ? 3 : 2), ERR_OK);
 }
 
+/* A broker of another version. */
+static bool answered_foreign(struct side *s)
+{
+	struct buf b = { 0 };
+
+	if (!s->foreign.n)
+		return false;
+	buf_add(&b, s->foreign.p, s->foreign.n);
+	tell(s, &b, NULL);
+	return true;
+}
+
 static void welcome(struct side *s)
 {
 	struct welcome m = { .epoch = s->epoch, .instance = s->instance, .interval_ms = INTERVAL_MS };
 	struct buf b = { 0 };
 
+	if (answered_foreign(s))
+		return;
 	welcome_encode(&m, &b);
 	tell(s, &b, NULL);
 }
@@ -66,6 +82,8 @@ static void pong(struct side *s)
 	struct ping m = { .epoch = s->epoch, .instance = s->instance };
 	struct buf b = { 0 };
 
+	if (answered_foreign(s))
+		return;
 	pong_encode(&m, &b);
 	tell(s, &b, NULL);
 }
@@ -318,6 +336,40 @@ static void test_other_life(void **state)
 	assert_int_equal(link_epoch(s->link), 4);
 }
 
+/* The broker was replaced by one of another version: not one word is understood any more. */
+static void foreign(struct side *s, struct slice welcome, const char *numbers)
+{
+	static char text[16384];
+	struct said words;
+
+	until_up(s);
+	s->foreign = welcome;
+	s->pings = s->hellos = 0;
+	said_begin(&words);
+	fake_run(&s->uv, NULL, 8 * INTERVAL_MS);
+	said_end(&words, text, sizeof(text));
+	assert_non_null(strstr(text, "event=broker.other_version"));
+	assert_non_null(strstr(text, numbers));
+	assert_null(strstr(text, "broker.bad_message"));
+	assert_true(s->pings > 0 && s->hellos > 0);
+	assert_false(link_up(s->link)); /* its answers are no signs of life */
+	s->foreign = (struct slice){ 0 };
+	s->has_welcome = false;
+	until_up(s); /* and back again */
+}
+
+/* A WELCOME of 2026-11-22, which has no member. */
+static void test_foreign_form(void **state)
+{
+	foreign(*state, SLICE_STR("\x96\x01\x02\xc0\x07\xcd\x01\x2c\x28"), "our_messages=1 its_messages=1");
+}
+
+static void test_foreign_number(void **state)
+{
+	foreign(*state, SLICE_STR("\x98\x02\x02\xc0\x07\xcd\x01\x2c\x28\x01\x01"),
+		"our_messages=1 its_messages=2");
+}
+
 static void test_broker_comes_back(void **state)
 {
 	struct side *s = *state;
@@ -483,9 +535,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_greeting),          T(test_repeats_hello), T(test_silence),   T(test_other_life),
-		T(test_broker_comes_back), T(test_drain_and_bye), T(test_work),      T(test_other_messages),
-		T(test_nonsense),          T(test_bad_endpoint),  T(test_late_work),
+		T(test_greeting),          T(test_repeats_hello), T(test_silence),
+		T(test_other_life),        T(test_foreign_form),  T(test_foreign_number),
+		T(test_broker_comes_back), T(test_drain_and_bye), T(test_work),
+		T(test_other_messages),    T(test_nonsense),      T(test_bad_endpoint),
+		T(test_late_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
