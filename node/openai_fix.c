@@ -11,18 +11,12 @@
 
 #include "common/b64.h"
 #include "node/json.h"
+#include "node/openai_error.h"
 #include "node/prompt.h"
 #include "node/usage.h"
 #include "node/vector.h"
 
 #define IMAGE_BYTES_MAX (48u << 20)
-
-static bool is_error(const json_t *o)
-{
-	const json_t *e = json_object_get(o, "error");
-
-	return (e && !json_is_null(e)) || slice_is(json_text(json_object_get(o, "object")), "error");
-}
 
 /* A finish_reason in static storage; unknown ones count as a plain stop. */
 static const char *finish_of(const json_t *choice)
@@ -103,10 +97,10 @@ enum err openai_event_read(enum endpoint ep, json_t *event, struct openai_event 
 {
 	json_t *choices = json_object_get(event, "choices");
 	struct openai_event ev = { .choice = NULL };
-	enum err e = ERR_OK;
+	enum err e = openai_error_in(event);
 
-	if (is_error(event))
-		return ERR_NODE;
+	if (e != ERR_OK)
+		return e;
 	ev.usage = json_object_get(event, "usage");
 	if (choices && !json_is_null(choices) && !json_is_array(choices))
 		return ERR_NODE;
@@ -246,8 +240,10 @@ static enum err fix_data(enum endpoint ep, json_t *object, uint64_t images, bool
 
 enum err openai_whole(enum endpoint ep, json_t *object, uint64_t images, bool keep_b64)
 {
-	if (is_error(object))
-		return ERR_NODE;
+	enum err e = openai_error_in(object);
+
+	if (e != ERR_OK)
+		return e;
 	return endpoint_streams(ep) ? fix_choices(ep, object) : fix_data(ep, object, images, keep_b64);
 }
 

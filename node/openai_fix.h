@@ -22,14 +22,14 @@ struct openai_event {
  * checked. */
 void openai_shape(enum endpoint ep, json_t *body, bool stream);
 
-/* Reads an event's object, which it may change.  ERR_NODE for an error in the
- * stream or a shape that is none of the API's. */
+/* Reads an event's object, which it may change.  ERR_NODE for a shape that is none of the
+ * API's; an error in the stream is what openai_error_in makes of it. */
 enum err openai_event_read(enum endpoint ep, json_t *event, struct openai_event *out) MUST_USE;
 
 /* Makes a whole answer one that official clients accept: indices, roles,
  * embeddings as floats, images with a data: URL (b64_json stays only when
  * keep_b64).  ERR_NODE when that cannot be done, or for more images than the
- * number asked for. */
+ * number asked for; an error in it is what openai_error_in makes of that. */
 enum err openai_whole(enum endpoint ep, json_t *object, uint64_t images, bool keep_b64) MUST_USE;
 
 /* Bytes of text in a piece of a stream. */

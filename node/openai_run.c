@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One answer of an OpenAI-compatible server.  Streams are asked for with usage;
- * an answer counts as complete when the server gave a finish_reason or [DONE],
- * whatever became of the connection afterwards.  An error inside the stream, or
- * an end without either, cuts the answer.  What of its usage a server does not
- * name is counted by the words of the prompt and the pieces of the stream, and
- * never beyond the reservation.  A server that goes on behind max_tokens is
- * stopped once that is certain: nobody pays for what comes after it.
+ * an answer counts as complete when the server gave a finish_reason, or [DONE] behind
+ * some text, whatever became of the connection afterwards.  An error inside the stream
+ * (some servers say [DONE] after it), or an end without either, cuts the answer.  What of its usage a server
+ * does not name is counted by the words of the prompt and the pieces of the stream, and never beyond the
+ * reservation.  A server that goes on behind max_tokens is stopped once that is certain: nobody pays for what
+ * comes after it.
  *
  * A run may be given up from inside its own callbacks: it is then marked over
  * and freed once the feeding of the parser has returned.
@@ -17,6 +17,7 @@
 #include "node/choice.h"
 #include "node/json.h"
 #include "node/openai.h"
+#include "node/openai_error.h"
 #include "node/openai_fix.h"
 #include "node/prompt.h"
 
@@ -125,7 +126,9 @@ static enum err on_event(void *arg, struct slice type, struct slice data)
 		r->done = true;
 		return ERR_OK;
 	}
-	if (slice_is(type, "error") || json_object_of(data, &event) != ERR_OK)
+	if (slice_is(type, "error"))
+		return openai_error_event(data);
+	if (json_object_of(data, &event) != ERR_OK)
 		return ERR_NODE;
 	e = take_event(r, event);
 	json_decref(event);
@@ -151,7 +154,9 @@ static void feed(struct openai_run *r, struct slice data)
 	else if (r->full)
 		end_full(r);
 	else if (e != ERR_OK)
-		run_end(r, ERR_NODE, NULL, false);
+		run_end(r, e == ERR_LIMIT ? ERR_NODE : e, NULL, false);
+	else if (r->done && !r->begun && !r->finish) /* no answer at all */
+		run_end(r, ERR_NODE, NULL, true);
 	else if (r->done)
 		run_end(r, ERR_OK, r->finish ? r->finish : "stop", true);
 }
@@ -176,18 +181,18 @@ static void take_whole(struct openai_run *r)
 {
 	struct engine_sink sink = r->sink;
 	json_t *object;
+	enum err e;
 
 	if (json_object_of(buf_slice(&r->answer), &object) != ERR_OK) {
 		run_end(r, ERR_NODE, NULL, false);
 		return;
 	}
-	if (openai_whole(r->endpoint, object, r->bounds.n, r->keep_b64) == ERR_OK) {
+	e = openai_whole(r->endpoint, object, r->bounds.n, r->keep_b64);
+	if (e == ERR_OK) {
 		count_whole(r, object);
 		sink.whole(sink.arg, object);
-		run_end(r, ERR_OK, NULL, false);
-	} else {
-		run_end(r, ERR_NODE, NULL, false);
 	}
+	run_end(r, e, NULL, false);
 	json_decref(object);
 }
 
@@ -214,35 +219,6 @@ static void on_data(void *arg, struct slice data)
 		buf_add(&r->answer, data.p, data.n);
 }
 
-static enum err status_error(int status)
-{
-	switch (status) {
-	case 400:
-	case 413:
-	case 422:
-		return ERR_BODY;
-	case 429:
-		return ERR_RATE;
-	case 503:
-		return ERR_UNAVAILABLE;
-	default:
-		return ERR_NODE;
-	}
-}
-
-static enum err result_error(enum upstream_result result)
-{
-	switch (result) {
-	case UPSTREAM_CONNECT:
-	case UPSTREAM_REFUSED:
-		return ERR_UNAVAILABLE;
-	case UPSTREAM_TIMEOUT:
-		return ERR_TIMEOUT;
-	default:
-		return ERR_NODE;
-	}
-}
-
 static void on_done(void *arg, enum upstream_result result)
 {
 	struct openai_run *r = arg;
@@ -258,13 +234,13 @@ static void on_done(void *arg, enum upstream_result result)
 		log_info("engine_answer", L_S("result", upstream_result_name(result)),
 			 L_I("status", r->status));
 	if (r->status && r->status != 200)
-		run_end(r, status_error(r->status), NULL, false);
+		run_end(r, openai_status_error(r->status), NULL, false);
 	else if (r->finish)
 		run_end(r, ERR_OK, r->finish, false);
 	else if (!r->stream && r->status && whole)
 		take_whole(r);
 	else
-		run_end(r, result_error(result), NULL, false);
+		run_end(r, openai_result_error(result), NULL, false);
 }
 
 static void send_request(struct openai_run *r)

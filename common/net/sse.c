@@ -89,17 +89,26 @@ static enum err add_data(struct sse *s, struct slice value, bool lasts)
 	return ERR_OK;
 }
 
-/* id and retry are about reconnecting, which nobody here does. */
+static void set_type(struct sse *s, struct slice type)
+{
+	buf_reset(&s->type);
+	buf_add(&s->type, type.p, type.n);
+	s->pending = true;
+}
+
+/* id and retry are about reconnecting, which nobody here does.  A field `error` is none of the
+ * standard's, which ignores it: llama.cpp's server says so that a stream has failed, and then
+ * [DONE] as after a good one. */
 static enum err take_field(struct sse *s, struct slice name, struct slice value, bool lasts)
 {
 	if (slice_is(name, "data"))
 		return add_data(s, value, lasts);
-	if (slice_is(name, "event")) {
-		buf_reset(&s->type);
-		buf_add(&s->type, value.p, value.n);
-		s->pending = true;
-	}
-	return ERR_OK;
+	if (slice_is(name, "event"))
+		set_type(s, value);
+	if (!slice_is(name, "error"))
+		return ERR_OK;
+	set_type(s, name);
+	return add_data(s, value, lasts);
 }
 
 static enum err take_line(struct sse *s, struct slice line, bool lasts)

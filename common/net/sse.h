@@ -2,7 +2,8 @@
  *
  * Server-sent events by the line rules of the HTML standard: CR, LF or CRLF in
  * any split across packets, comments, a leading BOM, multi-line data joined
- * with LF, fields without a colon.  Events without data are not delivered.
+ * with LF, fields without a colon.  Events without data are not delivered.  Beyond the
+ * standard, `error: DATA` is an event of type error with that data.
  */
 #ifndef SEALWAY_COMMON_NET_SSE_H
 #define SEALWAY_COMMON_NET_SSE_H

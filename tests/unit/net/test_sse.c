@@ -101,6 +101,9 @@ static const struct sample {
 	{ "event: lost\n\ndata: x\n\n", "message=x;", ERR_OK }, /* no data: not delivered, and forgotten */
 	{ "id: 7\nretry: 10\nfoo: bar\nbaz\ndata: x\n\n", "message=x;", ERR_OK },
 	{ "id: 7\n\n", "", ERR_OK },
+	{ "error: {}\n\ndata: x\n\n", "error={};message=x;", ERR_OK }, /* llama.cpp's */
+	{ "error\n\n", "error=;", ERR_OK },
+	{ "error: a", "", ERR_FORMAT },
 	{ " data: x\n\n", "", ERR_OK }, /* a field named " data" */
 	{ "Data: x\n\n", "", ERR_OK },
 	{ "data: a:b: c\n\n", "message=a:b: c;", ERR_OK },

@@ -197,7 +197,26 @@ static void test_broken_streams(void **state)
 	stream_fails((const char *const[]){ first, "data: \xff\n\n", NULL }, ERR_NODE, "x");
 	stream_fails((const char *const[]){ first, NULL }, ERR_NODE, "x"); /* closed without an end */
 	stream_fails((const char *const[]){ SSE, NULL }, ERR_NODE, "");
+	stream_fails((const char *const[]){ SSE "data: [DONE]\n\n", NULL }, ERR_NODE, "");
 	stream_fails((const char *const[]){ "no HTTP at all", NULL }, ERR_NODE, "");
+}
+
+/* What a server found out too late for a status; [DONE] behind it means nothing. */
+static void test_refused_in_the_stream(void **state)
+{
+	static const char first[] = SSE "data: {\"choices\":[{\"text\":\"x\"}]}\n\n";
+	static const char done[] = "data: [DONE]\n\n";
+#define EVENT(e) ((const char *const[]){ SSE e "\n\n", done, NULL })
+
+	(void)state;
+	stream_fails(EVENT("error: {\"code\":500,\"message\":\"prompt is too big\"}"), ERR_NODE, "");
+	stream_fails(EVENT("error: {\"code\":400,\"type\":\"invalid_request_error\"}"), ERR_BODY, "");
+	stream_fails(EVENT("event: error\ndata: {\"error\":{\"code\":429}}"), ERR_RATE, "");
+	stream_fails(EVENT("error: what"), ERR_NODE, "");
+	stream_fails(EVENT("data: {\"error\":{\"type\":\"BadRequestError\",\"code\":400}}"), ERR_BODY, "");
+	stream_fails(EVENT("data: {\"object\":\"error\",\"code\":503}"), ERR_UNAVAILABLE, "");
+	stream_fails((const char *const[]){ first, "error: {\"code\":500}\n\n", done, NULL }, ERR_NODE, "x");
+#undef EVENT
 }
 
 static void test_silent_server(void **state)
@@ -263,12 +282,14 @@ static void test_statuses(void **state)
 	(void)state;
 	status_gives("HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\n{}", ERR_BODY);
 	status_gives("HTTP/1.1 422 Bad\r\nContent-Length: 0\r\n\r\n", ERR_BODY);
+	status_gives("HTTP/1.1 501 No\r\nContent-Length: 0\r\n\r\n", ERR_BODY);
 	status_gives("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", ERR_NODE);
 	status_gives("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", ERR_NODE);
 	status_gives("HTTP/1.1 302 No\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", ERR_NODE);
 	status_gives("HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n", ERR_RATE);
 	status_gives("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", ERR_NODE);
 	status_gives("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", ERR_UNAVAILABLE);
+	status_gives(JSON(22) "{\"error\":{\"code\":400}}", ERR_BODY);
 	status_gives(JSON(5) "[1,2]", ERR_NODE);
 	status_gives(JSON(9) "{\"choices", ERR_NODE);
 	status_gives(JSON(5000) "{", ERR_NODE); /* over max_answer, then cut */
@@ -558,6 +579,7 @@ int main(void)
 					    cmocka_unit_test(test_awkward_packets),
 					    cmocka_unit_test(test_tool_calls),
 					    cmocka_unit_test(test_broken_streams),
+					    cmocka_unit_test(test_refused_in_the_stream),
 					    cmocka_unit_test(test_silent_server),
 					    cmocka_unit_test(test_finish_without_done),
 					    cmocka_unit_test(test_statuses),

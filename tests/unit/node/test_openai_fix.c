@@ -90,6 +90,11 @@ static void test_bad_events(void **state)
 	(void)state;
 	event(EP_CHAT, "{'error':{'message':'x'}}", ERR_NODE, NULL, NULL);
 	event(EP_CHAT, "{'error':'x'}", ERR_NODE, NULL, NULL);
+	event(EP_CHAT, "{'error':{'message':'too long','type':'invalid_request_error'}}", ERR_BODY, NULL,
+	      NULL);
+	event(EP_CHAT, "{'error':{'code':'context_length_exceeded','type':'invalid_request_error'}}",
+	      ERR_BODY, NULL, NULL);
+	event(EP_CHAT, "{'error':{'code':200,'type':'invalid_request_error'}}", ERR_NODE, NULL, NULL);
 	event(EP_CHAT, "{'object':'error','message':'x'}", ERR_NODE, NULL, NULL);
 	event(EP_CHAT, "{'choices':'x'}", ERR_NODE, NULL, NULL);
 	event(EP_CHAT, "{'choices':['x']}", ERR_NODE, NULL, NULL);
