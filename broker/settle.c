@@ -146,8 +146,10 @@ static void note_node(struct broker *b, struct task *t, const struct settle *m)
 
 	/* A host that loses its network loses all its requests at once: that must not take their node from
 	 * everybody.  Nor must what died with an earlier life of the node, or that it does not know one
-	 * worker. */
-	if (!reached && (t->cut_off || in_earlier_life(t) || others_may(b, t, m)))
+	 * worker.  What its engine failed at may be the user's doing: health checks tell how that is. */
+	if (m->error == ERR_ENGINE)
+		log_debug("engine_failed", L_RID(t->rid), L_U("node", t->node->row.id));
+	else if (!reached && (t->cut_off || in_earlier_life(t) || others_may(b, t, m)))
 		log_info("not_held_against_node", L_RID(t->rid), L_U("node", t->node->row.id),
 			 L_ERR(m->error));
 	else if (m->outcome != SETTLE_STOPPED || m->error == ERR_OK)

@@ -61,7 +61,9 @@
 	X(ERR_NODE_SCHEME, 401, "AUTH_ERROR", "authentication_error", NULL, \
 	  "unsupported signature scheme: only Ed25519 (flag 0x00) so far") \
 	X(ERR_STRANGER, 500, "INTERNAL_ERROR", "server_error", NULL, \
-	  "the node does not know the worker that asked it; try again")
+	  "the node does not know the worker that asked it; try again") \
+	X(ERR_ENGINE, 500, "INTERNAL_ERROR", "server_error", "engine_failed", \
+	  "the engine of the node failed at this request, which may ask for what it does not support")
 
 enum err {
 #define X(name, status, code, type, reason, text) name,

@@ -52,5 +52,6 @@ enum err error_outward(enum err e)
 	if ((unsigned)e >= ERR_COUNT || e == ERR_OK)
 		return ERR_INTERNAL;
 	/* inner errors have no code of their own: err.h shows them as internal */
-	return err_status(e) == 500 && e != ERR_NODE && e != ERR_STRANGER ? ERR_INTERNAL : e;
+	return err_status(e) == 500 && e != ERR_NODE && e != ERR_STRANGER && e != ERR_ENGINE ? ERR_INTERNAL
+											     : e;
 }

@@ -76,7 +76,7 @@ static struct stat_value kept =
 	ONE("sealway_node_receipts_kept", "", "Receipts kept for workers.", STAT_GAUGE);
 static struct stat_value engine =
 	ONE("sealway_node_engine_reachable", "",
-	    "0 from a connection to the engine that failed until one stands.", STAT_GAUGE);
+	    "0 from a connection to the engine, or a trial of it, that failed until it answers.", STAT_GAUGE);
 static struct stat_hist seconds = { .name = "sealway_node_answer_seconds",
 				    .labels = "",
 				    .help = "From the request to the end of its answer." };

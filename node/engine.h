@@ -83,7 +83,8 @@ uint64_t engine_default_tokens(const struct engine *e, enum endpoint ep);
 /* Whether a limit of zero tokens can be asked of it. */
 bool engine_takes_zero(const struct engine *e);
 
-/* Whether it can be reached, as far as is known: not once a connection to it has failed, until one stands. */
+/* Whether it is there and works, as far as is known: not once a connection to it has failed, or it has
+ * refused even a trial, until it answers. */
 bool engine_reachable(const struct engine *e);
 
 /* Starts an answer.  Never NULL; failures are reported through end. */

@@ -19,9 +19,12 @@ struct openai {
 	struct buf auth; /* "Bearer ..."; secret; empty: none */
 	struct upstream *up;
 	struct openai_run *runs;
-	bool away; /* a connection failed, and none stood since */
+	bool away; /* a connection or a trial failed, and it has not answered since */
 	uv_timer_t look;
 	struct upstream_req *looking;
+	uint64_t looked_ms;       /* when it was looked at last; 0: never */
+	struct buf trial;         /* the request that it is tried with; empty: asked for its models */
+	enum endpoint trial_path; /* the plain kind */
 };
 
 struct openai_run {
@@ -32,6 +35,7 @@ struct openai_run {
 	struct upstream_req *call;
 	struct bounds bounds;
 	enum endpoint endpoint;
+	json_t *model; /* of the request */
 	bool stream, keep_b64;
 	bool feeding; /* inside sse_feed */
 	bool over;    /* no more calls to the sink */
@@ -64,13 +68,26 @@ void openai_stop(struct engine_run *run);
 /* engine_cancel: closes the connection, which tells the server. */
 void openai_cancel(struct engine_run *run, struct usage *used);
 
-/* How an exchange ended, or UPSTREAM_OK when its answer begins: whether the server is there. */
-void openai_heard(struct openai *e, enum upstream_result result);
+/* The endpoint whose path at the server requests of kind ep take. */
+static inline enum endpoint openai_path(enum endpoint ep)
+{
+	return ep - EP_COMPLETIONS + EP_PLAIN_COMPLETIONS;
+}
 
-/* Ready to ask the server for its models every second while it is away. */
+/* It has answered a request with a 2xx: it is well. */
+void openai_answers(struct openai *e);
+
+/* No connection to it. */
+void openai_gone(struct openai *e);
+
+/* It has refused a request of kind ep for model, which may be the request's fault: it is tried with
+ * one of ours, unless that was done a moment ago. */
+void openai_doubt(struct openai *e, enum endpoint ep, json_t *model);
+
+/* Ready to look at the server, and every second while it is not well. */
 void openai_watch_open(struct openai *e);
 
-/* Asks no more. */
+/* Looks no more. */
 void openai_watch_stop(struct openai *e);
 
 /* Ends the exchange and frees r, without a call to its sink. */

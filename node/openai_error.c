@@ -20,7 +20,7 @@ enum err openai_status_error(int status)
 	case 503:
 		return ERR_UNAVAILABLE;
 	default:
-		return ERR_NODE;
+		return ERR_ENGINE;
 	}
 }
 
@@ -46,10 +46,10 @@ static enum err meaning(const json_t *error)
 	if (json_is_integer(code)) {
 		json_int_t v = json_integer_value(code);
 
-		return v >= 400 && v <= 599 ? openai_status_error((int)v) : ERR_NODE;
+		return v >= 400 && v <= 599 ? openai_status_error((int)v) : ERR_ENGINE;
 	}
 	return slice_is(type, "invalid_request_error") || slice_is(type, "BadRequestError") ? ERR_BODY
-											    : ERR_NODE;
+											    : ERR_ENGINE;
 }
 
 enum err openai_error_in(const json_t *object)
@@ -67,7 +67,7 @@ enum err openai_error_event(struct slice data)
 	enum err e;
 
 	if (json_object_of(data, &o) != ERR_OK)
-		return ERR_NODE;
+		return ERR_ENGINE;
 	e = openai_error_in(o);
 	if (e == ERR_OK)
 		e = meaning(o);

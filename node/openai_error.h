@@ -11,7 +11,7 @@
 #include "common/mem.h"
 #include "common/net/upstream.h"
 
-/* A status that is not 200: ERR_BODY, ERR_RATE, ERR_UNAVAILABLE or ERR_NODE. */
+/* A status that is not 200: ERR_BODY, ERR_RATE, ERR_UNAVAILABLE or ERR_ENGINE. */
 enum err openai_status_error(int status);
 
 /* An exchange that gave no whole answer: ERR_UNAVAILABLE, ERR_TIMEOUT or ERR_NODE. */

@@ -44,6 +44,7 @@ void openai_run_free(struct openai_run *r)
 	sse_free(r->sse);
 	buf_free(&r->body);
 	buf_free(&r->answer);
+	json_decref(r->model);
 	free(r);
 }
 
@@ -79,6 +80,14 @@ static void run_end(struct openai_run *r, enum err e, const char *finish, bool k
 	else if (!r->feeding)
 		openai_run_free(r);
 	sink.end(sink.arg, e, finish, &used);
+}
+
+/* The server has said e.  A failure is its own only once it is known to be ill. */
+static enum err refused(struct openai_run *r, enum err e)
+{
+	if (e == ERR_ENGINE || e == ERR_UNAVAILABLE || r->e->away)
+		openai_doubt(r->e, r->endpoint, r->model);
+	return e == ERR_ENGINE && r->e->away ? ERR_NODE : e;
 }
 
 /* --- streams --- */
@@ -154,7 +163,7 @@ static void feed(struct openai_run *r, struct slice data)
 	else if (r->full)
 		end_full(r);
 	else if (e != ERR_OK)
-		run_end(r, e == ERR_LIMIT ? ERR_NODE : e, NULL, false);
+		run_end(r, e == ERR_LIMIT ? ERR_NODE : refused(r, e), NULL, false);
 	else if (r->done && !r->begun && !r->finish) /* no answer at all */
 		run_end(r, ERR_NODE, NULL, true);
 	else if (r->done)
@@ -192,7 +201,7 @@ static void take_whole(struct openai_run *r)
 		count_whole(r, object);
 		sink.whole(sink.arg, object);
 	}
-	run_end(r, e, NULL, false);
+	run_end(r, e == ERR_OK ? e : refused(r, e), NULL, false);
 	json_decref(object);
 }
 
@@ -204,7 +213,8 @@ static void on_head(void *arg, int status, const char *content_type)
 
 	(void)content_type;
 	r->status = status;
-	openai_heard(r->e, UPSTREAM_OK);
+	if (status / 100 == 2)
+		openai_answers(r->e);
 }
 
 static void on_data(void *arg, struct slice data)
@@ -225,7 +235,8 @@ static void on_done(void *arg, enum upstream_result result)
 	bool whole = result == UPSTREAM_OK || result == UPSTREAM_CUT; /* a cut one will not parse */
 
 	r->call = NULL;
-	openai_heard(r->e, result);
+	if (result == UPSTREAM_CONNECT)
+		openai_gone(r->e);
 	if (r->over) {
 		openai_run_free(r);
 		return;
@@ -234,7 +245,7 @@ static void on_done(void *arg, enum upstream_result result)
 		log_info("engine_answer", L_S("result", upstream_result_name(result)),
 			 L_I("status", r->status));
 	if (r->status && r->status != 200)
-		run_end(r, openai_status_error(r->status), NULL, false);
+		run_end(r, refused(r, openai_status_error(r->status)), NULL, false);
 	else if (r->finish)
 		run_end(r, ERR_OK, r->finish, false);
 	else if (!r->stream && r->status && whole)
@@ -254,7 +265,7 @@ static void send_request(struct openai_run *r)
 	struct buf url = { 0 };
 
 	buf_str(&url, e->url);
-	buf_str(&url, endpoint_path(r->endpoint - EP_COMPLETIONS + EP_PLAIN_COMPLETIONS));
+	buf_str(&url, endpoint_path(openai_path(r->endpoint)));
 	buf_add(&url, "", 1);
 	c.url = (const char *)url.p;
 	c.body = buf_slice(&r->body);
@@ -294,6 +305,7 @@ struct engine_run *openai_start(struct engine *base, const struct engine_job *jo
 	r->sink = *sink;
 	r->bounds = *job->bounds;
 	r->endpoint = job->endpoint;
+	r->model = json_incref(json_object_get(job->body, "model"));
 	r->stream = job->stream;
 	r->keep_b64 = slice_is(json_text(json_object_get(job->body, "response_format")), "b64_json");
 	r->body.secret = r->answer.secret = true;

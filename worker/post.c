@@ -54,23 +54,24 @@ static void end(struct task *t, enum err e)
 
 /* --- what a refusal means --- */
 
-/* The reason member of one of our nodes' 425. */
-static enum err reason_of(const struct task *t)
+/* The reason member of a refusal by one of our nodes; other where it has none that its status may have. */
+static enum err reason_of(const struct task *t, enum err other)
 {
 	static const char *const outer[] = { "error" };
 	static const char *const inner[] = { "reason" };
-	static const enum err known[] = { ERR_UNITS, ERR_KEY_ROTATED, ERR_KEY_UNKNOWN, ERR_ANSWERED };
+	static const enum err known[] = { ERR_UNITS, ERR_KEY_ROTATED, ERR_KEY_UNKNOWN, ERR_ANSWERED,
+					  ERR_ENGINE };
 	struct jval v;
 
 	if (jscan_object(buf_slice(&t->whole), outer, 1, &v, NULL) || v.type != J_OBJECT)
-		return ERR_UNITS;
+		return other;
 	if (jscan_object(v.raw, inner, 1, &v, NULL) || v.type != J_STRING || v.escaped)
-		return ERR_UNITS;
+		return other;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (slice_is(v.raw, err_reason(known[i])))
+		if (err_status(known[i]) == t->status && slice_is(v.raw, err_reason(known[i])))
 			return known[i];
 	}
-	return ERR_UNITS;
+	return other;
 }
 
 static enum err status_error(const struct task *t)
@@ -83,9 +84,11 @@ static enum err status_error(const struct task *t)
 	case 423:
 		return ERR_LOCKED;
 	case 425:
-		return reason_of(t);
+		return reason_of(t, ERR_UNITS);
 	case 429:
 		return ERR_RATE;
+	case 500:
+		return reason_of(t, ERR_NODE);
 	case 503:
 		return ERR_UNAVAILABLE;
 	default:

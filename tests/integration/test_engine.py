@@ -185,6 +185,31 @@ def test_engine_refuses(system, engine, client, status, expect, stream):
     assert r.value.status == expect and b"own words" not in r.value.body
 
 
+def test_one_users_failures_take_the_node_from_nobody(system, engine, client):
+    """The engine answers 500 to what it does not support, as llama.cpp does; it does the rest."""
+    def script(h, body):
+        if "tools" in body:
+            h.whole({"error": {"code": 500, "message": "tools param requires --jinja flag", "type": "server_error"}}, 500)
+        else:
+            h.whole({"choices": [{"message": {"content": "hi"}}], "usage": usage(1, 1)})
+
+    engine.script = script
+    for _ in range(7):
+        with pytest.raises(Refused) as r:
+            ask(client, stream=False, tools=[{"type": "function", "function": {"name": "f"}}])
+        assert r.value.status == 500 and r.value.error["reason"] == "engine_failed"
+    assert text_of([ask(client, stream=False)[1]]) == "hi"
+
+
+@pytest.mark.parametrize("code, status", [(400, 400), (500, 500)])
+def test_an_engine_that_refuses_in_the_stream(system, engine, client, code, status):
+    """As llama.cpp does: the error is a field of its own, and [DONE] follows."""
+    engine.script = lambda h, body: h.stream([f'error: {{"code":{code},"message":"prompt too long SECRET"}}\n\n', sse("[DONE]")])
+    with pytest.raises(Refused) as r:
+        ask(client)
+    assert r.value.status == status and b"SECRET" not in r.value.body
+
+
 def test_whole_answer(system, engine, client):
     engine.script = lambda h, body: h.whole({
         "id": "e", "object": "chat.completion", "created": 1700000000.7, "model": "m", "usage": usage(4, 2),

@@ -294,6 +294,27 @@ def test_a_node_without_its_engine_is_not_well():
         engine.shutdown()
 
 
+def test_a_node_whose_engine_is_ill_is_not_well():
+    """One that loads its model, say; the node sees by itself when it is done."""
+    def health():
+        r = n.call("GET", "/health")
+        r.read()
+        return r.status
+
+    engine = Engine()
+    engine.script = lambda h, _: h.whole({"error": {"code": 503, "message": "Loading model"}}, 503)
+    with tempfile.TemporaryDirectory(prefix="sw") as dir:
+        n = Node(dir, "--engine", engine.url)
+        refused(n, 503)
+        wait_for("the node to have tried it", lambda: health() == 503)
+        engine.script = lambda h, _: h.whole({"choices": [{"text": "hi"}], "usage": usage(1, 1)})
+        wait_for("the node to be well", lambda: health() == 200)
+        log = n.part.log()
+        assert log.count("engine_ill") == log.count("engine_back") == 1
+        n.part.end()
+        engine.shutdown()
+
+
 def test_receipt_is_kept(node):
     rid, body, r = node.ask("/v1/completions", {"model": "demo", "prompt": "x", "max_tokens": 1})
     a = Answer(node, rid, body, [r.read().decode()], 1)

@@ -157,6 +157,34 @@ static void locked_again_and_again(void **state)
 	assert_int_equal(l.digest.n, 0); /* the one that was opened serves */
 }
 
+static void engine_failed(struct receipt *rc, struct settle *m)
+{
+	(void)rc;
+	if (m)
+		m->error = ERR_ENGINE;
+}
+
+/* What a user's requests make an engine fail at takes its node from nobody, and says no good of it. */
+static void an_engine_that_fails(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+	struct work w;
+
+	rig_node(r)->failures = 2;
+	for (uint32_t i = 0; i < r->b.conf.breaker_failures; i++) {
+		assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+		rig_job(r, l.stack, 0);
+		w = rig_work(r, &r->wk);
+		rig_posted(&r->wk, &w);
+		rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, engine_failed);
+		rig_settled(r, &r->wk);
+		assert_int_equal(rig_stack(r)->spent, 0);
+	}
+	assert_int_equal(rig_node(r)->failures, 2);
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+}
+
 static void expiry_by_the_clock(void **state)
 {
 	struct rig *r = *state;
@@ -757,6 +785,7 @@ int main(void)
 		T(a_locked_stack),
 		T(a_locked_stack_of_another),
 		T(locked_again_and_again),
+		T(an_engine_that_fails),
 		T(expiry_by_the_clock),
 		T(locks_refuse),
 		T(two_hundred_locks_at_once),

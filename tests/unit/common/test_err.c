@@ -33,6 +33,7 @@ static const struct {
 	{ ERR_INTERNAL, 500, "INTERNAL_ERROR", "server_error", NULL },
 	{ ERR_NODE, 500, "INTERNAL_ERROR", "server_error", NULL },
 	{ ERR_STRANGER, 500, "INTERNAL_ERROR", "server_error", NULL },
+	{ ERR_ENGINE, 500, "INTERNAL_ERROR", "server_error", "engine_failed" },
 	{ ERR_NOT_IMPLEMENTED, 501, "NOT_IMPLEMENTED", "server_error", NULL },
 	{ ERR_NO_BROKER, 503, "SERVICE_UNAVAILABLE", "server_error", NULL },
 	{ ERR_NO_WORKER, 503, "SERVICE_UNAVAILABLE", "server_error", NULL },

@@ -115,6 +115,7 @@ static void what_a_peer_says(void **state)
 	assert_int_equal(error_outward((enum err)9999), ERR_INTERNAL);
 	assert_int_equal(error_outward(ERR_NODE), ERR_NODE);
 	assert_int_equal(error_outward(ERR_STRANGER), ERR_STRANGER);
+	assert_int_equal(error_outward(ERR_ENGINE), ERR_ENGINE);
 	assert_int_equal(error_outward(ERR_ANSWERED), ERR_ANSWERED);
 	assert_int_equal(error_outward(ERR_TIMEOUT), ERR_TIMEOUT);
 }

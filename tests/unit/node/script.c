@@ -17,9 +17,15 @@ static void on_alloc(uv_handle_t *h, size_t want, uv_buf_t *out)
 	*out = uv_buf_init(room, sizeof(room));
 }
 
+static void take_connection(struct script *s);
+
 static void on_conn_closed(uv_handle_t *h)
 {
-	((struct script *)h->data)->open = false;
+	struct script *s = h->data;
+
+	s->open = false;
+	if (s->waiting && !uv_is_closing((uv_handle_t *)&s->listener))
+		take_connection(s);
 }
 
 static void hang_up(struct script *s)
@@ -76,21 +82,30 @@ static void on_read(uv_stream_t *c, ssize_t n, const uv_buf_t *b)
 		uv_timer_start(&s->timer, on_timer, 1, 2);
 }
 
-static void on_connection(uv_stream_t *l, int status)
+static void take_connection(struct script *s)
 {
-	struct script *s = l->data;
-
-	assert_int_equal(status, 0);
-	assert_false(s->open);
-	uv_tcp_init(l->loop, &s->conn);
+	s->waiting = false;
+	uv_tcp_init(s->listener.loop, &s->conn);
 	s->conn.data = s;
-	assert_int_equal(uv_accept(l, (uv_stream_t *)&s->conn), 0);
+	assert_int_equal(uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&s->conn), 0);
 	uv_tcp_nodelay(&s->conn, 1);
 	s->open = true;
 	s->gone = false;
 	s->next = 0;
 	buf_reset(&s->asked);
 	uv_read_start((uv_stream_t *)&s->conn, on_alloc, on_read);
+}
+
+/* One after the other. */
+static void on_connection(uv_stream_t *l, int status)
+{
+	struct script *s = l->data;
+
+	assert_int_equal(status, 0);
+	if (s->open)
+		s->waiting = true;
+	else
+		take_connection(s);
 }
 
 void script_open(struct script *s, uv_loop_t *uv)

@@ -18,6 +18,7 @@ struct script {
 	size_t next;
 	bool hold;        /* keep the connection open at the end */
 	bool open, gone;  /* a connection is there; the client closed it */
+	bool waiting;     /* one more is there */
 	struct buf asked; /* what came in */
 	char url[64];
 };

@@ -191,8 +191,8 @@ static void test_broken_streams(void **state)
 
 	(void)state;
 	stream_fails((const char *const[]){ first, "data: {\"error\":{\"message\":\"oom\"}}\n\n", NULL },
-		     ERR_NODE, "x");
-	stream_fails((const char *const[]){ first, "event: error\ndata: {}\n\n", NULL }, ERR_NODE, "x");
+		     ERR_ENGINE, "x");
+	stream_fails((const char *const[]){ first, "event: error\ndata: {}\n\n", NULL }, ERR_ENGINE, "x");
 	stream_fails((const char *const[]){ first, "data: {\"choices\"\n\n", NULL }, ERR_NODE, "x");
 	stream_fails((const char *const[]){ first, "data: \xff\n\n", NULL }, ERR_NODE, "x");
 	stream_fails((const char *const[]){ first, NULL }, ERR_NODE, "x"); /* closed without an end */
@@ -209,13 +209,14 @@ static void test_refused_in_the_stream(void **state)
 #define EVENT(e) ((const char *const[]){ SSE e "\n\n", done, NULL })
 
 	(void)state;
-	stream_fails(EVENT("error: {\"code\":500,\"message\":\"prompt is too big\"}"), ERR_NODE, "");
+	stream_fails(EVENT("error: {\"code\":500,\"message\":\"prompt is too big\"}"), ERR_ENGINE, "");
 	stream_fails(EVENT("error: {\"code\":400,\"type\":\"invalid_request_error\"}"), ERR_BODY, "");
 	stream_fails(EVENT("event: error\ndata: {\"error\":{\"code\":429}}"), ERR_RATE, "");
-	stream_fails(EVENT("error: what"), ERR_NODE, "");
+	stream_fails(EVENT("error: what"), ERR_ENGINE, "");
 	stream_fails(EVENT("data: {\"error\":{\"type\":\"BadRequestError\",\"code\":400}}"), ERR_BODY, "");
 	stream_fails(EVENT("data: {\"object\":\"error\",\"code\":503}"), ERR_UNAVAILABLE, "");
-	stream_fails((const char *const[]){ first, "error: {\"code\":500}\n\n", done, NULL }, ERR_NODE, "x");
+	stream_fails((const char *const[]){ first, "error: {\"code\":500}\n\n", done, NULL }, ERR_ENGINE,
+		     "x");
 #undef EVENT
 }
 
@@ -283,11 +284,11 @@ static void test_statuses(void **state)
 	status_gives("HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\n{}", ERR_BODY);
 	status_gives("HTTP/1.1 422 Bad\r\nContent-Length: 0\r\n\r\n", ERR_BODY);
 	status_gives("HTTP/1.1 501 No\r\nContent-Length: 0\r\n\r\n", ERR_BODY);
-	status_gives("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", ERR_NODE);
-	status_gives("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", ERR_NODE);
-	status_gives("HTTP/1.1 302 No\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", ERR_NODE);
+	status_gives("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", ERR_ENGINE);
+	status_gives("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", ERR_ENGINE);
+	status_gives("HTTP/1.1 302 No\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", ERR_ENGINE);
 	status_gives("HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n", ERR_RATE);
-	status_gives("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", ERR_NODE);
+	status_gives("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", ERR_ENGINE);
 	status_gives("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", ERR_UNAVAILABLE);
 	status_gives(JSON(22) "{\"error\":{\"code\":400}}", ERR_BODY);
 	status_gives(JSON(5) "[1,2]", ERR_NODE);
@@ -311,6 +312,83 @@ static void test_nobody_listens(void **state)
 	uv_close((uv_handle_t *)&t.script.timer, NULL);
 	buf_free(&t.script.asked);
 	sink_close(&t.sink);
+}
+
+#define CLOSING(status) "HTTP/1.1 " status "\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+
+/* A request that refuses with status, then a moment in which all is answered with trial. */
+static void refuse(struct test *t, enum endpoint ep, const char *body, const char *refusal, const char *trial)
+{
+	const char *const first[] = { refusal, NULL }, *const second[] = { trial, NULL };
+
+	ask(t, ep, body, false, first);
+	sink_wait(&t->sink);
+	script_set(&t->script, second);
+	sink_run_ms(&t->sink, 30);
+}
+
+static void is_tried(enum endpoint ep, const char *body, const char *path, const char *want)
+{
+	struct test t;
+	json_t *asked;
+
+	begin(&t);
+	refuse(&t, ep, body, CLOSING("500 Oh"), CLOSING("200 OK"));
+	assert_int_equal(t.sink.e, ERR_ENGINE);
+	assert_true(engine_reachable(t.sink.engine)); /* it does what is asked of it otherwise */
+	assert_memory_equal(t.script.asked.p, path, strlen(path));
+	if (want) {
+		assert_int_equal(json_object_of(script_body(&t.script), &asked), ERR_OK);
+		assert_json(asked, want);
+		json_decref(asked);
+	}
+	end(&t);
+}
+
+/* A 500 may be the request's fault: the server is asked for something that is nobody's. */
+static void test_refusals_are_tried(void **state)
+{
+	(void)state;
+	is_tried(EP_COMPLETIONS, PROMPT, "POST /v1/completions ",
+		 "{'prompt':'Hi','max_tokens':1,'model':'m'}");
+	is_tried(EP_CHAT, CHAT, "POST /v1/chat/completions ",
+		 "{'messages':[{'role':'user','content':'Hi'}],'max_tokens':1,'model':'m'}");
+	is_tried(EP_EMBEDDINGS, "{'model':'m','input':'x'}", "POST /v1/embeddings ",
+		 "{'input':'Hi','model':'m'}");
+	is_tried(EP_IMAGES, "{'model':'m','prompt':'x','size':'1x1'}", "GET /v1/models ", NULL);
+}
+
+static void is_ill(const char *refusal, enum err e, const char *trial, bool well)
+{
+	static const char *const good[] = { JSON(30) "{\"choices\":[{\"text\":\"a b c\"}]}", NULL };
+	struct test t;
+
+	begin(&t);
+	refuse(&t, EP_COMPLETIONS, PROMPT, refusal, trial);
+	assert_int_equal(t.sink.e, e);
+	assert_int_equal(engine_reachable(t.sink.engine), well);
+	sink_reset(&t.sink);
+	refuse(&t, EP_COMPLETIONS, PROMPT, CLOSING("500 Oh"), CLOSING("500 Oh"));
+	assert_int_equal(t.sink.e, well ? ERR_ENGINE : ERR_NODE); /* now it is the node that fails */
+	sink_reset(&t.sink);
+	ask(&t, EP_COMPLETIONS, PROMPT, false, good);
+	sink_wait(&t.sink);
+	assert_int_equal(t.sink.e, ERR_OK);
+	assert_true(engine_reachable(t.sink.engine));
+	end(&t);
+}
+
+/* One that refuses the trial, too, is not well until it answers somebody. */
+static void test_ill_servers(void **state)
+{
+	(void)state;
+	is_ill(CLOSING("500 Oh"), ERR_ENGINE, CLOSING("500 Oh"), false);
+	is_ill(CLOSING("503 Loading"), ERR_UNAVAILABLE, CLOSING("503 Loading"), false);
+	is_ill(CLOSING("401 No"), ERR_ENGINE, CLOSING("401 No"), false);
+	is_ill(CLOSING("404 No"), ERR_ENGINE, CLOSING("404 No"), false);
+	is_ill(CLOSING("503 Busy"), ERR_UNAVAILABLE, CLOSING("429 Busy"), true);
+	is_ill(CLOSING("500 Oh"), ERR_ENGINE, CLOSING("400 Bad"), true);
+	is_ill(CLOSING("500 Oh"), ERR_ENGINE, "no HTTP", true); /* which says nothing */
 }
 
 static void test_whole(void **state)
@@ -584,6 +662,8 @@ int main(void)
 					    cmocka_unit_test(test_finish_without_done),
 					    cmocka_unit_test(test_statuses),
 					    cmocka_unit_test(test_nobody_listens),
+					    cmocka_unit_test(test_refusals_are_tried),
+					    cmocka_unit_test(test_ill_servers),
 					    cmocka_unit_test(test_whole),
 					    cmocka_unit_test(test_whole_without_usage_or_length),
 					    cmocka_unit_test(test_server_that_does_not_stop),

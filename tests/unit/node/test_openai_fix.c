@@ -88,14 +88,14 @@ static void test_events(void **state)
 static void test_bad_events(void **state)
 {
 	(void)state;
-	event(EP_CHAT, "{'error':{'message':'x'}}", ERR_NODE, NULL, NULL);
-	event(EP_CHAT, "{'error':'x'}", ERR_NODE, NULL, NULL);
+	event(EP_CHAT, "{'error':{'message':'x'}}", ERR_ENGINE, NULL, NULL);
+	event(EP_CHAT, "{'error':'x'}", ERR_ENGINE, NULL, NULL);
 	event(EP_CHAT, "{'error':{'message':'too long','type':'invalid_request_error'}}", ERR_BODY, NULL,
 	      NULL);
 	event(EP_CHAT, "{'error':{'code':'context_length_exceeded','type':'invalid_request_error'}}",
 	      ERR_BODY, NULL, NULL);
-	event(EP_CHAT, "{'error':{'code':200,'type':'invalid_request_error'}}", ERR_NODE, NULL, NULL);
-	event(EP_CHAT, "{'object':'error','message':'x'}", ERR_NODE, NULL, NULL);
+	event(EP_CHAT, "{'error':{'code':200,'type':'invalid_request_error'}}", ERR_ENGINE, NULL, NULL);
+	event(EP_CHAT, "{'object':'error','message':'x'}", ERR_ENGINE, NULL, NULL);
 	event(EP_CHAT, "{'choices':'x'}", ERR_NODE, NULL, NULL);
 	event(EP_CHAT, "{'choices':['x']}", ERR_NODE, NULL, NULL);
 	event(EP_CHAT, "{'choices':[{'delta':5}]}", ERR_NODE, NULL, NULL);
@@ -166,8 +166,23 @@ static void test_whole_text(void **state)
 	whole(EP_COMPLETIONS, "{'choices':[{'text':'a'},{'text':'b'}]}", false, NULL);
 	whole(EP_CHAT, "{'choices':[{'text':'x'}]}", false, NULL);
 	whole(EP_CHAT, "{'choices':['x']}", false, NULL);
-	whole(EP_CHAT, "{'error':{'message':'x'}}", false, NULL);
 	whole(EP_CHAT, "{}", false, NULL);
+}
+
+static void whole_error(const char *text, enum err want)
+{
+	json_t *o = json_of(text);
+
+	assert_int_equal(openai_whole(EP_CHAT, o, 1, false), want);
+	json_decref(o);
+}
+
+static void test_whole_errors(void **state)
+{
+	(void)state;
+	whole_error("{'error':{'message':'x'},'choices':[{'message':{'content':'x'}}]}", ERR_ENGINE);
+	whole_error("{'error':{'code':400}}", ERR_BODY);
+	whole_error("{'object':'error','code':429}", ERR_RATE);
 }
 
 static void test_whole_embeddings(void **state)
@@ -224,15 +239,13 @@ static void test_words(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_shape),
-					    cmocka_unit_test(test_events),
-					    cmocka_unit_test(test_bad_events),
-					    cmocka_unit_test(test_bytes),
-					    cmocka_unit_test(test_event_usage),
-					    cmocka_unit_test(test_whole_text),
-					    cmocka_unit_test(test_whole_embeddings),
-					    cmocka_unit_test(test_whole_images),
-					    cmocka_unit_test(test_words) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_shape),        cmocka_unit_test(test_events),
+		cmocka_unit_test(test_bad_events),   cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_event_usage),  cmocka_unit_test(test_whole_text),
+		cmocka_unit_test(test_whole_errors), cmocka_unit_test(test_whole_embeddings),
+		cmocka_unit_test(test_whole_images), cmocka_unit_test(test_words)
+	};
 
 	json_harden();
 	return cmocka_run_group_tests(tests, NULL, NULL);

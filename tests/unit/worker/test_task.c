@@ -233,13 +233,13 @@ static void test_statuses(void **state)
 	assert_int_equal(s->fetches + s->stops, 0);
 }
 
-static void reason(struct side *s, const char *body, enum err want, bool key_unknown)
+static void reason_with(struct side *s, const char *status, const char *body, enum err want, bool key_unknown)
 {
 	struct settled done = { .attempt = 1 };
 	char reply[512];
 
-	snprintf(reply, sizeof(reply), "HTTP/1.1 425 Too Early\r\nContent-Length: %zu\r\n\r\n%s",
-		 strlen(body), body);
+	snprintf(reply, sizeof(reply), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body),
+		 body);
 	s->reply = reply;
 	s->posts = 0;
 	s->w.rid[0]++;
@@ -253,6 +253,11 @@ static void reason(struct side *s, const char *body, enum err want, bool key_unk
 	assert_int_equal(s->settle.key_unknown, key_unknown);
 	memcpy(done.rid, s->w.rid, RID_BYTES);
 	assert_true(settle_done(s->settles, &done));
+}
+
+static void reason(struct side *s, const char *body, enum err want, bool key_unknown)
+{
+	reason_with(s, "425 Too Early", body, want, key_unknown);
 }
 
 static void test_reasons(void **state)
@@ -269,6 +274,9 @@ static void test_reasons(void **state)
 	reason(s, "{\"reason\":\"key_unknown\"}", ERR_UNITS, false);
 	reason(s, "not json", ERR_UNITS, false);
 	reason(s, "", ERR_UNITS, false);
+	reason(s, "{\"error\":{\"reason\":\"engine_failed\"}}", ERR_UNITS, false); /* of another status */
+	reason_with(s, "500 Oh", "{\"error\":{\"reason\":\"engine_failed\"}}", ERR_ENGINE, false);
+	reason_with(s, "500 Oh", "{\"error\":{\"reason\":\"key_unknown\"}}", ERR_NODE, false);
 }
 
 static void test_no_connection(void **state)
