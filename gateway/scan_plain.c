@@ -30,6 +30,8 @@
 	X(M_SIZE, "size")                                                                                    \
 	X(M_TOOLS, "tools")                                                                                  \
 	X(M_FUNCTIONS, "functions")                                                                          \
+	X(M_DOCUMENTS, "documents")                                                                          \
+	X(M_SUFFIX, "suffix")                                                                                \
 	X(M_FORMAT, "response_format")
 
 enum member {
@@ -227,6 +229,13 @@ static const char *size_text(struct work *w, uint64_t choices)
 	return NULL;
 }
 
+/* What engines put into the prompt besides prompt or messages; the node counts the same (node/prompt.c). */
+static uint64_t estimate_beside(const struct jval *v)
+{
+	return estimate_value(&v[M_TOOLS]) + estimate_value(&v[M_FUNCTIONS]) +
+	       estimate_value(&v[M_DOCUMENTS]) + estimate_value(&v[M_SUFFIX]) + estimate_value(&v[M_FORMAT]);
+}
+
 static const char *size_up(struct work *w, enum member *m)
 {
 	const struct jval *v = w->v;
@@ -241,11 +250,10 @@ static const char *size_up(struct work *w, enum member *m)
 		w->out.input_units = estimate_input(&v[M_INPUT], &inputs);
 		return NULL;
 	case EP_PLAIN_CHAT:
-		w->out.input_units = estimate_messages(&v[M_MESSAGES]) + estimate_value(&v[M_TOOLS]) +
-				     estimate_value(&v[M_FUNCTIONS]) + estimate_value(&v[M_FORMAT]);
+		w->out.input_units = estimate_messages(&v[M_MESSAGES]) + estimate_beside(v);
 		break;
 	default:
-		w->out.input_units = estimate_input(&v[M_PROMPT], &inputs);
+		w->out.input_units = estimate_input(&v[M_PROMPT], &inputs) + estimate_beside(v);
 		break;
 	}
 	return size_text(w, inputs);

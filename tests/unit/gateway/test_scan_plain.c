@@ -203,6 +203,10 @@ static void test_input(void **state)
 	assert_int_equal(input(EP_PLAIN_EMBEDDINGS, "\"input\":[[7,8],[9]]"), 5); /* bytes: rather too high */
 	assert_in_range(input(EP_PLAIN_CHAT, MSG), 10, 40);
 	assert_in_range(input(EP_PLAIN_CHAT, MSG ",\"tools\":[{\"name\":\"0123456789\"}]"), 20, 60);
+	assert_int_equal(input(EP_PLAIN_CHAT, MSG ",\"documents\":[{\"text\":\"0123456789\"}]"),
+			 input(EP_PLAIN_CHAT, MSG) + 12);
+	assert_int_equal(input(EP_PLAIN_COMPLETIONS, "\"prompt\":\"ab\",\"suffix\":\"0123456789\""),
+			 input(EP_PLAIN_COMPLETIONS, "\"prompt\":\"ab\"") + 6);
 	assert_int_equal(input(EP_PLAIN_IMAGES, "\"prompt\":\"x\""), 1024 * 1024);
 	assert_int_equal(input(EP_PLAIN_IMAGES, "\"prompt\":\"x\",\"size\":\"auto\",\"n\":2"),
 			 2 * 1024 * 1024);
