@@ -4,6 +4,8 @@
  */
 #include "node/choice.h"
 
+#include <string.h>
+
 #include "node/json.h"
 
 /* Text is UTF-8: it came out of a JSON parser, cut at ASCII characters. */
@@ -36,11 +38,19 @@ json_t *choice_piece(enum endpoint ep, struct slice text, bool first)
 	return choice("delta", delta, NULL);
 }
 
-json_t *choice_last(enum endpoint ep, const char *finish)
+json_t *choice_last(enum endpoint ep, const char *finish, const json_t *engine)
 {
-	if (ep != EP_CHAT)
-		return choice("text", json_string(""), finish);
-	return choice("delta", json_object(), finish);
+	json_t *last = ep == EP_CHAT ? choice("delta", json_object(), finish)
+				     : choice("text", json_string(""), finish),
+	       *v;
+	const char *name;
+
+	json_object_foreach((json_t *)engine, name, v)
+	{
+		if (!json_object_get(last, name) && strcmp(name, "text") != 0 && strcmp(name, "delta") != 0)
+			json_object_set(last, name, v);
+	}
+	return last;
 }
 
 json_t *choice_whole(enum endpoint ep, struct slice text, const char *finish)

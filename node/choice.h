@@ -15,8 +15,9 @@
  * first).  finish_reason is null.  The caller's to decref. */
 json_t *choice_piece(enum endpoint ep, struct slice text, bool first);
 
-/* The last one of a stream: empty text or delta, and its finish_reason. */
-json_t *choice_last(enum endpoint ep, const char *finish);
+/* The last one of a stream: empty text or delta, and its finish_reason; and what the engine's last
+ * one (NULL: none) has besides, as vLLM's stop_reason. */
+json_t *choice_last(enum endpoint ep, const char *finish, const json_t *engine);
 
 /* A whole answer's. */
 json_t *choice_whole(enum endpoint ep, struct slice text, const char *finish);

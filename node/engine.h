@@ -55,6 +55,9 @@ struct engine_sink {
 	/* The end, exactly once, unless cancelled; the run is gone afterwards.  e != ERR_OK: the answer
 	 * is cut (finish is NULL).  finish: the stream's finish_reason.  used: what was used so far. */
 	void (*end)(void *arg, enum err e, const char *finish, const struct usage *used);
+	/* Streams, or NULL: before a chunk or the end, the server's object that it is from (what it has
+	 * besides choices and usage goes along) and, if that has the end, its choice.  Borrowed. */
+	void (*beside)(void *arg, json_t *object, json_t *choice);
 	void *arg;
 };
 

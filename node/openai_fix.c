@@ -81,6 +81,7 @@ static enum err read_choice(enum endpoint ep, json_t *choice, struct openai_even
 	if (!is_shaped(ep, choice) || broke_off(choice))
 		return ERR_NODE;
 	out->finish = finish_of(choice);
+	out->last = out->finish ? choice : NULL;
 	if (!holds_something(ep, choice))
 		return ERR_OK;
 	json_put(choice, "index", json_integer(0));

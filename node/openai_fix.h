@@ -14,6 +14,7 @@
 struct openai_event {
 	json_t *choice;      /* to pass on, with text, or delta (an object); borrowed; or NULL */
 	const char *finish;  /* static, or NULL */
+	json_t *last;        /* the choice with finish, or NULL; borrowed */
 	const json_t *usage; /* for usage_read; borrowed; or NULL */
 };
 

@@ -116,6 +116,8 @@ static enum err take_event(struct openai_run *r, json_t *event)
 	usage_read(ev.usage, &r->said);
 	if (ev.finish)
 		r->finish = ev.finish;
+	if (r->sink.beside)
+		r->sink.beside(r->sink.arg, event, ev.last);
 	if (ev.choice && is_full(r))
 		r->full = true;
 	else if (ev.choice)

@@ -106,7 +106,7 @@ json_t *response_object(const struct response *r)
 	return o;
 }
 
-bool response_adds(const struct response *r, const char *name)
+static bool is_added(const struct response *r, const char *name)
 {
 	static const char *const added[] = { "response_hash", "signature", "receipt", "receipt_signature" };
 
@@ -115,6 +115,18 @@ bool response_adds(const struct response *r, const char *name)
 			return true;
 	}
 	return false;
+}
+
+void response_adopt(const struct response *r, json_t *o, const json_t *engine)
+{
+	const char *name;
+	json_t *v;
+
+	json_object_foreach((json_t *)engine, name, v)
+	{
+		if (!json_object_get(o, name) && strcmp(name, "usage") != 0 && !is_added(r, name))
+			json_object_set(o, name, v);
+	}
 }
 
 static void make_receipt(struct response *r, const struct ending *end)

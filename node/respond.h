@@ -54,9 +54,9 @@ void response_free(struct response *r);
  * what it holds. */
 json_t *response_object(const struct response *r);
 
-/* Whether a plain answer's objects get a member of this name behind their own, so that
- * an engine may not send one.  Always false for a sealed answer. */
-bool response_adds(const struct response *r, const char *name);
+/* Puts into o, an object of r, what an engine's object has besides: system_fingerprint and the like.
+ * Not what o has, nor usage, nor names that a plain answer's objects get behind their own. */
+void response_adopt(const struct response *r, json_t *o, const json_t *engine);
 
 /* Appends plain as it travels, sealed or signed, as JSON; end is NULL but for the
  * last object.  ERR_LIMIT when nonces or numbers are used up, or the last one is

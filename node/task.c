@@ -45,6 +45,7 @@ struct task {
 	bool paused;
 	struct model *model;
 	json_t *whole;
+	json_t *beside, *finish; /* the engine's object that came last, and its choice with the end */
 	uint64_t began_ns;
 };
 
@@ -73,6 +74,8 @@ static void task_free(struct task *t)
 	t->model->running--;
 	count_running(-1);
 	json_decref(t->whole);
+	json_decref(t->beside);
+	json_decref(t->finish);
 	response_free(t->response);
 	free(t);
 }
@@ -136,6 +139,7 @@ static enum err send_object(struct task *t, json_t *choice, json_t *usage, const
 	if (choice)
 		json_array_append_new(choices, choice);
 	json_put(o, "choices", choices);
+	response_adopt(t->response, o, t->beside);
 	if (usage)
 		json_put(o, "usage", usage);
 	e = send_event(t, o, end);
@@ -180,6 +184,18 @@ static void on_chunk(void *arg, json_t *choice)
 	}
 }
 
+static void on_beside(void *arg, json_t *object, json_t *choice)
+{
+	struct task *t = arg;
+
+	json_decref(t->beside);
+	t->beside = json_incref(object);
+	if (!choice)
+		return;
+	json_decref(t->finish);
+	t->finish = json_incref(choice);
+}
+
 static void on_taken(void *arg, struct hreq *r, size_t n)
 {
 	struct task *t = arg;
@@ -202,7 +218,7 @@ static void on_whole(void *arg, json_t *object)
  * caller asked, OpenAI's object with usage and no choices. */
 static enum err finish_stream(struct task *t, const char *finish, const struct ending *end)
 {
-	json_t *last = choice_last(t->endpoint, finish ? finish : "stop");
+	json_t *last = choice_last(t->endpoint, finish ? finish : "stop", t->finish);
 	enum err e;
 
 	if (!t->include_usage)
@@ -213,15 +229,9 @@ static enum err finish_stream(struct task *t, const char *finish, const struct e
 
 static json_t *whole_object(struct task *t, const struct usage *used)
 {
-	json_t *o = response_object(t->response), *v;
-	const char *name;
+	json_t *o = response_object(t->response);
 
-	json_object_foreach(t->whole, name, v)
-	{
-		if (!json_object_get(o, name) && strcmp(name, "usage") != 0 &&
-		    !response_adds(t->response, name))
-			json_object_set(o, name, v);
-	}
+	response_adopt(t->response, o, t->whole);
 	if (t->b64)
 		vectors_to_b64(json_object_get(o, "data"));
 	if (t->endpoint != EP_IMAGES)
@@ -324,7 +334,7 @@ static struct response *new_response(const struct tasks *ts, const struct task_o
 void tasks_start(struct tasks *ts, struct hreq *r, const struct task_opts *o)
 {
 	struct task *t = mem_new(sizeof(*t));
-	struct engine_sink sink = { on_chunk, on_whole, on_end, t };
+	struct engine_sink sink = { on_chunk, on_whole, on_end, on_beside, t };
 	struct engine_job job = { .endpoint = (enum endpoint)endpoint_kind(o->endpoint),
 				  .body = o->body,
 				  .stream = o->stream,

@@ -138,6 +138,21 @@ def test_every_way_to_stream(system, engine, client, how):
     assert text_of(chunks) == "grüß dich 世界" and (e.prompt, e.completion) == (7, 5)
 
 
+def test_what_else_an_engine_says(system, engine, client):
+    """Members of objects and choices that we know nothing of, of every chunk and of the end."""
+    end = {"index": 0, "delta": {}, "finish_reason": "stop", "stop_reason": 128009}
+    pieces = [chat({"role": "assistant", "content": ""}, prompt_token_ids=[1, 2]),
+              chat({"content": "hi", "reasoning_content": "hm", "refusal": None}, system_fingerprint="b1"),
+              chat({}, system_fingerprint="b1") | {"choices": [end]},
+              {"id": "x", "choices": [], "usage": usage(7, 5), "system_fingerprint": "b1", "timings": {"n": 1}}, "[DONE]"]
+    engine.script = lambda h, body: h.stream([sse(o) for o in pieces])
+    _, chunks = ask(client, stream_options={"include_usage": True})
+    assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": "hi", "reasoning_content": "hm", "refusal": None}
+    assert [c.get("system_fingerprint") for c in chunks] == ["b1"] * 3 and "prompt_token_ids" not in chunks[0]
+    assert chunks[1]["choices"][0]["stop_reason"] == 128009 and chunks[1]["choices"][0]["finish_reason"] == "stop"
+    assert chunks[2]["timings"] == {"n": 1} and chunks[2]["choices"] == [] and chunks[2]["usage"]["total_tokens"] == 12
+
+
 def test_include_usage_only_when_asked(system, engine, client):
     engine.script = lambda h, body: h.stream([sse(*FULL)])
     e, chunks = ask(client, stream_options={"include_usage": True})

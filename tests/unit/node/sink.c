@@ -25,6 +25,18 @@ static void on_chunk(void *arg, json_t *choice)
 	}
 }
 
+static void on_beside(void *arg, json_t *object, json_t *choice)
+{
+	struct sink *s = arg;
+
+	json_decref(s->beside);
+	s->beside = json_incref(object);
+	if (!choice)
+		return;
+	json_decref(s->last);
+	s->last = json_incref(choice);
+}
+
 static void on_whole(void *arg, json_t *object)
 {
 	struct sink *s = arg;
@@ -63,7 +75,7 @@ void sink_open(struct sink *s, const char *engine)
 
 enum err sink_start(struct sink *s, enum endpoint ep, const char *body, bool stream, uint64_t units)
 {
-	struct engine_sink sink = { on_chunk, on_whole, on_end, s };
+	struct engine_sink sink = { on_chunk, on_whole, on_end, on_beside, s };
 	struct engine_job job = { .endpoint = ep, .stream = stream };
 	struct bounds b;
 	enum err e;
@@ -124,6 +136,9 @@ void sink_reset(struct sink *s)
 {
 	json_decref(s->chunks);
 	json_decref(s->whole);
+	json_decref(s->beside);
+	json_decref(s->last);
+	s->beside = s->last = NULL;
 	json_decref(s->body);
 	s->body = s->whole = NULL;
 	s->chunks = json_array();

@@ -15,6 +15,7 @@ struct sink {
 	struct engine_run *run; /* NULL once it has ended */
 	json_t *chunks;         /* array of what came */
 	json_t *whole;
+	json_t *beside, *last; /* what beside was called with */
 	unsigned ends;
 	enum err e;
 	char finish[32];
