@@ -32,6 +32,7 @@
 	X(M_FUNCTIONS, "functions")                                                                          \
 	X(M_DOCUMENTS, "documents")                                                                          \
 	X(M_SUFFIX, "suffix")                                                                                \
+	X(M_TEMPLATE, "chat_template_kwargs")                                                                \
 	X(M_FORMAT, "response_format")
 
 enum member {
@@ -233,7 +234,8 @@ static const char *size_text(struct work *w, uint64_t choices)
 static uint64_t estimate_beside(const struct jval *v)
 {
 	return estimate_value(&v[M_TOOLS]) + estimate_value(&v[M_FUNCTIONS]) +
-	       estimate_value(&v[M_DOCUMENTS]) + estimate_value(&v[M_SUFFIX]) + estimate_value(&v[M_FORMAT]);
+	       estimate_value(&v[M_DOCUMENTS]) + estimate_value(&v[M_SUFFIX]) +
+	       estimate_value(&v[M_TEMPLATE]) + estimate_value(&v[M_FORMAT]);
 }
 
 static const char *size_up(struct work *w, enum member *m)

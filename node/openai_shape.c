@@ -48,11 +48,19 @@ static void drop_other_cases(json_t *body)
 	}
 }
 
+/* A template of the caller's makes a prompt of any length of a few bytes, and may turn for ever. */
+static void drop_template(json_t *body)
+{
+	json_object_del(body, "chat_template");
+	json_object_del(json_object_get(body, "chat_template_kwargs"), "chat_template");
+}
+
 void openai_shape(enum endpoint ep, json_t *body, bool stream)
 {
 	json_t *options;
 
 	drop_other_cases(body);
+	drop_template(body);
 	if (ep == EP_EMBEDDINGS)
 		json_put(body, "encoding_format", json_string("float"));
 	if (ep == EP_IMAGES)

@@ -145,7 +145,8 @@ static enum err read_messages(const json_t *list, struct prompt *p)
 
 enum err prompt_read(enum endpoint ep, const json_t *body, struct prompt *out)
 {
-	static const char *const beside[] = { "tools", "functions", "documents", "suffix" };
+	static const char *const beside[] = { "tools", "functions", "documents", "suffix",
+					      "chat_template_kwargs" };
 	const json_t *prompt = json_object_get(body, "prompt");
 
 	out->text.secret = true;

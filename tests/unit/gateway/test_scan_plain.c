@@ -205,6 +205,8 @@ static void test_input(void **state)
 	assert_in_range(input(EP_PLAIN_CHAT, MSG ",\"tools\":[{\"name\":\"0123456789\"}]"), 20, 60);
 	assert_int_equal(input(EP_PLAIN_CHAT, MSG ",\"documents\":[{\"text\":\"0123456789\"}]"),
 			 input(EP_PLAIN_CHAT, MSG) + 12);
+	assert_int_equal(input(EP_PLAIN_CHAT, MSG ",\"chat_template_kwargs\":{\"a\":\"01234567890\"}"),
+			 input(EP_PLAIN_CHAT, MSG) + 10);
 	assert_int_equal(input(EP_PLAIN_COMPLETIONS, "\"prompt\":\"ab\",\"suffix\":\"0123456789\""),
 			 input(EP_PLAIN_COMPLETIONS, "\"prompt\":\"ab\"") + 6);
 	assert_int_equal(input(EP_PLAIN_IMAGES, "\"prompt\":\"x\""), 1024 * 1024);

@@ -22,6 +22,9 @@ static void test_shape(void **state)
 	shape(EP_CHAT, "{'a':1,'stream':true}", true,
 	      "{'a':1,'stream':true,'stream_options':{'include_usage':true}}");
 	shape(EP_CHAT, "{'stream':false,'stream_options':{'include_usage':false}}", false, "{}");
+	shape(EP_CHAT, "{'chat_template':'x','chat_template_kwargs':{'chat_template':'x','a':1}}", false,
+	      "{'chat_template_kwargs':{'a':1}}");
+	shape(EP_CHAT, "{'chat_template_kwargs':5}", false, "{'chat_template_kwargs':5}");
 	shape(EP_COMPLETIONS, "{'max_tokens':5,'n_predict':100000,'n_cmpl':9}", false, "{'max_tokens':5}");
 	shape(EP_COMPLETIONS,
 	      "{'model':'m','max_tokens':5,'MAX_TOKENS':9,'Model':'dear','pro\u017fpt':'p','n ':2}", false,

@@ -53,6 +53,8 @@ static void test_beside(void **state)
 		{ EP_CHAT, "{'messages':[{'role':'assistant','tool_calls':[{}],'reasoning_content':'ab'}]}",
 		  8 },
 		{ EP_COMPLETIONS, "{'prompt':'a','suffix':'b c'}", 5 },
+		{ EP_CHAT, "{'messages':[{'role':'user','content':'a'}],'chat_template_kwargs':{'a':12}}",
+		  8 },
 	};
 
 	(void)state;
