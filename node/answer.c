@@ -58,6 +58,19 @@ void answer_error(struct hreq *r, enum err e, const char *param, const uint8_t *
 	buf_free(&b);
 }
 
+void answer_error_event(struct hreq *r, enum err e, const uint8_t *rid)
+{
+	struct buf b = { 0 };
+	char name[33];
+
+	log_rid(name, rid);
+	buf_str(&b, "event: error\ndata: ");
+	write_error(&b, e, NULL, name);
+	buf_str(&b, "\n\n");
+	hreq_write(r, buf_slice(&b));
+	buf_free(&b);
+}
+
 void answer_json(struct hreq *r, struct slice json)
 {
 	hreq_respond(r, 200, &json_type, 1, json);

@@ -16,6 +16,9 @@
  * be used afterwards. */
 void answer_error(struct hreq *r, enum err e, const char *param, const uint8_t *rid);
 
+/* In a stream, before it is cut: e as an event of type error, for the worker. */
+void answer_error_event(struct hreq *r, enum err e, const uint8_t *rid);
+
 /* 200 with a JSON text of ours.  r must not be used afterwards. */
 void answer_json(struct hreq *r, struct slice json);
 

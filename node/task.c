@@ -162,6 +162,8 @@ static void fail(struct task *t, enum err e, const struct usage *used)
 	if (!t->begun)
 		end.used = (struct usage){ 0 }; /* nothing was answered, nothing is billed */
 	log_warn("answer_failed", L_RID(t->rid), L_ERR(e));
+	if (t->begun && e == ERR_ENGINE)
+		answer_error_event(r, e, t->rid); /* not held against the node */
 	if (t->begun)
 		hreq_abort(r);
 	else

@@ -8,10 +8,10 @@
  */
 #include <string.h>
 
-#include "common/jscan.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "worker/metrics.h"
+#include "worker/reason.h"
 #include "worker/task_impl.h"
 
 #define MS 1000
@@ -54,26 +54,6 @@ static void end(struct task *t, enum err e)
 
 /* --- what a refusal means --- */
 
-/* The reason member of a refusal by one of our nodes; other where it has none that its status may have. */
-static enum err reason_of(const struct task *t, enum err other)
-{
-	static const char *const outer[] = { "error" };
-	static const char *const inner[] = { "reason" };
-	static const enum err known[] = { ERR_UNITS, ERR_KEY_ROTATED, ERR_KEY_UNKNOWN, ERR_ANSWERED,
-					  ERR_ENGINE };
-	struct jval v;
-
-	if (jscan_object(buf_slice(&t->whole), outer, 1, &v, NULL) || v.type != J_OBJECT)
-		return other;
-	if (jscan_object(v.raw, inner, 1, &v, NULL) || v.type != J_STRING || v.escaped)
-		return other;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (err_status(known[i]) == t->status && slice_is(v.raw, err_reason(known[i])))
-			return known[i];
-	}
-	return other;
-}
-
 static enum err status_error(const struct task *t)
 {
 	switch (t->status) {
@@ -84,11 +64,11 @@ static enum err status_error(const struct task *t)
 	case 423:
 		return ERR_LOCKED;
 	case 425:
-		return reason_of(t, ERR_UNITS);
+		return reason_of(buf_slice(&t->whole), 425, ERR_UNITS);
 	case 429:
 		return ERR_RATE;
 	case 500:
-		return reason_of(t, ERR_NODE);
+		return reason_of(buf_slice(&t->whole), 500, ERR_NODE);
 	case 503:
 		return ERR_UNAVAILABLE;
 	default:
@@ -213,8 +193,11 @@ static void on_data(void *arg, struct slice data)
 	flow_took(t);
 	if (!e)
 		return;
-	log_warn("node.bad_stream", L_RID(t->w.rid), L_U("node", t->w.node), L_ERR(e));
-	end(t, ERR_NODE);
+	if (e != ERR_ENGINE) {
+		log_warn("node.bad_stream", L_RID(t->w.rid), L_U("node", t->w.node), L_ERR(e));
+		e = ERR_NODE;
+	}
+	end(t, e);
 }
 
 /* A whole answer is there: what the client gets of it goes to out. */

@@ -10,6 +10,7 @@
 #include "common/b64.h"
 #include "common/log.h"
 #include "worker/metrics.h"
+#include "worker/reason.h"
 #include "worker/task_impl.h"
 
 static struct receipt_facts facts(const struct task *t, const uint8_t *transcript)
@@ -105,6 +106,8 @@ enum err take_event(void *arg, struct slice type, struct slice data)
 	size_t before = t->out.n;
 	enum err e;
 
+	if (slice_is(type, "error"))
+		return reason_of(data, 500, ERR_NODE);
 	if (plain(t))
 		return plain_take_event(t, type, data);
 	if (!slice_is(type, "message"))

@@ -216,6 +216,21 @@ def test_one_users_failures_take_the_node_from_nobody(system, engine, client):
     assert text_of([ask(client, stream=False)[1]]) == "hi"
 
 
+def test_one_users_failures_in_the_stream(system, engine, client):
+    """llama.cpp without context shift fails in mid-stream once the context is full."""
+    def script(h, body):
+        h.stream([sse(*FULL[:3])] + ([sse("[DONE]")] if body["max_tokens"] < 7 else ['error: {"code":500}\n\n', sse("[DONE]")]))
+
+    engine.script = script
+    for _ in range(7):
+        with pytest.raises(Cut) as c:
+            ask(client, max_tokens=7)
+        assert c.value.events[-1][0] == "error" and "engine_failed" in c.value.events[-1][1]
+    e, chunks = ask(client, max_tokens=6)
+    assert text_of(chunks) == "grüß dich 世界"
+    wait_for("all to be settled", lambda: all(s["reserved"] == 0 for s in admin(system[0], "stack.list")["stacks"]))
+
+
 @pytest.mark.parametrize("code, status", [(400, 400), (500, 500)])
 def test_an_engine_that_refuses_in_the_stream(system, engine, client, code, status):
     """As llama.cpp does: the error is a field of its own, and [DONE] follows."""

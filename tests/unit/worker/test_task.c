@@ -279,6 +279,27 @@ static void test_reasons(void **state)
 	reason_with(s, "500 Oh", "{\"error\":{\"reason\":\"key_unknown\"}}", ERR_NODE, false);
 }
 
+static void says_in_the_stream(struct side *s, const char *event, enum err want)
+{
+	side_post(s);
+	fake_say(s->conn, SSE_HEAD);
+	fake_chunk(s->conn, slice_str(event));
+	side_wait_end(s);
+	assert_int_equal(s->got.error, want);
+}
+
+static void test_an_engine_that_failed(void **state)
+{
+	says_in_the_stream(*state, "event: error\ndata: {\"error\":{\"reason\":\"engine_failed\"}}\n\n",
+			   ERR_ENGINE);
+}
+
+static void test_another_error_in_the_stream(void **state)
+{
+	says_in_the_stream(*state, "event: error\ndata: {\"error\":{\"reason\":\"key_unknown\"}}\n\n",
+			   ERR_NODE);
+}
+
 static void test_no_connection(void **state)
 {
 	struct side *s = *state;
@@ -446,6 +467,8 @@ int main(void)
 		T(test_whole_too_long),
 		T(test_statuses),
 		T(test_reasons),
+		T(test_an_engine_that_failed),
+		T(test_another_error_in_the_stream),
 		T(test_no_connection),
 		T(test_inward_address),
 		T(test_first_byte_late),
