@@ -324,7 +324,7 @@ static bool options(struct up *u, char ready[PATH_MAX])
 	if (u->o.ready_file && !forget_ready(u->o.ready_file))
 		return false;
 	if (!u->o.model && !strncmp(u->o.engine, "http", 4))
-		u->o.model = u->engine_model = up_engine_model(u->o.engine);
+		u->o.model = u->engine_model = up_engine_model(u->o.engine, &u->engine_context);
 	else if (!u->o.model)
 		u->o.model = "demo";
 	return u->o.model && up_check_engine(&u->o) && up_check_listen(u->o.listen);

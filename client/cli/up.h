@@ -62,8 +62,9 @@ struct up {
 	bool prepared; /* the admin steps are done */
 	bool settled;  /* the broker knows all workers and a gateway of each */
 	char token[UP_TOKEN_MAX];
-	char *engine_model; /* owned: the engine's own first model */
-	char listen[300];   /* of the gateways, with the real port; "" until known */
+	char *engine_model;      /* owned: the engine's own first model */
+	uint64_t engine_context; /* that it says it gives one request; 0: it says nothing */
+	char listen[300];        /* of the gateways, with the real port; "" until known */
 	char url[320];
 	enum up_phase phase;
 	enum up_role stopping; /* whose turn it is */

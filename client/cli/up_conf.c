@@ -30,13 +30,22 @@ static void gateway(struct buf *b, const struct up *u)
 	buf_fmt(b, "brokers = ipc://run/bus\nlisten = %s\n", *u->listen ? u->listen : u->o.listen);
 }
 
+/* Room for the chat template, and for what the node guesses too low of a prompt. */
+static uint64_t max_units(const struct up *u)
+{
+	return u->engine_context ? u->engine_context - u->engine_context / 10 : 1048576;
+}
+
 static void node(struct buf *b, const struct up *u, unsigned i)
 {
+	uint64_t most = max_units(u), lock = most / 2 < 8192 ? most / 2 : 8192;
+
 	buf_fmt(b,
 		"listen = 127.0.0.1:0\npublic_address =\nnode_id = %u\nsign_key = keys/node-%u.key\n"
 		"proxy_auth_keys = keys/proxy-auth.pub\ngateway = %s\nengine = %s\n"
-		"models = name=%s price=%" PRIu64 " max_concurrent=64 max_units=1048576 lock_units=8192\n",
-		i, i, u->url, u->o.engine, u->o.model, u->o.price);
+		"models = name=%s price=%" PRIu64 " max_concurrent=64 max_units=%" PRIu64
+		" lock_units=%" PRIu64 "\n",
+		i, i, u->url, u->o.engine, u->o.model, u->o.price, most, lock ? lock : 1);
 }
 
 bool up_write_conf(const struct up *u, const struct up_child *c)

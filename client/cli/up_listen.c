@@ -111,19 +111,21 @@ bool up_check_engine(const struct up_opts *o)
 	return true;
 }
 
-/* The id of the first model that the engine lists. */
-static char *first_model(const char *body)
+/* The id of the first model that the engine lists, and its context if it says that (vLLM, SGLang). */
+static char *first_model(const char *body, uint64_t *context)
 {
-	json_t *o = json_loads(body, 0, NULL);
-	const char *id =
-		json_string_value(json_object_get(json_array_get(json_object_get(o, "data"), 0), "id"));
+	json_t *o = json_loads(body, 0, NULL), *m = json_array_get(json_object_get(o, "data"), 0);
+	const char *id = json_string_value(json_object_get(m, "id"));
 	char *model = id ? mem_strndup(id, strlen(id)) : NULL;
+	json_int_t n = json_integer_value(json_object_get(m, "max_model_len"));
+
+	*context = n > 0 ? (uint64_t)n : 0;
 
 	json_decref(o);
 	return model;
 }
 
-char *up_engine_model(const char *engine)
+char *up_engine_model(const char *engine, uint64_t *context)
 {
 	struct sealway_opts o = { .url = engine, .known_nodes = "unused", .timeout_s = 5 };
 	size_t n = strlen(engine);
@@ -132,7 +134,7 @@ char *up_engine_model(const char *engine)
 	struct sealway *s = sealway_new(&o, why, sizeof(why));
 
 	if (s && sealway_get(s, v1 ? "/models" : "/v1/models", &body) == 200)
-		model = first_model(body);
+		model = first_model(body, context);
 	if (!model)
 		fprintf(stderr, "sealway up: %s lists no model (%s); name one with --model\n", engine,
 			s ? *sealway_error(s) ? sealway_error(s) : "its answer is no list of models" : why);

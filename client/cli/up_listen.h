@@ -20,9 +20,9 @@ bool up_claim_listen(const char *listen);
  * would read otherwise.  False: said. */
 bool up_check_engine(const struct up_opts *o);
 
-/* Asks an OpenAI-compatible server for its first model; owned text, or NULL:
- * said. */
-char *up_engine_model(const char *engine);
+/* Asks an OpenAI-compatible server for its first model, and how much context it has (0: not told);
+ * owned text, or NULL: said. */
+char *up_engine_model(const char *engine, uint64_t *context);
 
 /* The URL under which this machine reaches a listener. */
 void up_url(const char *listen, char *out, size_t n);

@@ -22,7 +22,7 @@ class Engine(ThreadingHTTPServer):
 
     def __init__(self, port=0):
         super().__init__(("127.0.0.1", port), Handler)
-        self.script, self.seen, self.gone = None, [], threading.Event()
+        self.script, self.seen, self.gone, self.model = None, [], threading.Event(), {}
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -37,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        self.whole({"object": "list", "data": [{"id": "demo", "object": "model"}]})
+        self.whole({"object": "list", "data": [{"id": "demo", "object": "model", **self.server.model}]})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -347,6 +347,23 @@ def test_images(system, engine, client, asked):
     o = client.post("images/generations", e)
     assert o["data"][0]["url"] == "data:image/png;base64," + PNG and ("b64_json" in o["data"][0]) == (asked == "b64_json")
     assert (e.prompt, e.completion) == (0, 1024)
+
+
+def test_an_engine_that_tells_its_context():
+    """vLLM refuses what may go over it; nobody has named max_tokens."""
+    def script(h, body):
+        if 30 + body["max_tokens"] > 1000:
+            h.whole({"error": {"message": "This model's maximum context length is 1000 tokens", "code": 400}}, 400)
+        else:
+            h.whole({"choices": [{"message": {"content": "hi"}}], "usage": usage(30, 1)})
+
+    engine = Engine()
+    engine.script, engine.model = script, {"max_model_len": 1000}
+    with Up("--engine", engine.url) as u:
+        c = Client(u.url, u.token, u.model)
+        assert text_of([ask(c, stream=False)[1]]) == "hi"
+        assert c.json("POST", "/v1/chat/completions", {"model": u.model, "messages": [{"role": "user", "content": "x" * 300}]})
+    engine.shutdown()
 
 
 def test_engine_away(client):
