@@ -67,6 +67,7 @@ struct engine_opts {
 	const char *key_file; /* bearer token; "" none */
 	uint64_t connect_ms, first_byte_ms, gap_ms, total_ms;
 	uint64_t max_answer; /* bytes of a whole answer */
+	bool many_models;    /* asked of it: one that fails says nothing of the others */
 };
 
 /* Opens the engine that o->engine names.  ERR_CONFIG with a log line. */

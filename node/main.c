@@ -109,6 +109,7 @@ static enum err open_engine(struct node *n)
 {
 	struct engine_opts o = look_engine_opts(&n->conf, n->uv);
 
+	o.many_models = n->models.n > 1;
 	return engine_open(&n->engine, &o);
 }
 

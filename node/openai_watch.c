@@ -8,7 +8,9 @@
  * (llama.cpp answers so to much that it does not support), and what one user asks must
  * not take the node from all others.  So it is tried with a short request of ours, of
  * the same kind and for the same model: only when it refuses that as well is it ill,
- * until it does not any more.  One that is slow, or too busy, is well.
+ * until it does not any more.  One that is slow, or too busy, is well.  Where no such
+ * request can be made (images), or what one model does says nothing of the others, it is
+ * asked which models it has.
  */
 #include "common/log.h"
 #include "node/counts.h"
@@ -64,13 +66,13 @@ static void ill(struct openai *e, int status)
 			     "it does not, health checks of this node fail"));
 }
 
-/* Of the models, which not every server lists, less is expected than of a request. */
+/* Not every server lists its models, or does so for everybody. */
 static bool is_well(const struct openai *e, int status)
 {
 	enum err r = status / 100 == 2 ? ERR_OK : openai_status_error(status);
 
-	if (e->trial.n == 0 && (status == 404 || status == 405))
-		return true;
+	if (e->trial.n == 0)
+		return status < 500;
 	return r != ERR_ENGINE && r != ERR_UNAVAILABLE;
 }
 
@@ -162,7 +164,7 @@ void openai_doubt(struct openai *e, enum endpoint ep, json_t *model)
 	if (e->looking || (e->looked_ms && uv_now(e->o.uv) - e->looked_ms < LOOK_MS))
 		return;
 	buf_reset(&e->trial);
-	trial = trial_of(ep);
+	trial = e->o.many_models ? NULL : trial_of(ep);
 	if (trial) {
 		json_object_set(trial, "model", model);
 		json_append(&e->trial, trial, 17);

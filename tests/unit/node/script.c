@@ -62,7 +62,9 @@ static bool complete(const struct script *s)
 	buf_add(&text, "", 1);
 	end = strstr((char *)text.p, "\r\n\r\n");
 	length = strstr((char *)text.p, "Content-Length: ");
-	if (end && length)
+	if (end && strncmp((char *)text.p, "GET ", 4) == 0)
+		yes = true;
+	else if (end && length)
 		yes = text.n - 1 >= (size_t)(end + 4 - (char *)text.p) + (size_t)atol(length + 16);
 	buf_free(&text);
 	return yes;

@@ -23,9 +23,10 @@ struct test {
 	struct script script;
 };
 
-static void begin(struct test *t)
+static void begin_with(struct test *t, bool many_models)
 {
 	struct engine_opts o = { .key_file = "",
+				 .many_models = many_models,
 				 .connect_ms = 1000,
 				 .first_byte_ms = 300,
 				 .gap_ms = 300,
@@ -38,6 +39,11 @@ static void begin(struct test *t)
 	o.uv = &t->sink.uv;
 	o.engine = t->script.url;
 	assert_int_equal(engine_open(&t->sink.engine, &o), ERR_OK);
+}
+
+static void begin(struct test *t)
+{
+	begin_with(t, false);
 }
 
 static void end(struct test *t)
@@ -358,6 +364,34 @@ static void test_refusals_are_tried(void **state)
 	is_tried(EP_IMAGES, "{'model':'m','prompt':'x','size':'1x1'}", "GET /v1/models ", NULL);
 }
 
+static void lists(const char *answer, bool well)
+{
+	struct test t;
+
+	begin(&t);
+	refuse(&t, EP_IMAGES, "{'model':'m','prompt':'x','size':'1x1'}", CLOSING("500 Oh"), answer);
+	assert_int_equal(engine_reachable(t.sink.engine), well);
+	end(&t);
+}
+
+/* A list of models is not for everybody; but it tells a server that loads, or a proxy without one. */
+static void test_lists_of_models(void **state)
+{
+	struct test t;
+
+	(void)state;
+	lists(CLOSING("404 No"), true);
+	lists(CLOSING("403 No"), true);
+	lists(CLOSING("502 Bad Gateway"), false);
+	lists(CLOSING("503 Loading"), false);
+	/* one of several models that fails */
+	begin_with(&t, true);
+	refuse(&t, EP_CHAT, CHAT, CLOSING("500 Oh"), CLOSING("404 No"));
+	assert_memory_equal(t.script.asked.p, "GET /v1/models ", 15);
+	assert_true(engine_reachable(t.sink.engine));
+	end(&t);
+}
+
 static void is_ill(const char *refusal, enum err e, const char *trial, bool well)
 {
 	static const char *const good[] = { JSON(30) "{\"choices\":[{\"text\":\"a b c\"}]}", NULL };
@@ -663,6 +697,7 @@ int main(void)
 					    cmocka_unit_test(test_statuses),
 					    cmocka_unit_test(test_nobody_listens),
 					    cmocka_unit_test(test_refusals_are_tried),
+					    cmocka_unit_test(test_lists_of_models),
 					    cmocka_unit_test(test_ill_servers),
 					    cmocka_unit_test(test_whole),
 					    cmocka_unit_test(test_whole_without_usage_or_length),
