@@ -408,12 +408,23 @@ void rig_alive(struct rig *r, unsigned ms, struct actor *wk)
 	}
 }
 
+/* One that was said on a connection which was about to end is lost with it. */
+void rig_greet(struct rig *r, struct actor *a)
+{
+	while (actor_has(a, MSG_WELCOME))
+		(void)actor_get(r, a, MSG_WELCOME);
+	for (int i = 0; i < 50 && !actor_has(a, MSG_WELCOME); i++) {
+		actor_hello(r, a);
+		for (int k = 0; k < 100 && !actor_has(a, MSG_WELCOME); k++)
+			rig_run(r, 1);
+	}
+	(void)actor_get(r, a, MSG_WELCOME);
+}
+
 void rig_back(struct rig *r)
 {
-	actor_hello(r, &r->gw);
-	(void)actor_get(r, &r->gw, MSG_WELCOME);
-	actor_hello(r, &r->wk);
-	(void)actor_get(r, &r->wk, MSG_WELCOME);
+	rig_greet(r, &r->gw);
+	rig_greet(r, &r->wk);
 }
 
 void rig_job(struct rig *r, uint64_t stack, uint64_t units)

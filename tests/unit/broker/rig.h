@@ -114,6 +114,9 @@ uint64_t rig_locked(struct rig *r, uint64_t units);
 /* Runs for ms with the gateway and that worker (or none: NULL) alive. */
 void rig_alive(struct rig *r, unsigned ms, struct actor *wk);
 
+/* Says HELLO until a WELCOME comes, to a broker that was restarted. */
+void rig_greet(struct rig *r, struct actor *a);
+
 /* Gateway and worker find the restarted broker. */
 void rig_back(struct rig *r);
 

@@ -134,7 +134,7 @@ static void told_before_its_worker_is_back(void **state)
 
 	rig_restart(r);
 	back_by(r, &w, broker_ms(&r->b) + MINUTE);
-	actor_hello(r, &r->wk2);
+	rig_greet(r, &r->wk2);
 	rig_run(r, 10);
 	rig_settle(r, &r->wk2, &w, SETTLE_LOST, 0, 0, NULL);
 	rig_settled(r, &r->wk2);
@@ -153,7 +153,7 @@ static void asked_for_before_the_time_for_claims_is_over(void **state)
 
 	rig_restart(r);
 	back_by(r, &w, broker_ms(&r->b) + MINUTE);
-	actor_hello(r, &r->wk2);
+	rig_greet(r, &r->wk2);
 	rig_run(r, 10);
 	t = task_find(&r->b, w.rid);
 	alarm_set(r->b.alarms, &t->alarm, broker_ms(&r->b), t->alarm.fire); /* five heartbeats later */

@@ -68,9 +68,9 @@ static struct twice given_twice(struct rig *r, bool second_posted)
 static void restarted(struct rig *r, const struct twice *t)
 {
 	rig_restart(r);
-	actor_hello(r, &r->gw);
-	actor_hello(r, t->first);
-	actor_hello(r, t->second);
+	rig_greet(r, &r->gw);
+	rig_greet(r, t->first);
+	rig_greet(r, t->second);
 	rig_run(r, 30);
 	assert_true(rig_stack(r)->reserved == 1000);
 }
