@@ -34,6 +34,7 @@ static void conn_closed(void *arg)
 	h->nconns--;
 	if (c->cut)
 		h->ncut--;
+	tls_let_go(c->tls);
 	free(c);
 	httpd_settle(h);
 }
@@ -180,7 +181,8 @@ void conn_new(struct httpd *h, uv_tcp_t *tcp)
 	h->nconns++;
 	if (h->o.tls != NULL) {
 		c->state = CONN_TLS;
-		tls_handshake(h->o.tls, c->sock, on_handshake);
+		c->tls = tls_hold(h->o.tls);
+		h2o_socket_ssl_handshake(c->sock, c->tls, NULL, on_handshake);
 		uvguard_tls(c->stream);
 	} else {
 		h2o_socket_read_start(c->sock, on_sniff);

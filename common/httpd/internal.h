@@ -47,6 +47,7 @@ struct conn {
 	struct httpd *h;
 	h2o_socket_t *sock;
 	uv_stream_t *stream; /* under sock */
+	SSL_CTX *tls;        /* held for it, or NULL: clear text */
 	h2o_socket_cb read;  /* h2o's own HTTP/2 reader, behind our hook */
 	struct hreq *h1;     /* the open request of an HTTP/1 connection */
 	uint64_t since;      /* ms: accepted, or last request finished */
@@ -154,8 +155,10 @@ enum err listen_open(struct httpd *h, const struct httpd_opts *o) MUST_USE;
 /* Takes what waits in the accept queue, then closes the listener. */
 void listen_close(struct httpd *h);
 
-/* Starts TLS on an accepted socket. */
-void tls_handshake(struct httpd_tls *t, h2o_socket_t *sock, h2o_socket_cb done);
+/* The context for a connection, to be let go of when that has ended: h2o makes the SSL, which would hold it,
+ * only at the client's first bytes.  NULL is fine. */
+SSL_CTX *tls_hold(struct httpd_tls *t);
+void tls_let_go(SSL_CTX *ctx);
 
 /* --- conn.c: sockets --- */
 

@@ -174,7 +174,7 @@ void httpd_tls_free(struct httpd_tls *t)
 	free(t);
 }
 
-void tls_handshake(struct httpd_tls *t, h2o_socket_t *sock, h2o_socket_cb done)
+SSL_CTX *tls_hold(struct httpd_tls *t)
 {
 	SSL_CTX *ctx;
 
@@ -182,7 +182,11 @@ void tls_handshake(struct httpd_tls *t, h2o_socket_t *sock, h2o_socket_cb done)
 	ctx = t->ctx;
 	BUG_ON(SSL_CTX_up_ref(ctx) != 1);
 	uv_mutex_unlock(&t->lock);
-	h2o_socket_ssl_handshake(sock, ctx, NULL, done); /* its SSL holds the context */
+	return ctx;
+}
+
+void tls_let_go(SSL_CTX *ctx)
+{
 	SSL_CTX_free(ctx);
 }
 

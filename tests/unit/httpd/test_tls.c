@@ -244,6 +244,40 @@ static void a_new_certificate_is_for_new_connections(void **state)
 	down(&g);
 }
 
+static int freed;
+
+static void on_freed(void *parent, void *p, CRYPTO_EX_DATA *all, int index, long n, void *arg)
+{
+	(void)parent, (void)p, (void)all, (void)index, (void)n, (void)arg;
+	freed++;
+}
+
+/* A client that has connected and said nothing yet: its SSL is made when it does, and the context that it is
+ * made of was gone. */
+static void who_has_not_begun_lives_through_a_new_certificate(void **state)
+{
+	struct rig g = { 0 };
+	struct tlsc t, silent;
+
+	(void)state;
+	assert_true(CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL_CTX, 0, NULL, NULL, NULL, on_freed) >= 0);
+	up(&g);
+	tlsc_connect(&t, &g, "http/1.1");
+	tlsc_connect(&silent, &g, "http/1.1");
+	rig_turn(&g, 20);
+	assert_int_equal(httpd_tls_reload(tls), ERR_OK);
+	assert_int_equal(freed, 0);
+	tlsc_shake(&t);
+	tlsc_close(&t);
+	rig_turn(&g, 20);
+	assert_int_equal(freed, 1); /* t's own */
+	tlsc_close(&silent);
+	for (int i = 0; i < 100 && freed < 3; i++)
+		rig_turn(&g, 10);
+	assert_int_equal(freed, 3);
+	down(&g);
+}
+
 /* The threads of a gateway: who met one of them comes back to another without a whole handshake. */
 static void servers_share_tickets(void **state)
 {
@@ -281,6 +315,7 @@ int main(void)
 		cmocka_unit_test(wrong_files_are_refused),
 		cmocka_unit_test(only_curves_are_agreed_on),
 		cmocka_unit_test(a_new_certificate_is_for_new_connections),
+		cmocka_unit_test(who_has_not_begun_lives_through_a_new_certificate),
 		cmocka_unit_test(servers_share_tickets),
 	};
 

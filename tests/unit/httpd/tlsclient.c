@@ -65,7 +65,7 @@ static bool take(struct tlsc *t, unsigned ms)
 	return !closed;
 }
 
-void tlsc_begin(struct tlsc *t, struct rig *g, const char *protocol)
+void tlsc_connect(struct tlsc *t, struct rig *g, const char *protocol)
 {
 	uint8_t alpn[16];
 	size_t n = strlen(protocol);
@@ -81,11 +81,21 @@ void tlsc_begin(struct tlsc *t, struct rig *g, const char *protocol)
 	alpn[0] = (uint8_t)n;
 	memcpy(alpn + 1, protocol, n);
 	SSL_set_alpn_protos(t->ssl, alpn, (unsigned)n + 1);
+}
+
+void tlsc_shake(struct tlsc *t)
+{
 	for (int i = 0; SSL_connect(t->ssl) != 1; i++) {
 		assert_true(i < 500);
 		tlsc_flush(t);
 		assert_true(take(t, 2));
 	}
+}
+
+void tlsc_begin(struct tlsc *t, struct rig *g, const char *protocol)
+{
+	tlsc_connect(t, g, protocol);
+	tlsc_shake(t);
 }
 
 void tlsc_open(struct tlsc *t, struct rig *g, const char *protocol)

@@ -28,8 +28,13 @@ struct tlsc {
 void pair_make(struct pair *p, const char *dir, const char *name);
 void pair_remove(const struct pair *p);
 
-/* Connects and shakes hands; protocol by ALPN ("h2", "http/1.1").  The client's
- * last message waits for tlsc_flush. */
+/* Connects and says nothing yet; protocol by ALPN ("h2", "http/1.1"). */
+void tlsc_connect(struct tlsc *t, struct rig *g, const char *protocol);
+
+/* Shakes hands.  The client's last message waits for tlsc_flush. */
+void tlsc_shake(struct tlsc *t);
+
+/* Both. */
 void tlsc_begin(struct tlsc *t, struct rig *g, const char *protocol);
 
 /* The same, and sends it. */
