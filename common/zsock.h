@@ -70,7 +70,8 @@ struct zsock_opts {
 /* A context with one I/O thread.  Ends the process if ZeroMQ cannot start. */
 struct zctx *zctx_new(void);
 
-/* Frees c; all its sockets must be closed.  NULL is fine. */
+/* Frees c; all its sockets must be closed.  NULL is fine.  What has not ended within a second, because it
+ * looks up a name, ends by itself: the process that ends does not wait for it. */
 void zctx_free(struct zctx *c);
 
 /* Opens a socket on uv's thread.  XPUB runs with NODROP and MANUAL; ROUTER with

@@ -4,16 +4,23 @@
  * over without a copy; buffers that held request data are wiped when the last
  * holder, which may be libzmq's own thread, lets go.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* pthread_clockjoin_np */
+#endif
+
 #include "common/zsock.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/b64.h"
 #include "common/zsock_priv.h"
 
 #define SMALL_FRAME 33 /* libzmq keeps these inside the message itself */
+#define END_S 1        /* time for a context to end; it takes a few ms */
 
 struct zctx *zctx_new(void)
 {
@@ -27,12 +34,27 @@ struct zctx *zctx_new(void)
 	return c;
 }
 
+static void *end_context(void *z)
+{
+	while (zmq_ctx_term(z) < 0 && errno == EINTR)
+		;
+	return NULL;
+}
+
+/* Its thread may be waiting for a name server that is away. */
 void zctx_free(struct zctx *c)
 {
+	struct timespec until;
+	pthread_t t;
+
 	if (!c)
 		return;
-	while (zmq_ctx_term(c->z) < 0 && errno == EINTR)
-		;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += END_S;
+	if (pthread_create(&t, NULL, end_context, c->z) != 0)
+		end_context(c->z);
+	else if (pthread_clockjoin_np(t, NULL, CLOCK_MONOTONIC, &until) != 0)
+		pthread_detach(t);
 	free(c);
 }
 

@@ -3,6 +3,11 @@
  * zsock on a real loop: nothing lost behind the edge, all or nothing, peers
  * that come, go and restart, closing from within.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* RTLD_NEXT */
+#endif
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -605,6 +610,45 @@ static void test_frames(void **state)
 	zctx_free(NULL);
 }
 
+typedef int (*resolver)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+static _Atomic bool asked;
+
+/* libzmq's: a name server that is away. */
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+	resolver real = (resolver)dlsym(RTLD_NEXT, "getaddrinfo");
+
+	if (!name || strcmp(name, "nobody.example") != 0)
+		return real(name, service, hints, out);
+	asked = true;
+	sleep(20);
+	return EAI_AGAIN;
+}
+
+static bool name_is_asked_for(void *arg)
+{
+	(void)arg;
+	return asked;
+}
+
+/* A process that is asked to end does so. */
+static void test_a_name_server_that_is_away_holds_nobody(void **state)
+{
+	struct zfix *f = *state;
+	struct zctx *ctx = zctx_new();
+	struct zsock_opts o = { .type = ZSOCK_DEALER };
+	struct zsock *z = zsock_open(ctx, &f->uv, &o);
+	uint64_t before;
+
+	assert_int_equal(zsock_connect(z, "tcp://nobody.example:7", true), ERR_OK);
+	assert_true(zfix_run(f, name_is_asked_for, NULL, 3000));
+	zsock_close(z);
+	before = uv_hrtime();
+	zctx_free(ctx);
+	assert_true(uv_hrtime() - before < UINT64_C(5000000000));
+}
+
 static int listen_full(char endpoint[64], int *filler)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -677,6 +721,7 @@ int main(void)
 		T(test_endpoints),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_frames),
+		T(test_a_name_server_that_is_away_holds_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
