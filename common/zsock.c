@@ -38,7 +38,11 @@
 #define MAX_MSG_DEFAULT (20u << 20)
 #define BUDGET_DEFAULT 256
 #define HEARTBEAT_MS 1000
-#define CONNECT_MS 3000   /* TCP alone asks at growing intervals, in the end of a minute */
+#define CONNECT_MS 3000 /* TCP alone asks at growing intervals, in the end of a minute */
+/* libzmq ends the process (session_base.cpp, clean_pipes) when a connection breaks just after its socket was
+ * closed without lingering, or it was disconnected, with one frame of a message handed over and not the next.
+ */
+#define LINGER_MS 100
 #define HANDSHAKE_MS 3000 /* also how soon a peer that zauth denied tries again */
 #define RECONNECT_MS 50
 #define RECONNECT_MAX_MS 500
@@ -291,7 +295,7 @@ static void set_options(struct zsock *z)
 	BUG_ON(zmq_setsockopt(z->z, ZMQ_MAXMSGSIZE, &max_msg, sizeof(max_msg)) < 0);
 	set_int(z, ZMQ_SNDHWM, snd);
 	set_int(z, ZMQ_RCVHWM, z->o.rcvhwm > 0 ? z->o.rcvhwm : HWM_DEFAULT);
-	set_int(z, ZMQ_LINGER, 0);
+	set_int(z, ZMQ_LINGER, z->o.type == ZSOCK_XSUB ? 0 : LINGER_MS);
 	set_alive(z);
 	set_int(z, ZMQ_CONNECT_TIMEOUT, z->o.connect_ms > 0 ? z->o.connect_ms : CONNECT_MS);
 	set_int(z, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
@@ -454,12 +458,6 @@ enum err zsock_connect(struct zsock *z, const char *endpoint, bool insecure)
 	if (zmq_connect(z->z, endpoint) < 0)
 		return errno == EINVAL ? ERR_CONFIG : ERR_IO;
 	return ERR_OK;
-}
-
-void zsock_disconnect(struct zsock *z, const char *endpoint)
-{
-	zsock_mark_dirty(z);
-	zmq_disconnect(z->z, endpoint);
 }
 
 const char *zsock_endpoint(const struct zsock *z)

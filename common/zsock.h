@@ -75,7 +75,7 @@ struct zctx *zctx_new(void);
 void zctx_free(struct zctx *c);
 
 /* Opens a socket on uv's thread.  XPUB runs with NODROP and MANUAL; ROUTER with
- * MANDATORY and HANDOVER; DEALER with IMMEDIATE; all with LINGER 0. */
+ * MANDATORY and HANDOVER; DEALER with IMMEDIATE; XSUB with LINGER 0. */
 struct zsock *zsock_open(struct zctx *c, uv_loop_t *uv, const struct zsock_opts *o);
 
 /* The same where others decide how many there are: NULL (errno says why) when the process has no descriptor
@@ -97,9 +97,6 @@ enum err zsock_connect(struct zsock *z, const char *endpoint, bool insecure) MUS
 /* The reason for an ERR_IO of zsock_bind or zsock_connect just now, for people (static); "" for other errors.
  */
 const char *zsock_why(enum err e);
-
-/* Stops connecting to endpoint and drops what is queued for it. */
-void zsock_disconnect(struct zsock *z, const char *endpoint);
 
 /* The endpoint last bound, with the real port.  Valid while z is open. */
 const char *zsock_endpoint(const struct zsock *z);

@@ -30,6 +30,7 @@ struct link {
 	const char *next; /* endpoint to connect to after this one, inside brokers */
 	char current[ZSOCK_ENDPOINT_MAX + 1];
 	uv_loop_t *uv;
+	struct zctx *zctx;
 	struct zsock *z;
 	uv_timer_t tick;
 	bool up, draining;
@@ -246,6 +247,22 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 		l->o.msg(l->o.arg, type, bytes);
 }
 
+/* A socket of its own for each endpoint: libzmq ends the process when a connection that was disconnected with
+ * half of a message out breaks (zsock.c, LINGER_MS). */
+static void open_socket(struct link *l)
+{
+	struct zsock_opts zo = {
+		.type = ZSOCK_DEALER,
+		.curve = l->o.curve,
+		.on_msg = on_msg,
+		.arg = l,
+	};
+
+	zsock_close(l->z);
+	l->z = zsock_open(l->zctx, l->uv, &zo);
+	mem_wipe(&zo.curve, sizeof(zo.curve));
+}
+
 /* Connects to the next endpoint of the list, leaving the one before. */
 static enum err connect_next(struct link *l)
 {
@@ -257,8 +274,7 @@ static enum err connect_next(struct link *l)
 	n = strcspn(l->next, " ");
 	if (n == 0 || n > ZSOCK_ENDPOINT_MAX)
 		return ERR_CONFIG;
-	if (l->current[0])
-		zsock_disconnect(l->z, l->current);
+	open_socket(l);
 	memcpy(l->current, l->next, n);
 	l->current[n] = 0;
 	l->next += n;
@@ -321,31 +337,19 @@ static void on_tick(uv_timer_t *t)
 		set_tick(l, l->interval_ms < HELLO_MS ? l->interval_ms : HELLO_MS);
 }
 
-static struct zsock *open_socket(struct link *l, struct zctx *zctx)
-{
-	struct zsock_opts zo = {
-		.type = ZSOCK_DEALER,
-		.curve = l->o.curve,
-		.on_msg = on_msg,
-		.arg = l,
-	};
-
-	return zsock_open(zctx, l->uv, &zo);
-}
-
 enum err link_open(struct link **out, struct zctx *zctx, uv_loop_t *uv, const struct link_opts *o)
 {
 	struct link *l = mem_new(sizeof(*l));
 
 	l->o = *o;
 	l->uv = uv;
+	l->zctx = zctx;
 	l->brokers = mem_strndup(o->brokers, strlen(o->brokers));
 	l->name = mem_strndup(o->name, strlen(o->name));
 	l->next = l->brokers;
 	l->interval_ms = o->heartbeat_ms;
 	uv_timer_init(uv, &l->tick);
 	l->tick.data = l;
-	l->z = open_socket(l, zctx);
 	if (connect_next(l) != ERR_OK) {
 		say_unusable(l->current);
 		link_close(l);

@@ -363,26 +363,6 @@ static void test_restart(void **state)
 	zsock_close(dealer);
 }
 
-static void test_disconnect(void **state)
-{
-	struct zfix *f = *state;
-	struct inbox in = { .want = 1 };
-	struct zsock_opts r = { .type = ZSOCK_ROUTER, .on_msg = inbox_take, .arg = &in };
-	struct zsock_opts d = { .type = ZSOCK_DEALER, .on_msg = inbox_take, .arg = &in };
-	struct zsock *router = zsock_open(f->ctx, &f->uv, &r), *dealer = zsock_open(f->ctx, &f->uv, &d);
-
-	assert_int_equal(zsock_bind(router, f->ipc, false), ERR_OK);
-	assert_int_equal(zsock_connect(dealer, f->ipc, false), ERR_OK);
-	zfix_run(f, NULL, NULL, 100);
-	assert_int_equal(zfix_send(dealer, SLICE_STR("x")), ERR_OK);
-	assert_true(zfix_run(f, inbox_full, &in, 2000));
-	zsock_disconnect(dealer, f->ipc);
-	zfix_run(f, NULL, NULL, 100);
-	assert_int_equal(zfix_send(dealer, SLICE_STR("x")), ERR_AGAIN);
-	zsock_close(dealer);
-	zsock_close(router);
-}
-
 struct closer {
 	struct zsock *other;
 	unsigned n, batches;
@@ -713,7 +693,6 @@ int main(void)
 		T(test_router_peer_gone),
 		T(test_long_messages),
 		T(test_restart),
-		T(test_disconnect),
 		T(test_close_inside),
 		T(test_close_in_batch),
 		T(test_an_ipc_path_in_use),

@@ -141,11 +141,6 @@ const char *zsock_why(enum err e)
 	return "";
 }
 
-void zsock_disconnect(struct zsock *z, const char *endpoint)
-{
-	(void)z, (void)endpoint;
-}
-
 const char *zsock_endpoint(const struct zsock *z)
 {
 	return z->endpoint;

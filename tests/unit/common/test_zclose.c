@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Connections that end at moments at which libzmq 4.3.4 ends the process, with peers that speak ZMTP by hand.
+ */
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "tests/unit/common/zfix.h"
+
+#define LINES 150
+#define MESSAGES 3000 /* of 20 bytes: more than a connection of which nobody reads takes */
+
+static const uint8_t greeting[64] = { 0xff, [9] = 0x7f, 3, 0, 'N', 'U', 'L', 'L' };
+
+static int unix_socket(const struct zfix *f, struct sockaddr_un *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->sun_family = AF_UNIX;
+	memcpy(a->sun_path, f->ipc + 6, strlen(f->ipc + 6) + 1);
+	return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static void put(int fd, const void *p, size_t n)
+{
+	assert_int_equal(write(fd, p, n), n);
+}
+
+static void take(int fd, size_t n)
+{
+	uint8_t bytes[64];
+
+	assert_true(n <= sizeof(bytes));
+	assert_int_equal(recv(fd, bytes, n, MSG_WAITALL), n);
+}
+
+/* With a DEALER or ROUTER of ours, whose READY is 43 bytes with ROUTER and DEALER. */
+static void shake_hands(int fd, const char *type)
+{
+	static const uint8_t head[] = "\x04\x1c\x05READY\x0bSocket-Type\0\0\0\x06";
+
+	put(fd, greeting, sizeof(greeting));
+	put(fd, head, sizeof(head) - 1);
+	put(fd, type, 6);
+	take(fd, sizeof(greeting));
+	take(fd, 43);
+}
+
+struct line {
+	struct zsock *z;
+	int fd;
+};
+
+/* Two frames, as a request and its body. */
+static enum err send_two(struct zsock *z, size_t n)
+{
+	static const uint8_t bytes[8 + LINES];
+	struct zmsg parts[2];
+	enum err e;
+
+	zmsg_copy_init(&parts[0], slice_of(bytes, 8));
+	zmsg_copy_init(&parts[1], slice_of(bytes, n));
+	e = zsock_send(z, parts, 2);
+	if (e != ERR_OK) {
+		zmsg_close(&parts[0]);
+		zmsg_close(&parts[1]);
+	}
+	return e;
+}
+
+static void ignore(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
+{
+	(void)arg;
+	(void)z;
+	(void)parts;
+	(void)n;
+}
+
+static bool connected(void *arg)
+{
+	struct line *l = arg;
+
+	return send_two(l->z, 8 + (size_t)l->fd % LINES) == ERR_OK;
+}
+
+/* Sockets are closed just when their connections end, on which nobody read: each stands still at another byte
+ * of a message, some between two frames. */
+static void test_half_a_message_is_out(void **state)
+{
+	struct zfix *f = *state;
+	struct zsock_opts o = { .type = ZSOCK_DEALER, .sndhwm = MESSAGES, .on_msg = ignore };
+	struct line line[LINES];
+	struct sockaddr_un a;
+	int listener = unix_socket(f, &a);
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(listener, LINES), 0);
+	for (unsigned i = 0; i < LINES; i++) {
+		line[i].z = zsock_open(f->ctx, &f->uv, &o);
+		assert_int_equal(zsock_connect(line[i].z, f->ipc, false), ERR_OK);
+		line[i].fd = accept(listener, NULL, NULL);
+		shake_hands(line[i].fd, "ROUTER");
+		assert_true(zfix_run(f, connected, &line[i], 3000));
+		while (send_two(line[i].z, 8) == ERR_OK)
+			;
+	}
+	usleep(20000);
+	for (unsigned i = 0; i < LINES; i++) {
+		zsock_close(line[i].z);
+		close(line[i].fd);
+	}
+	close(listener);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, zfix_up, zfix_down)
+	const struct CMUnitTest tests[] = { T(test_half_a_message_is_out) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
