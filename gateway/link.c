@@ -248,9 +248,11 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 }
 
 /* A socket of its own for each endpoint: libzmq ends the process when a connection that was disconnected with
- * half of a message out breaks (zsock.c, LINGER_MS). */
-static void open_socket(struct link *l)
+ * half of a message out breaks (zsock.c, LINGER_MS).  False: no descriptor for another, the one before stays.
+ */
+static bool open_socket(struct link *l)
 {
+	struct zsock *z;
 	struct zsock_opts zo = {
 		.type = ZSOCK_DEALER,
 		.curve = l->o.curve,
@@ -258,9 +260,13 @@ static void open_socket(struct link *l)
 		.arg = l,
 	};
 
-	zsock_close(l->z);
-	l->z = zsock_open(l->zctx, l->uv, &zo);
+	z = l->z ? zsock_try_open(l->zctx, l->uv, &zo) : zsock_open(l->zctx, l->uv, &zo);
 	mem_wipe(&zo.curve, sizeof(zo.curve));
+	if (!z)
+		return false;
+	zsock_close(l->z);
+	l->z = z;
+	return true;
 }
 
 /* Connects to the next endpoint of the list, leaving the one before. */
@@ -274,7 +280,9 @@ static enum err connect_next(struct link *l)
 	n = strcspn(l->next, " ");
 	if (n == 0 || n > ZSOCK_ENDPOINT_MAX)
 		return ERR_CONFIG;
-	open_socket(l);
+	l->heard = uv_now(l->uv);
+	if (!open_socket(l))
+		return ERR_OK; /* tried again after the next silence */
 	memcpy(l->current, l->next, n);
 	l->current[n] = 0;
 	l->next += n;
