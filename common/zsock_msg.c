@@ -4,23 +4,18 @@
  * over without a copy; buffers that held request data are wiped when the last
  * holder, which may be libzmq's own thread, lets go.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* pthread_clockjoin_np */
-#endif
-
 #include "common/zsock.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/b64.h"
 #include "common/zsock_priv.h"
 
-#define SMALL_FRAME 33 /* libzmq keeps these inside the message itself */
-#define END_S 1        /* time for a context to end; it takes a few ms */
+#define SMALL_FRAME 33              /* libzmq keeps these inside the message itself */
+#define END_NS UINT64_C(1000000000) /* time for a context to end; it takes a few ms */
 
 struct zctx *zctx_new(void)
 {
@@ -34,28 +29,72 @@ struct zctx *zctx_new(void)
 	return c;
 }
 
-static void *end_context(void *z)
+struct ending {
+	void *z;
+	uv_mutex_t lock; /* around what follows */
+	uv_cond_t over;
+	bool done, left; /* left: nobody waits for it any more */
+};
+
+static void ending_free(struct ending *e)
 {
-	while (zmq_ctx_term(z) < 0 && errno == EINTR)
+	uv_cond_destroy(&e->over);
+	uv_mutex_destroy(&e->lock);
+	free(e);
+}
+
+static void end_context(void *arg)
+{
+	struct ending *e = arg;
+	bool left;
+
+	while (zmq_ctx_term(e->z) < 0 && errno == EINTR)
 		;
-	return NULL;
+	uv_mutex_lock(&e->lock);
+	e->done = true;
+	left = e->left;
+	uv_cond_signal(&e->over);
+	uv_mutex_unlock(&e->lock);
+	if (left)
+		ending_free(e);
+}
+
+/* False: it goes on by itself. */
+static bool wait_for_end(struct ending *e)
+{
+	uint64_t now = uv_hrtime(), until = now + END_NS;
+	bool done;
+
+	uv_mutex_lock(&e->lock);
+	while (!e->done && (now = uv_hrtime()) < until)
+		(void)uv_cond_timedwait(&e->over, &e->lock, until - now);
+	done = e->done;
+	e->left = !done;
+	uv_mutex_unlock(&e->lock);
+	return done;
 }
 
 /* Its thread may be waiting for a name server that is away. */
 void zctx_free(struct zctx *c)
 {
-	struct timespec until;
-	pthread_t t;
+	struct ending *e;
+	uv_thread_t t;
 
 	if (!c)
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += END_S;
-	if (pthread_create(&t, NULL, end_context, c->z) != 0)
-		end_context(c->z);
-	else if (pthread_clockjoin_np(t, NULL, CLOCK_MONOTONIC, &until) != 0)
-		pthread_detach(t);
+	e = mem_new(sizeof(*e));
+	e->z = c->z;
 	free(c);
+	BUG_ON(uv_mutex_init(&e->lock) != 0 || uv_cond_init(&e->over) != 0);
+	if (uv_thread_create(&t, end_context, e) != 0) {
+		end_context(e);
+		ending_free(e);
+	} else if (wait_for_end(e)) {
+		uv_thread_join(&t);
+		ending_free(e);
+	} else {
+		pthread_detach(t);
+	}
 }
 
 void zmsg_init(struct zmsg *m)
