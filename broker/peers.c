@@ -355,7 +355,7 @@ struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
 		bool no;
 
-		if (p->ended || p->foreign || p->draining || silence_of(b, p) || !map_get(p->topics, &topic))
+		if (party_lost(p) || p->draining || silence_of(b, p) || !map_get(p->topics, &topic))
 			continue;
 		no = refusal_lasts(p, node, broker_ms(b));
 		taken = taken || !no;
@@ -381,8 +381,7 @@ struct party *peers_any_worker(const struct broker *b, uint64_t avoid, uint64_t 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
 		unsigned r = reluctance(b, p, avoid, node);
 
-		if (p->ended || p->foreign ||
-		    (best && (r > least || (r == least && p->n_tasks >= best->n_tasks))))
+		if (party_lost(p) || (best && (r > least || (r == least && p->n_tasks >= best->n_tasks))))
 			continue;
 		best = p;
 		least = r;

@@ -69,6 +69,12 @@ struct party *peers_by_route(const struct broker *b, struct slice route);
 /* By instance and role; NULL. */
 struct party *peers_by_instance(const struct broker *b, uint64_t instance, enum role role);
 
+/* Whether nothing can be given to p: it will not come back, or would not understand it. */
+static inline bool party_lost(const struct party *p)
+{
+	return p->ended || p->foreign;
+}
+
 /* The name of a role in logs (static). */
 const char *peers_role(enum role role);
 

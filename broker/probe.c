@@ -170,7 +170,7 @@ static struct party *next_worker(const struct broker *b, const struct node *n)
 		unsigned r = (refusal_lasts(p, n->row.id, broker_ms(b)) ? 2u : 0u) |
 			     (p->instance == n->probe.avoid ? 1u : 0u);
 
-		if (p->draining || p->ended || p->foreign ||
+		if (p->draining || party_lost(p) ||
 		    (best && (r > least || (r == least && p->probe_turn >= best->probe_turn))))
 			continue;
 		best = p;

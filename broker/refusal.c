@@ -40,7 +40,7 @@ bool refusal_lasts(const struct party *p, uint64_t node, uint64_t now_ms)
 bool refusal_leaves_one(const struct broker *b, uint64_t node)
 {
 	for (const struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
-		if (!p->ended && !p->draining && !refusal_lasts(p, node, broker_ms(b)))
+		if (!party_lost(p) && !p->draining && !refusal_lasts(p, node, broker_ms(b)))
 			return true;
 	}
 	return false;

@@ -177,6 +177,18 @@ static void one_that_is_on_its_way_out_is_no_other(void **state)
 	assert_int_equal(rig_node(r)->failures, 1);
 }
 
+static void one_that_understands_nothing_is_no_other(void **state)
+{
+	struct rig *r = *state;
+	struct actor *bad = one_refused(r);
+	struct work w;
+
+	party(r, other(r, bad))->foreign = true;
+	assert_ptr_equal(give(r, &w), bad);
+	is_refused(r, bad, &w);
+	assert_int_equal(rig_node(r)->failures, 1);
+}
+
 static struct refusal *known(struct rig *r, const struct actor *wk)
 {
 	return refusal_of(party(r, wk), 1);
@@ -357,6 +369,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_hostile_node, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_only_worker, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_that_is_on_its_way_out_is_no_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_that_understands_nothing_is_no_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(tried_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_answer_from_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_worker_that_comes_back, setup, teardown),
