@@ -79,14 +79,15 @@ static uint32_t retry_after(enum err e)
 	}
 }
 
-static void publish_ending(struct task *t)
+/* END, or ERROR where there is an error. */
+static void publish_ending(struct task *t, enum err error)
 {
 	struct chunk c = { .kind = CHUNK_END };
 
-	if (t->error) {
+	if (error) {
 		c.kind = CHUNK_ERROR;
-		c.error = t->error;
-		c.retry_after_s = retry_after(t->error);
+		c.error = error;
+		c.retry_after_s = retry_after(error);
 		c.quota = t->w.quota;
 	}
 	publish_one(t, &c);
@@ -160,7 +161,7 @@ static void flush(struct task *t)
 		publish_data(t);
 	tidy_out(t);
 	if (flows(t) && t->ending && !pending(t))
-		publish_ending(t);
+		publish_ending(t, t->error);
 	set_paused(t, t->publishing && pending(t));
 }
 
@@ -180,12 +181,8 @@ void flow_end(struct task *t, enum err error)
 
 void flow_forsake(struct task *t)
 {
-	enum err settled = t->error;
-
-	t->error = ERR_NO_BROKER;
 	if (t->publishing)
-		publish_ending(t);
-	t->error = settled;
+		publish_ending(t, ERR_NO_BROKER);
 }
 
 void flow_close(struct task *t)
