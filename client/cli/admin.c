@@ -224,10 +224,8 @@ static void say_other_version(const char *verb)
 {
 	fprintf(stderr,
 		"sealway: %s: the broker does not know this command as this sealway (%s) says it: the two "
-		"are of "
-		"different\nversions.  Use the sealway command that came with the broker, or replace the "
-		"older of "
-		"the two.\n",
+		"are of different\nversions.  Use the sealway command that came with the broker, or "
+		"replace the older of the two.\n",
 		verb, SEALWAY_VERSION);
 }
 
