@@ -19,7 +19,6 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <dirent.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +29,7 @@
 #include "common/b64.h"
 #include "hostile_gateway.h"
 #include "tests/unit/net/fake_cert.h"
+#include "tests/unit/openfiles.h"
 #include "tests/unit/tempdir.h"
 
 #define LANES 4
@@ -415,17 +415,6 @@ static void *caller(void *arg)
 }
 
 /* --- the whole --- */
-
-static unsigned open_files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
 
 static SSL_CTX *tls(void)
 {

@@ -8,12 +8,12 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
 #include "common/log.h"
 #include "gateway/workers.h"
+#include "tests/unit/openfiles.h"
 
 struct side {
 	uv_loop_t uv;
@@ -88,17 +88,6 @@ static void test_no_more_than_its_share(void **state)
 	end(&s);
 }
 
-static rlim_t files_open(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	rlim_t n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 /* It goes on with those it has. */
 static void test_no_descriptor_left(void **state)
 {
@@ -111,7 +100,7 @@ static void test_no_descriptor_left(void **state)
 	assert_int_equal(workers_count(s.w), 1);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	few = before;
-	few.rlim_cur = files_open() + 4;
+	few.rlim_cur = open_files() + 4;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	for (uint64_t i = 2; i <= 40; i++)
 		introduce(&s, i, true);

@@ -19,7 +19,6 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <dirent.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +29,7 @@
 #include "tests/unit/httpd/clock.h"
 #include "tests/unit/httpd/model_handler.h"
 #include "tests/unit/httpd/tlsclient.h"
+#include "tests/unit/openfiles.h"
 #include "tests/unit/tempdir.h"
 
 #define CLIENTS 10
@@ -368,17 +368,6 @@ static void round_end(void)
 	assert_int_equal(uv_loop_close(&w.uv), 0);
 	for (unsigned i = 0; i < w.nasks; i++)
 		check_ask(&w.ask[i]);
-}
-
-static unsigned open_files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 static void a_round(unsigned seed)

@@ -17,7 +17,6 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +26,7 @@
 #include "common/net/upstream.h"
 #include "tests/unit/net/fake_cert.h"
 #include "tests/unit/net/model_server.h"
+#include "tests/unit/openfiles.h"
 
 #define FLIGHTS 100 /* requests of a round */
 #define AT_ONCE 12
@@ -326,17 +326,6 @@ static void on_prepare(uv_prepare_t *p)
 }
 
 /* --- rounds --- */
-
-static unsigned open_files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
 
 static void round_begin(unsigned seed)
 {
