@@ -12,6 +12,7 @@
  * repeats what was done, and only mostly what came of it.  SEALWAY_LONG=1 goes on for two minutes.
  */
 #include "tests/unit/common/zfix.h"
+#include "tests/unit/rounds.h"
 
 #define SUBS 5
 #define PATIENCE_MS 5000
@@ -274,18 +275,17 @@ static void a_round(unsigned seed)
 
 static void each_gets_its_own_in_order(void **state)
 {
-	const char *given = getenv("SEALWAY_SEED");
-	unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : 1, rounds = 0;
-	uint64_t end = uv_hrtime() + UINT64_C(1000000000) * (getenv("SEALWAY_LONG") ? 120 : 1);
+	struct rounds rounds = rounds_begin(1000);
+	unsigned seed;
 
 	w.f = *state;
-	while (rounds < 3 || uv_hrtime() < end) {
-		print_message("SEALWAY_SEED=%u\n", seed + rounds);
-		a_round(seed + rounds++);
+	while (rounds_next(&rounds, 3, &seed)) {
+		print_message("SEALWAY_SEED=%u\n", seed);
+		a_round(seed);
 	}
 	print_message(
 		"%u rounds: %u published, %u had to wait, %u received; %u upstream; %u allowed, %u ended\n",
-		rounds, w.published, w.waited, w.received, w.upstream, w.allowed, w.ended);
+		rounds.n, w.published, w.waited, w.received, w.upstream, w.allowed, w.ended);
 	assert_true(w.received && w.waited && w.upstream && w.ended);
 }
 

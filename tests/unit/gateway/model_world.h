@@ -11,7 +11,8 @@
 #include "proto/msg.h"
 #include "tests/unit/gateway/model_http.h"
 #include "tests/unit/model/bus.h"
-#include "tests/unit/model/clock.h"
+#include "tests/unit/clock.h"
+#include "tests/unit/model/chance.h"
 
 #define CLIENTS 30
 #define STREAMS 60

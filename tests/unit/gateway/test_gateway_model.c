@@ -13,7 +13,7 @@
  * - a worker that begins an answer that nobody waits for is told to stop;
  * - when everybody has said what they had to, nothing is left of it.
  *
- * Seeds as in tests/unit/model/clock.h.
+ * Seeds as in tests/unit/rounds.h.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -308,7 +308,7 @@ static void grow_quiet(void)
 	for (unsigned i = 0; i < WORKERS; i++)
 		world.worker[i].connected = world.worker[i].z != NULL;
 	while (inflight_count(world.gw.inflight)) {
-		model_pass(1 + dice(world.calm ? 50 : 2000));
+		clock_skip(1 + dice(world.calm ? 50 : 2000));
 		turn();
 		for (unsigned i = 0; i < world.n && world_now() >= end; i++)
 			world_check(&world.client[i], world.client[i].http.end != HTTP_OPEN, "never over");
@@ -333,7 +333,7 @@ static void a_round(void)
 
 	round_begin();
 	while (turns-- > 0) {
-		model_pass(!world.calm && once_in(100) ? dice(20000) : dice(once_in(10) ? 200 : pace));
+		clock_skip(!world.calm && once_in(100) ? dice(20000) : dice(once_in(10) ? 200 : pace));
 		turn();
 	}
 	if (!once_in(8)) {

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "tests/unit/httpd/clock.h"
+#include "tests/unit/clock.h"
 #include "tests/unit/httpd/tlsclient.h"
 #include "tests/unit/tempdir.h"
 

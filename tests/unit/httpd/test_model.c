@@ -26,10 +26,11 @@
 
 #include "common/httpd/internal.h" /* for the sums that must be right */
 #include "common/log.h"
-#include "tests/unit/httpd/clock.h"
+#include "tests/unit/clock.h"
 #include "tests/unit/httpd/model_handler.h"
 #include "tests/unit/httpd/tlsclient.h"
 #include "tests/unit/openfiles.h"
+#include "tests/unit/rounds.h"
 #include "tests/unit/tempdir.h"
 
 #define CLIENTS 10
@@ -391,9 +392,8 @@ static void a_round(unsigned seed)
 
 static void any_client_is_served_right(void **state)
 {
-	const char *given_seed = getenv("SEALWAY_SEED");
-	unsigned seed = given_seed ? (unsigned)strtoul(given_seed, NULL, 10) : 1, rounds = 0;
-	double end = clock_real() + (getenv("SEALWAY_LONG") ? 120 : 2);
+	struct rounds rounds = rounds_begin(2000);
+	unsigned seed;
 	char dir[TEMPDIR_ROOM];
 
 	(void)state;
@@ -408,14 +408,14 @@ static void any_client_is_served_right(void **state)
 		w.pattern[i] = (uint8_t)dice(256);
 	uv_loop_init(&w.uv); /* the first one opens what stays open */
 	uv_loop_close(&w.uv);
-	while (rounds < 8 || clock_real() < end) {
-		print_message("SEALWAY_SEED=%u\n", seed + rounds);
-		a_round(seed + rounds++);
+	while (rounds_next(&rounds, 8, &seed)) {
+		print_message("SEALWAY_SEED=%u\n", seed);
+		a_round(seed);
 	}
 	print_message(
 		"%u rounds: %u whole (%u required), %u cut; %u shown, %u gone, %u aborted; %u drains, %u "
 		"closes\n",
-		rounds, checked.whole, checked.required, checked.cut, handler_sums.seen, handler_sums.gone,
+		rounds.n, checked.whole, checked.required, checked.cut, handler_sums.seen, handler_sums.gone,
 		handler_sums.aborted, w.drains, w.closes);
 	assert_true(checked.required && checked.cut && handler_sums.gone && handler_sums.aborted);
 	SSL_CTX_free(w.ctx);

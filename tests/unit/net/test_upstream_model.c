@@ -27,6 +27,7 @@
 #include "tests/unit/net/fake_cert.h"
 #include "tests/unit/net/model_server.h"
 #include "tests/unit/openfiles.h"
+#include "tests/unit/rounds.h"
 
 #define FLIGHTS 100 /* requests of a round */
 #define AT_ONCE 12
@@ -399,22 +400,21 @@ static void open_tls(void)
 
 static void any_server_is_read_right(void **state)
 {
-	const char *given_seed = getenv("SEALWAY_SEED");
-	unsigned seed = given_seed ? (unsigned)strtoul(given_seed, NULL, 10) : 1, rounds = 0;
-	uint64_t end = uv_hrtime() + UINT64_C(1000000000) * (getenv("SEALWAY_LONG") ? 120 : 2);
+	struct rounds rounds = rounds_begin(2000);
+	unsigned seed;
 
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
 	open_tls();
 	uv_loop_init(&w.uv); /* the first one opens what stays open */
 	uv_loop_close(&w.uv);
-	while (rounds < 8 || uv_hrtime() < end) {
-		print_message("SEALWAY_SEED=%u\n", seed + rounds);
-		a_round(seed + rounds++);
+	while (rounds_next(&rounds, 8, &seed)) {
+		print_message("SEALWAY_SEED=%u\n", seed);
+		a_round(seed);
 	}
 	print_message("%u rounds: %u whole, %u cut, %u invalid, %u late, %u not connected, %u cancelled, %u "
 		      "repeated, %u pauses\n",
-		      rounds, w.results[UPSTREAM_OK], w.results[UPSTREAM_CUT], w.results[UPSTREAM_INVALID],
+		      rounds.n, w.results[UPSTREAM_OK], w.results[UPSTREAM_CUT], w.results[UPSTREAM_INVALID],
 		      w.results[UPSTREAM_TIMEOUT], w.results[UPSTREAM_CONNECT], w.cancels, w.repeats,
 		      w.pauses);
 	assert_true(w.results[UPSTREAM_OK] && w.results[UPSTREAM_CUT] && w.cancels && w.repeats);

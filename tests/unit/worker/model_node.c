@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "common/b64.h"
-#include "tests/unit/model/clock.h"
+#include "tests/unit/model/chance.h"
 #include "tests/unit/worker/model_node.h"
 
 #define PIECE_MAX 30000

@@ -7,7 +7,8 @@
 #define SEALWAY_TESTS_UNIT_WORKER_MODEL_WORLD_H
 
 #include "tests/unit/model/bus.h"
-#include "tests/unit/model/clock.h"
+#include "tests/unit/clock.h"
+#include "tests/unit/model/chance.h"
 #include "tests/unit/worker/model_node.h"
 #include "worker/worker.h"
 

@@ -11,7 +11,7 @@
  * - nodes are not read while something of theirs waits for a gateway;
  * - when everybody has said what they had to, nothing is left of it.
  *
- * Seeds as in tests/unit/model/clock.h.
+ * Seeds as in tests/unit/rounds.h.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -238,7 +238,7 @@ static void grow_quiet(void)
 					     world.job[i].n.w.attempt, CREDIT_INITIAL);
 	end = world_now() + QUIET_MS;
 	while (!is_quiet()) {
-		model_pass(1 + dice(once_in(4) ? 1000 : 20));
+		clock_skip(1 + dice(once_in(4) ? 1000 : 20));
 		turn();
 		for (unsigned i = 0; i < world.n && world_now() >= end; i++)
 			if (tasks_has(world.worker.tasks, world.job[i].n.w.rid))
@@ -304,7 +304,7 @@ static void a_round(void)
 	while (turns-- > 0) {
 		if (once_in(3000))
 			drain();
-		model_pass(once_in(200) ? dice(8000) : dice(once_in(10) ? 300 : 20));
+		clock_skip(once_in(200) ? dice(8000) : dice(once_in(10) ? 300 : 20));
 		turn();
 	}
 	in_the_middle = once_in(8);

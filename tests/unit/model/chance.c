@@ -1,52 +1,15 @@
-/* SPDX-License-Identifier: Apache-2.0
- *
- * The clock that libuv asks is this file's clock_gettime (clock.h): a program's own comes before the C
- * library's.
- */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* syscall */
-#endif
-#include "tests/unit/model/clock.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/model/chance.h"
 
 #include <sodium.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
-#define NS_PER_MS UINT64_C(1000000)
-#define NS_PER_S UINT64_C(1000000000)
+#include "tests/unit/clock.h"
+#include "tests/unit/rounds.h"
+
 #define ROUNDS_MS 1500
-#define ROUNDS_LONG_MS 120000
 
-#define BEGINNING (1000 * NS_PER_S)
-
-static uint64_t now_ns = BEGINNING;
 static uint64_t state = 1;
-
-int clock_gettime(clockid_t id, struct timespec *ts)
-{
-	if (id != CLOCK_MONOTONIC && id != CLOCK_MONOTONIC_COARSE)
-		return (int)syscall(SYS_clock_gettime, id, ts);
-	ts->tv_sec = (time_t)(now_ns / NS_PER_S);
-	ts->tv_nsec = (long)(now_ns % NS_PER_S);
-	return 0;
-}
-
-void model_pass(uint64_t ms)
-{
-	now_ns += ms * NS_PER_MS;
-}
-
-uint64_t model_real_ms(void)
-{
-	struct timespec ts;
-
-	syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / NS_PER_MS;
-}
 
 /* splitmix64 */
 static uint64_t next(void)
@@ -89,7 +52,7 @@ void model_seed(uint64_t from)
 
 	randombytes_set_implementation(&ours);
 	state = from;
-	now_ns = BEGINNING;
+	clock_stop();
 }
 
 void model_spoil(struct buf *b)
@@ -128,14 +91,11 @@ int model_say_seed(void **state_of_test)
 
 unsigned model_rounds(unsigned least, void (*round)(void))
 {
-	const char *given = getenv("SEALWAY_SEED");
-	unsigned first = given ? (unsigned)strtoul(given, NULL, 10) : 1, rounds = 0;
-	uint64_t end = model_real_ms() + (getenv("SEALWAY_LONG") ? ROUNDS_LONG_MS : ROUNDS_MS);
+	struct rounds r = rounds_begin(ROUNDS_MS);
 
-	while (rounds < least || model_real_ms() < end) {
-		seed = first + rounds++;
+	while (rounds_next(&r, least, &seed)) {
 		model_seed(seed);
 		round();
 	}
-	return rounds;
+	return r.n;
 }
