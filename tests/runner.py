@@ -47,6 +47,7 @@ SANITIZERS = {
 # word is final.
 AGAIN = 2
 LONGER = 5  # times as long as in CI may --long take for the same files: it kills each process many times over
+UNITS = 4  # programs of tests/unit at a time
 FUZZERS = 6  # at a time: starting and reading a corpus leave a processor idle
 
 passed = failed = 0
@@ -132,9 +133,9 @@ def unit_once(test):
 
 
 def units(name, tests):
-    """Two at a time: most of them wait for something.  What fails is tried again alone."""
+    """Some at a time: most of them wait for something.  What fails is tried again alone."""
     where = os.path.join(OUT, name, "tests", "unit")
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(UNITS) as pool:
         first = list(pool.map(unit_once, tests))
     for test, (good, bad, text) in zip(tests, first):
         what = f"unit {name} {os.path.relpath(test, where)}"
@@ -191,9 +192,12 @@ def lint(args):
 
 
 def integration(args):
-    for name in ("plain", "asan"):
+    """Both builds at a time: nearly all of it is waiting."""
+    def one(name):
         pytest(args, f"integration {name}", ["tests/integration"], 1200, SEALWAY_BUILD=os.path.join(OUT, name),
                SEALWAY_SANITIZED="1" if name == "asan" else "")
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(one, ("plain", "asan")))
 
 
 def threads(args):
