@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import pty
 import re
 import shutil
 import signal
@@ -274,11 +273,13 @@ def test_top_once(own):
 
 
 def screen(up, rows, columns):
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.execve(SEALWAY, [SEALWAY, "top"], plain_env(HOME=up.top, SEALWAY_DIR=up.dir, TERM="xterm"))
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    return pid, fd
+    """top on a terminal of its own; not the one that controls it, whose last words the kernel drops with its session."""
+    ours, its = os.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    p = subprocess.Popen([SEALWAY, "top"], stdin=its, stdout=its, stderr=its,
+                         env=plain_env(HOME=up.top, SEALWAY_DIR=up.dir, TERM="xterm"))
+    os.close(its)
+    return p, ours
 
 
 def read_until(fd, check):
@@ -294,12 +295,12 @@ def read_until(fd, check):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_top_gives_the_screen_back(own, number):
-    pid, fd = screen(own, 6, 30)
+    p, fd = screen(own, 6, 30)
     text = read_until(fd, lambda t: t.count("\033[H\033[J") >= 3)
-    os.kill(pid, number)
+    p.send_signal(number)
     text += read_until(fd, lambda t: "\033[?1049l" in t)
     os.close(fd)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert p.wait(20 * SLOW) == 0
     assert text.startswith("\033[?1049h\033[?25l") and text.rstrip().endswith("\033[?25h\033[?1049l")
     for view in text.split("\033[H\033[J")[2:-1]:
         shown = view.replace("\r", "").rstrip("\n").split("\n")
