@@ -139,6 +139,13 @@ static void note_pair(const struct broker *b, const struct task *t, struct party
 		refusal_over(from, t->node->row.id, t->given_ms);
 }
 
+/* The engine refused, or did not end in time with an answer of which nothing comes before all of it, and
+ * health checks find out whether the node hangs. */
+static bool users_doing(const struct broker *b, const struct task *t, const struct settle *m)
+{
+	return m->error == ERR_ENGINE || (m->error == ERR_TIMEOUT && !t->stream && b->conf.probe_ms != 0);
+}
+
 static void note_node(struct broker *b, struct task *t, const struct settle *m)
 {
 	bool reached = m->error != ERR_UNAVAILABLE && m->error != ERR_TIMEOUT && m->error != ERR_NODE &&
@@ -147,8 +154,8 @@ static void note_node(struct broker *b, struct task *t, const struct settle *m)
 	/* A host that loses its network loses all its requests at once: that must not take their node from
 	 * everybody.  Nor must what died with an earlier life of the node, or that it does not know one
 	 * worker.  What its engine failed at may be the user's doing: health checks tell how that is. */
-	if (m->error == ERR_ENGINE)
-		log_debug("engine_failed", L_RID(t->rid), L_U("node", t->node->row.id));
+	if (users_doing(b, t, m))
+		log_debug("engine_failed", L_RID(t->rid), L_U("node", t->node->row.id), L_ERR(m->error));
 	else if (!reached && (t->cut_off || in_earlier_life(t) || others_may(b, t, m)))
 		log_info("not_held_against_node", L_RID(t->rid), L_U("node", t->node->row.id),
 			 L_ERR(m->error));

@@ -164,25 +164,56 @@ static void engine_failed(struct receipt *rc, struct settle *m)
 		m->error = ERR_ENGINE;
 }
 
-/* What a user's requests make an engine fail at takes its node from nobody, and says no good of it. */
-static void an_engine_that_fails(void **state)
+static void took_too_long(struct receipt *rc, struct settle *m)
 {
-	struct rig *r = *state;
+	(void)rc;
+	if (m)
+		m->error = ERR_TIMEOUT;
+}
+
+/* As many whole answers as open a breaker, all of which end so. */
+static void failures(struct rig *r, void (*so)(struct receipt *rc, struct settle *m))
+{
 	struct locked l;
 	struct work w;
 
-	rig_node(r)->failures = 2;
 	for (uint32_t i = 0; i < r->b.conf.breaker_failures; i++) {
 		assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
 		rig_job(r, l.stack, 0);
 		w = rig_work(r, &r->wk);
 		rig_posted(&r->wk, &w);
-		rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, engine_failed);
+		rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, so);
 		rig_settled(r, &r->wk);
 		assert_int_equal(rig_stack(r)->spent, 0);
 	}
+}
+
+/* What a user's requests make an engine fail at takes its node from nobody, and says no good of it. */
+static void an_engine_that_fails(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+
+	rig_node(r)->failures = 2;
+	failures(r, engine_failed);
 	assert_int_equal(rig_node(r)->failures, 2);
 	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+}
+
+/* Nor do whole answers for which a user asked so much that nobody waits that long; only where
+ * nothing else tells whether the node hangs. */
+static void whole_answers_that_take_too_long(void **state)
+{
+	struct rig *r = *state;
+
+	r->b.conf.probe_ms = 60000;
+	rig_node(r)->failures = 2;
+	failures(r, took_too_long);
+	assert_int_equal(rig_node(r)->failures, 2);
+	r->b.conf.probe_ms = 0;
+	rig_node(r)->failures = 0;
+	failures(r, took_too_long);
+	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_OPEN);
 }
 
 static void expiry_by_the_clock(void **state)
@@ -786,6 +817,7 @@ int main(void)
 		T(a_locked_stack_of_another),
 		T(locked_again_and_again),
 		T(an_engine_that_fails),
+		T(whole_answers_that_take_too_long),
 		T(expiry_by_the_clock),
 		T(locks_refuse),
 		T(two_hundred_locks_at_once),
