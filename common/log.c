@@ -7,7 +7,9 @@
 
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,9 +18,10 @@
 
 static const char *program = "sealway";
 static enum log_level lowest = LOG_INFO;
-static bool as_json;
+static bool as_json, to_journal;
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
+static const char *const journal_levels[] = { "<7>", "<6>", "<4>", "<3>" };
 
 struct line {
 	char s[LINE_MAX_BYTES];
@@ -30,6 +33,19 @@ void log_init(const char *name, enum log_level level, bool json)
 	program = name;
 	lowest = level;
 	as_json = json;
+}
+
+void log_find_journal(void)
+{
+	const char *named = getenv("JOURNAL_STREAM");
+	char ours[64];
+	struct stat st;
+
+	if (!named || fstat(STDERR_FILENO, &st) != 0)
+		return;
+	snprintf(ours, sizeof(ours), "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
+	to_journal = strcmp(named, ours) == 0;
 }
 
 enum err log_level_parse(const char *s, enum log_level *out)
@@ -146,6 +162,7 @@ static void put_head(struct line *l, enum log_level level, const char *event)
 	gmtime_r(&ts.tv_sec, &tm);
 	snprintf(when, sizeof(when), "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ", tm.tm_year + 1900, tm.tm_mon + 1,
 		 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, ts.tv_nsec / 1000000);
+	put_str(l, to_journal ? journal_levels[level] : "");
 	put_str(l, as_json ? "{\"time\":\"" : "time=");
 	put_str(l, when);
 	put_str(l, as_json ? "\",\"level\":\"" : " level=");

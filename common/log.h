@@ -53,6 +53,11 @@ struct log_field {
  * everything from LOG_INFO up is written as key=value.  Call before threads. */
 void log_init(const char *program, enum log_level level, bool json);
 
+/* From here on each line begins with its level as journald reads it ("<4>" for a warning), if standard
+ * error is the stream that systemd names in $JOURNAL_STREAM: else a line is what log_init says and no more.
+ * Call before threads. */
+void log_find_journal(void);
+
 /* "debug", "info", "warn", "error" -> *out; ERR_CONFIG for anything else. */
 enum err log_level_parse(const char *s, enum log_level *out) MUST_USE;
 

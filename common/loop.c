@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -30,6 +31,7 @@
 #include "common/standard.h"
 
 #define FILES_MIN 64 /* to serve a handful of people */
+#define CUT_MS 15000 /* from the drain deadline to the end, at the very most */
 
 struct loop {
 	uv_loop_t uv;
@@ -79,6 +81,18 @@ static void on_drain_deadline(uv_timer_t *t)
 	cut(t->data);
 }
 
+/* systemd kills what has not ended after the unit's TimeoutStopSec: it is to wait for our own deadline, and
+ * for what is said to others after it. */
+static void notify_stopping(uint64_t drain_ms)
+{
+	char state[80];
+
+	if (drain_ms)
+		snprintf(state, sizeof(state), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
+			 (unsigned long long)(drain_ms + CUT_MS) * 1000);
+	notify(drain_ms ? state : "STOPPING=1");
+}
+
 static void on_stop_signal(struct loop *l, int number)
 {
 	if (l->draining) {
@@ -87,7 +101,7 @@ static void on_stop_signal(struct loop *l, int number)
 	}
 	l->draining = true;
 	log_info("loop.draining", L_S("signal", strsignal(number)));
-	notify("STOPPING=1");
+	notify_stopping(l->ev.drain_ms);
 	if (l->ev.drain_ms)
 		uv_timer_start(&l->drain, on_drain_deadline, l->ev.drain_ms, 0);
 	if (l->ev.drain)
@@ -234,6 +248,7 @@ void loop_harden(void)
 	struct rlimit none = { 0, 0 }, files;
 
 	standard_open();
+	log_find_journal();
 	signal(SIGTERM, on_early_signal);
 	signal(SIGINT, on_early_signal);
 	umask(077);

@@ -2,7 +2,8 @@
  *
  * One libuv loop per thread; the main loop owns the signals.  SIGTERM and
  * SIGINT ask to drain, a second one cuts; SIGHUP reloads; SIGPIPE is ignored.
- * Speaks sd_notify (READY, STOPPING, WATCHDOG) when systemd asked for it.
+ * Speaks sd_notify (READY, STOPPING, WATCHDOG) when systemd asked for it, and
+ * has it wait for the drain deadline.
  */
 #ifndef SEALWAY_COMMON_LOOP_H
 #define SEALWAY_COMMON_LOOP_H
@@ -55,7 +56,7 @@ static inline uint64_t loop_now(uv_loop_t *uv)
 uint64_t loop_unix(void);
 
 /* Hardens the process at start, before anything is opened and any secret is read:
- * no descriptor below 3 free (common/standard.h), umask 077, no core dumps, not
+ * no descriptor below 3 free (common/standard.h), levels for journald, umask 077, no core dumps, not
  * dumpable, no new privileges, file limit raised to the hard one.
  * From here on SIGTERM and SIGINT end it with status 0, until loop_new's drain. */
 void loop_harden(void);

@@ -55,7 +55,6 @@ static void tell_ready(struct node *n)
 
 	n->ready_told = true;
 	uv_timer_set_repeat(&n->upkeep, UPKEEP_MS);
-	loop_ready(n->loop);
 	log_info("ready", L_U("port", httpd_port(n->http)));
 	if (!*n->conf.ready_file)
 		return;
@@ -224,8 +223,12 @@ static int run(struct node *n)
 	n->upkeep.data = n;
 	uv_timer_init(n->uv, &n->upkeep);
 	if (sandbox_user(n->conf.user) == ERR_OK && open_parts(n) == ERR_OK &&
-	    sandbox_calls(n->conf.seccomp) == ERR_OK)
+	    sandbox_calls(n->conf.seccomp) == ERR_OK) {
+		/* systemd would hold up the whole start of the machine until a gateway, a broker or an
+		 * operator takes the node: for that, there are /ready and the ready file */
+		loop_ready(n->loop);
 		rc = loop_run(n->loop);
+	}
 	close_parts(n);
 	return rc;
 }

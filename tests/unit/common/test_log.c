@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -167,12 +168,56 @@ static void test_long(void **state)
 	assert_ptr_equal(strchr(s, '\n'), s + strlen(s) - 1);
 }
 
+/* Gives what a warning looks like where $JOURNAL_STREAM names standard error, or a file that is not it. */
+static const char *said_to_journal(bool json, unsigned off)
+{
+	const char *s;
+	char stream[64];
+	struct stat st;
+
+	log_init("t", LOG_INFO, json);
+	catch_log();
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino + off);
+	setenv("JOURNAL_STREAM", stream, 1);
+	log_find_journal();
+	log_debug("not written");
+	log_info("a");
+	log_warn("b");
+	log_error("c");
+	s = caught();
+	unsetenv("JOURNAL_STREAM");
+	return s;
+}
+
+/* journald takes every line for "info" else, so that `journalctl -p warning` shows nothing of ours. */
+static void test_levels_for_journald(void **state)
+{
+	const char *s;
+
+	(void)state;
+	s = said_to_journal(true, 1);
+	assert_true(strncmp(s, "{\"time\":", 8) == 0);
+	assert_null(strstr(s, "\n<"));
+	s = said_to_journal(true, 0);
+	assert_true(strncmp(s, "<6>{\"time\":", 11) == 0);
+	s = said_to_journal(false, 0);
+	assert_true(strncmp(s, "<6>time=", 8) == 0);
+	assert_non_null(strstr(s, " event=a\n<4>time="));
+	assert_non_null(strstr(s, " event=b\n<3>time="));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text_form), cmocka_unit_test(test_levels),
-		cmocka_unit_test(test_injection), cmocka_unit_test(test_json_form),
-		cmocka_unit_test(test_long),      cmocka_unit_test(test_request_ids_are_hashed),
+		cmocka_unit_test(test_text_form),
+		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_injection),
+		cmocka_unit_test(test_json_form),
+		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_request_ids_are_hashed),
+		cmocka_unit_test(test_levels_for_journald),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -221,7 +224,51 @@ static void signals_after_the_end(void)
 	_exit(42);
 }
 
+/* A socket as systemd has it for sd_notify, named in the environment. */
+static int listen_to_notes(void)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	char name[40];
+
+	snprintf(name, sizeof(name), "@sealway-test-%ld", (long)getpid());
+	memcpy(at.sun_path + 1, name + 1, strlen(name) - 1);
+	WANT(fd >= 0 && bind(fd, (struct sockaddr *)&at,
+			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))) == 0);
+	WANT(setenv("NOTIFY_SOCKET", name, 1) == 0);
+	return fd;
+}
+
+static void want_note(int fd, const char *want)
+{
+	char got[200] = "";
+
+	WANT(recv(fd, got, sizeof(got) - 1, 0) > 0);
+	WANT(strcmp(got, want) == 0);
+}
+
+/* The deadline is the setting's, whatever the unit has for TimeoutStopSec. */
+static void tells_systemd(void)
+{
+	struct seen s = { 0 };
+	int notes = listen_to_notes();
+
+	begin(&s, 600000);
+	loop_ready(s.loop);
+	raise(SIGTERM);
+	WANT(loop_run(s.loop) == 0);
+	want_note(notes, "READY=1");
+	want_note(notes, "STOPPING=1\nEXTEND_TIMEOUT_USEC=615000000");
+	end(&s);
+}
+
 /* --- */
+
+static void test_systemd_waits_for_the_drain_deadline(void **state)
+{
+	(void)state;
+	assert_int_equal(ended(tells_systemd), 0);
+}
 
 static void test_too_few_files_end_it_in_order(void **state)
 {
@@ -273,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_sigterm_drains),
 		cmocka_unit_test(test_a_second_signal_cuts),
 		cmocka_unit_test(test_the_drain_deadline_cuts),
+		cmocka_unit_test(test_systemd_waits_for_the_drain_deadline),
 		cmocka_unit_test(test_sighup_reloads),
 		cmocka_unit_test(test_signals_after_the_end_change_nothing),
 	};
