@@ -96,7 +96,7 @@ def parse_metrics(text):
 class Part:
     """One process of its own."""
 
-    def __init__(self, parts, role, words, name, prefix=()):
+    def __init__(self, parts, role, words, name, prefix=(), env=None):
         self.name, self.role = name, role
         self.ready_file = os.path.join(parts.dir, name + ".ready")
         self.log_path = os.path.join(parts.dir, name + ".log")
@@ -104,7 +104,7 @@ class Part:
             os.unlink(self.ready_file)
         with open(self.log_path, "ab") as log:
             self.p = subprocess.Popen([*prefix, binary(role), *words, "--ready-file", self.ready_file], cwd=parts.dir,
-                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=plain_env())
+                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=plain_env(**(env or {})))
 
     def log(self):
         return open(self.log_path, errors="replace").read()
@@ -172,8 +172,8 @@ class Parts:
         """Words before those that start a process: where it runs."""
         return []
 
-    def start(self, role, *flags, name=None):
-        part = Part(self, role, self.command(role, *flags), name or role, self.prefix(role))
+    def start(self, role, *flags, name=None, env=None):
+        part = Part(self, role, self.command(role, *flags), name or role, self.prefix(role), env)
         self.started.append(part)
         setattr(self, name or role, part)
         return part
