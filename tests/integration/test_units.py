@@ -10,11 +10,13 @@ from cluster import BUILD, wait_for
 from parts import Parts
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+CHECKER = "ptrace" if os.environ.get("SEALWAY_SANITIZED") else ""  # a sanitized build looks for leaks from another process of its own
 
 
 class UnderUnits(Parts):
     def prefix(self, role):
-        return [sys.executable, os.path.join(HERE, "unit_rules.py"), os.path.join(BUILD, "deploy", f"sealway-{role}.service")]
+        unit = os.path.join(BUILD, "deploy", f"sealway-{role}.service")
+        return [sys.executable, os.path.join(HERE, "unit_rules.py"), unit, CHECKER]
 
 
 def test_programs_serve_under_the_filters_of_their_units():

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Starts a program under the rules of its systemd unit, without systemd: unit_rules.py UNIT PROGRAM [ARGUMENT ...]
+"""Starts a program under the rules of its systemd unit, without systemd: unit_rules.py UNIT MORE_CALLS PROGRAM [ARGUMENT ...]
 
 What systemd makes a filter of system calls becomes one here, by the same library (libseccomp) and with systemd's own sets:
 SystemCallFilter, RestrictAddressFamilies, MemoryDenyWriteExecute."""
@@ -8,16 +8,14 @@ import ctypes
 import os
 import re
 import resource
+import socket
 import subprocess
 import sys
-from socket import *  # noqa: F401,F403  the AF_ names
 
 ALLOW, EPERM, EAFNOSUPPORT = 0x7FFF0000, 0x00050000 | 1, 0x00050000 | 97  # SCMP_ACT_
 EQUAL, MASKED_EQUAL = 4, 7  # SCMP_CMP_
 FAMILIES = range(46)
 PROT_WRITE, PROT_EXEC, PR_SET_NO_NEW_PRIVS = 2, 4, 38
-# what the leak checker of a sanitized build needs in addition: a process that looks into this one
-CHECKER = {"ptrace"} if os.environ.get("SEALWAY_SANITIZED") else set()
 
 
 class Compare(ctypes.Structure):
@@ -74,22 +72,22 @@ class Filter:
         assert self.lib.seccomp_load(self.context) == 0
 
 
-def filters(unit):
+def filters(unit, more):
     families, memory, calls = Filter(ALLOW), Filter(ALLOW), Filter(EPERM)
-    for family in set(FAMILIES) - {int(globals()[name]) for name in unit["RestrictAddressFamilies"][0].split()}:
+    for family in set(FAMILIES) - {int(getattr(socket, name)) for name in unit["RestrictAddressFamilies"][0].split()}:
         families.rule(EAFNOSUPPORT, "socket", Compare(0, EQUAL, family, 0))
     assert unit["MemoryDenyWriteExecute"] == ["yes"]
     memory.rule(EPERM, "mmap", Compare(2, MASKED_EQUAL, PROT_WRITE | PROT_EXEC, PROT_WRITE | PROT_EXEC))
     memory.rule(EPERM, "mprotect", Compare(2, MASKED_EQUAL, PROT_EXEC, PROT_EXEC))
     assert unit["SystemCallErrorNumber"] == ["EPERM"]
-    for call in allowed_calls(unit["SystemCallFilter"]) | CHECKER:
+    for call in allowed_calls([*unit["SystemCallFilter"], more]):
         calls.rule(ALLOW, call)
     return families, memory, calls  # the last one may take away what it needs to load another
 
 
 def main():
-    path, *command = sys.argv[1:]
-    rules = filters(settings(path))
+    path, more, *command = sys.argv[1:]
+    rules = filters(settings(path), more)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     assert ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
     for r in rules:
