@@ -121,6 +121,17 @@ static void on_hello(struct broker *b, struct zmsg *parts, struct slice msg)
 	peers_hello(b, zmsg_slice(&parts[0]), key, msg);
 }
 
+/* Who is known to an earlier life of ours, or on an earlier connection, or has been
+ * taken for dead, need not wait for three intervals of silence to notice. */
+static void on_strangers_ping(struct broker *b, struct zmsg *parts)
+{
+	struct ping pong = { .instance = 0, .epoch = b->epoch, .draining = b->draining };
+	struct buf out = { 0 };
+
+	pong_encode(&pong, &out);
+	router_answer(b, parts, &out);
+}
+
 static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 {
 	struct broker *b = arg;
@@ -149,6 +160,8 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 	p = peers_by_route(b, zmsg_slice(&parts[0]));
 	if (!v || !p || (v->from != ROLE_MAX && v->from != p->role) || v->body != (n == 3)) {
 		dropped(type, !p ? "stranger" : "not for it to say");
+		if (!p && type == MSG_PING && n == 2)
+			on_strangers_ping(b, parts);
 		return;
 	}
 	if (!peer_allowed(b, p, &parts[1])) {
@@ -175,6 +188,22 @@ enum err router_send(struct broker *b, const struct party *to, struct buf *msg)
 		zmsg_close(&parts[1]);
 	}
 	return e;
+}
+
+bool router_answer(struct broker *b, struct zmsg *parts, struct buf *msg)
+{
+	struct slice route = zmsg_slice(&parts[0]);
+	struct party to = { .role = ROLE_MAX };
+	uint8_t key[KEY_BYTES];
+
+	if (route.n != ROUTE_BYTES ||
+	    (b->zauth && (!zmsg_peer_key(&parts[1], key) || !zauth_roles(b->zauth, key)))) {
+		buf_free(msg);
+		return false;
+	}
+	memcpy(to.route, route.p, ROUTE_BYTES);
+	router_send(b, &to, msg);
+	return true;
 }
 
 enum err router_send_body(struct broker *b, const struct party *to, struct buf *msg, struct slice body)

@@ -21,6 +21,9 @@ enum err router_selftest(struct broker *b) MUST_USE;
  * left to its heartbeat. */
 enum err router_send(struct broker *b, const struct party *to, struct buf *msg);
 
+/* The same to whoever sent parts, who need not be a peer.  False: it is no key that may be on the bus. */
+bool router_answer(struct broker *b, struct zmsg *parts, struct buf *msg);
+
 /* The same with a body as a second frame, copied. */
 enum err router_send_body(struct broker *b, const struct party *to, struct buf *msg,
 			  struct slice body) MUST_USE;

@@ -17,18 +17,13 @@
 void version_other(struct broker *b, struct zmsg *parts, struct slice msg)
 {
 	struct welcome w = { .epoch = b->epoch, .instance = b->instance };
-	struct slice route = zmsg_slice(&parts[0]);
-	struct party to = { .role = ROLE_MAX };
 	uint8_t key[KEY_BYTES] = { 0 };
 	struct buf out = { 0 };
 
-	if (route.n != ROUTE_BYTES)
-		return;
-	if (b->zauth && (!zmsg_peer_key(&parts[1], key) || !zauth_roles(b->zauth, key)))
-		return;
-	memcpy(to.route, route.p, ROUTE_BYTES);
 	welcome_encode(&w, &out);
-	router_send(b, &to, &out);
+	if (!router_answer(b, parts, &out))
+		return;
+	zmsg_peer_key(&parts[1], key);
 	if (news(key, broker_ms(b)))
 		log_warn("peer_other_version", L_U("its_messages", msg_version(msg)),
 			 L_U("our_messages", PROTO_VERSION), L_S("our_version", SEALWAY_VERSION),

@@ -3,8 +3,8 @@
  * The broker line.  State: down (HELLO, soon again and again; the next endpoint
  * after three intervals) or up (PING each interval).  Three silent intervals, a
  * lost connection, or a WELCOME or PONG of another broker instance end "up".
- * A PONG that is missing makes us say HELLO, too: a broker that was restarted
- * ignores the PINGs of strangers.  While down nothing but HELLO is
+ * A PONG that is missing, or says that we are not known, makes us say HELLO,
+ * too: the broker may have been restarted.  While down nothing but HELLO is
  * sent, so that no request waits in a queue for a broker that may come back
  * with another view of the world.
  */
@@ -210,6 +210,12 @@ static void on_pong(struct link *l, struct slice bytes)
 		stat_inc(&metrics.dropped, 1);
 		return;
 	}
+	if (m.instance == 0) { /* we are not known: no sign of life until it says WELCOME */
+		if (l->up)
+			say_hello(l);
+		return;
+	}
+	l->heard = uv_now(l->uv);
 	if (l->up && m.instance != l->broker) {
 		go_down(l, "another life of the broker");
 		say_hello(l);
@@ -240,11 +246,12 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 		on_welcome(l, bytes);
 		return;
 	}
-	l->heard = uv_now(l->uv);
-	if (type == MSG_PONG)
+	if (type == MSG_PONG) {
 		on_pong(l, bytes);
-	else
-		l->o.msg(l->o.arg, type, bytes);
+		return;
+	}
+	l->heard = uv_now(l->uv);
+	l->o.msg(l->o.arg, type, bytes);
 }
 
 /* A socket of its own for each endpoint: libzmq ends the process when a connection that was disconnected with

@@ -33,7 +33,7 @@ struct welcome {
 };
 
 /* [v, PING, nil, instance, epoch, load, draining]; the PONG has the same shape and
- * carries the broker's instance. */
+ * carries the broker's instance, or 0: the broker does not know who asked, it has to say HELLO. */
 struct ping {
 	uint64_t instance;
 	uint64_t epoch; /* last seen; 0 before the first WELCOME */

@@ -2,8 +2,9 @@
  *
  * One broker (link.h).  Two states: greeting (HELLO each interval) and up (PING
  * each interval).  Greeting starts again when the broker is silent for three
- * intervals, when a PONG names another instance or epoch, and when a message
- * could not be sent: the broker then hears anew what it may have missed.
+ * intervals, when a PONG names another instance or epoch, or says that we are not
+ * known, and when a message could not be sent: the broker then hears anew what it
+ * may have missed.
  */
 #include "worker/link.h"
 
@@ -420,6 +421,7 @@ void link_bye(struct link *l)
 	struct buf b = { 0 };
 	struct bye m = { .instance = l->o.instance };
 
+	uv_timer_stop(&l->timer); /* a PING behind it would be a stranger's */
 	bye_encode(&m, &b);
 	send_buf(l, &b);
 }

@@ -676,6 +676,28 @@ def test_the_broker_goes_and_comes():
         assert "ledger ok=true" in p.run("status")
 
 
+def test_a_broker_that_is_back_at_once():
+    """With the heartbeats that are the default: nobody has missed it, and it knows nobody; service within two seconds."""
+    with Parts() as p:
+        p.start_all()
+        p.operate()
+        p.ready()
+        c = client_of(p)
+        assert complete(c) == "a b a"
+        p.broker.kill()
+        p.start("broker").ready()
+        began = time.monotonic()
+
+        def serves():
+            try:
+                return complete(c) == "a b a"
+            except Refused as e:
+                assert e.status in (503, 425), e
+                return False
+        wait_for("every thread of the gateway to serve", lambda: all(serves() for _ in range(6)), 10)
+        assert time.monotonic() - began < 2 * SLOW
+
+
 def test_a_gateway_that_starts_lets_nobody_in_before_it_can_serve():
     """So that a client that tries again where it was hung up on is not refused; without a broker it says so soon."""
     with Parts() as p:

@@ -55,9 +55,32 @@ static void strangers_hear_nothing(void **state)
 
 	actor_open(r, &r->wk2, ROLE_GATEWAY, 0); /* no instance: no WELCOME */
 	actor_none(r, &r->wk2, MSG_WELCOME, 50);
-	actor_ping(&r->wk2);
-	actor_none(r, &r->wk2, MSG_PONG, 50);
 	assert_int_equal(r->b.peers->n, 2);
+}
+
+static void not_known(struct rig *r, struct actor *a)
+{
+	struct ping pong;
+
+	actor_ping(a);
+	assert_int_equal(pong_decode(actor_get(r, a, MSG_PONG), &pong), ERR_OK);
+	assert_true(pong.instance == 0);
+}
+
+/* As after a restart of ours: it has to say HELLO, and need not wait until it misses us. */
+static void a_stranger_is_told_so(void **state)
+{
+	struct rig *r = *state;
+
+	actor_open(r, &r->wk2, ROLE_GATEWAY, 0); /* no instance: not taken in */
+	not_known(r, &r->wk2);
+	assert_int_equal(r->b.peers->n, 2);
+	peers_drop(&r->b, peers_by_instance(&r->b, 200, ROLE_WORKER), "silent");
+	not_known(r, &r->wk);
+	actor_hello(r, &r->wk);
+	(void)actor_get(r, &r->wk, MSG_WELCOME);
+	actor_ping(&r->wk);
+	(void)actor_get(r, &r->wk, MSG_PONG);
 }
 
 /* What is shown of a peer has to be text: JSON would leave out the peer. */
@@ -242,6 +265,8 @@ static void a_key_taken_off_the_list(void **state)
 	assert_non_null(peers_by_instance(&r->b, 100, ROLE_GATEWAY));
 	actor_hello(r, &r->wk);
 	actor_none(r, &r->wk, MSG_WELCOME, 60);
+	actor_ping(&r->wk);
+	actor_none(r, &r->wk, MSG_PONG, 60);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -273,6 +298,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(pings_are_answered),
 		T(strangers_hear_nothing),
+		T(a_stranger_is_told_so),
 		T(names_that_are_no_text),
 		T(another_ones_instance),
 		T(each_role_has_its_words),

@@ -68,7 +68,7 @@ static void on_hello(struct live *l, struct slice bytes)
 
 	assert_int_equal(hello_decode(bytes, &l->hello), ERR_OK);
 	l->hellos++;
-	if (l->mute)
+	if (l->mute || l->stranger)
 		return;
 	if (l->foreign.n)
 		buf_add(&b, l->foreign.p, l->foreign.n);
@@ -87,7 +87,7 @@ static void on_ping(struct live *l, struct slice bytes)
 	l->pings++;
 	if (l->mute)
 		return;
-	p.instance = l->instance;
+	p.instance = l->stranger ? 0 : l->instance;
 	p.epoch = l->epoch;
 	pong_encode(&p, &b);
 	live_say(l, &b);

@@ -48,6 +48,7 @@ struct live {
 	struct zsock *bus;
 	uint64_t epoch, instance; /* of its present life */
 	bool mute;                /* does not answer HELLO and PING */
+	bool stranger;            /* does not answer HELLO, and says to PING that it does not know us */
 	struct slice foreign;     /* what it answers to HELLO in place of a WELCOME, when not empty */
 	uint8_t peer[32];         /* routing id of the gateway */
 	size_t peer_n;

@@ -145,7 +145,7 @@ static void broker_pongs(struct slice bytes)
 	struct ping m;
 
 	assert_int_equal(ping_decode(bytes, &m), ERR_OK);
-	m.instance = 100 + world.epoch;
+	m.instance = world.welcomed ? 100 + world.epoch : 0;
 	m.epoch = world.epoch;
 	pong_encode(&m, &b);
 	tell(&b);
@@ -180,7 +180,7 @@ static void broker_reads(void)
 		((struct client *)m->tag)->known = world.welcomed;
 	else if (type == MSG_HELLO && !world.mute)
 		broker_welcomes();
-	else if (type == MSG_PING && world.welcomed && !world.mute)
+	else if (type == MSG_PING && !world.mute)
 		broker_pongs(bytes);
 	else
 		broker_takes(type, bytes);

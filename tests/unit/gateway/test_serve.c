@@ -526,6 +526,20 @@ static void a_quick_restart(void **state)
 	live_linked(&l, true);
 }
 
+/* As after a connection that broke; what is under way goes on if the WELCOME says so. */
+static void not_known_any_more(void **state)
+{
+	(void)state;
+	live_until(&l, pinged, &l);
+	l.stranger = true;
+	l.hellos = 0;
+	live_until(&l, welcomed_again, &l);
+	assert_true(thread_up(l.gw));
+	live_linked(&l, false); /* no WELCOME came: as good as silent */
+	l.stranger = false;
+	live_linked(&l, true);
+}
+
 static void two_brokers(struct gw_conf *c)
 {
 	char both[400];
@@ -654,6 +668,7 @@ int main(void)
 		T(a_broker_that_does_not_read),
 		T(health_follows_the_broker),
 		T(a_quick_restart),
+		T(not_known_any_more),
 		T(the_next_endpoint),
 		T(a_foreign_broker),
 		T(a_foreign_broker_and_another),

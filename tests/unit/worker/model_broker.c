@@ -189,7 +189,7 @@ static void broker_pongs(struct broker *b, struct slice bytes)
 	struct ping m;
 
 	assert_int_equal(ping_decode(bytes, &m), ERR_OK);
-	m.instance = 100 + b->epoch;
+	m.instance = b->welcomed ? 100 + b->epoch : 0;
 	m.epoch = b->epoch;
 	pong_encode(&m, &text);
 	tell(b, &text);
@@ -234,7 +234,7 @@ static void broker_reads(struct broker *b)
 	assert_int_equal(msg_peek(bytes, &type), ERR_OK);
 	if (type == MSG_HELLO && !b->mute)
 		broker_welcomes(b);
-	else if (type == MSG_PING && b->welcomed && !b->mute)
+	else if (type == MSG_PING && !b->mute)
 		broker_pongs(b, bytes);
 	else if (type == MSG_SETTLE && b->welcomed)
 		broker_settles(b, bytes);

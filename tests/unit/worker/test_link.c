@@ -401,6 +401,9 @@ static void test_drain_and_bye(void **state)
 	assert_true(fake_run(&s->uv, &s->has_draining, PATIENCE_MS));
 	link_bye(s->link);
 	assert_true(fake_run(&s->uv, &s->has_bye, PATIENCE_MS));
+	s->pings = s->hellos = 0;
+	fake_run(&s->uv, NULL, 3 * INTERVAL_MS);
+	assert_int_equal(s->pings + s->hellos, 0); /* it would be a stranger's */
 }
 
 /* --- messages --- */
