@@ -320,13 +320,16 @@ def start_haproxy(lab, node_port):
     return (s,)
 
 
+def portkey_server(modules):
+    return os.path.join(modules, "node_modules", "@portkey-ai", "gateway", "build", "start-server.js")
+
+
 def start_portkey(lab, node_port, modules):
     port = free_port()
-    server = os.path.join(modules, "node_modules", "@portkey-ai", "gateway", "build", "start-server.js")
-    p = lab.start("portkey", ["node", "--require", os.path.join(HERE, "peers", "loopback.js"), server, f"--port={port}",
-                              "--headless"], lambda: connects(port), env=clean_env(NODE_ENV="production"))
+    p = lab.start("portkey", ["node", "--require", os.path.join(HERE, "peers", "loopback.js"), portkey_server(modules),
+                              f"--port={port}", "--headless"], lambda: connects(port), env=clean_env(NODE_ENV="production"))
     s = System("portkey", port, {"portkey": p.pid})
     s.token = "bench"
     s.headers = ("x-portkey-provider: openai", f"x-portkey-custom-host: http://127.0.0.1:{node_port}/v1")
     s.streams = False  # 1.15.2 answers 500 to streams on Node.js 20 ("TypeError: immutable")
-    return s
+    return (s,)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benchmark's own tools: that the load generator counts what is wrong, and that a round of everything works."""
+import glob
 import json
 import os
 import signal
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+
+import pytest
 
 BUILD = os.environ["SEALWAY_BUILD"]
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -254,8 +257,40 @@ def test_a_stall_is_seen():
     assert max(json.loads(p.communicate(timeout=20)[0])) >= 100000
 
 
-def test_unknown_rows_are_refused():
-    r = subprocess.run([os.path.join(HERE, "run"), "--rows", "nonsense", "--build", BUILD], capture_output=True, text=True)
-    assert r.returncode != 0 and "no such row: nonsense" in r.stderr
+@pytest.mark.parametrize("flags, why", [
+    (["--rows", "a1,nonsense"], "no such row: nonsense"), (["--soak", "0"], "a number of seconds from 1 on"),
+    (["--full", "--quick"], "not allowed with"), (["--soak", "1", "--out", "/proc/x"], "nothing can be written to /proc/x: "),
+    (["--rows", "a1", "--build", "/nowhere"], "/nowhere is no finished build: gateway/sealway-gateway is missing"),
+], ids=lambda x: x[0] if isinstance(x, list) else "")
+def test_what_cannot_be_measured_is_said_at_once(flags, why):
+    r = subprocess.run([os.path.join(HERE, "run"), "--build", BUILD, *flags], capture_output=True, text=True, timeout=20)
+    assert r.returncode != 0 and why in r.stderr and "Traceback" not in r.stderr and not r.stdout, r.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_cut_off_leaves_nothing(tmp_path, number):
+    p = subprocess.Popen([os.path.join(HERE, "run"), "--smoke", "--no-portkey", "--installed-only", "--build", BUILD],
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                         env=dict(os.environ, TMPDIR=str(tmp_path)), preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
+    systems.wait_for("its processes", lambda: len(systems.tree(p.pid)) > 10)
+    p.send_signal(number)
+    _, err = p.communicate(timeout=30)
+    assert p.returncode == 1 and err.endswith("stopped, with all that was started\n"), err
+    systems.wait_for("the end of all", lambda: not running_in(p.pid), 5)
+    assert not list(tmp_path.iterdir())
+
+
+def running_in(session):
+    """Processes of a session that are more than an entry in the system's table."""
+    out = []
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(path) as f:
+                state, _, _, of = f.read().rsplit(")", 1)[1].split()[:4]
+        except OSError:
+            continue
+        if int(of) == session and state != "Z":
+            out.append(path)
+    return out
 
 
