@@ -148,8 +148,9 @@ static bool users_doing(const struct broker *b, const struct task *t, const stru
 
 static void note_node(struct broker *b, struct task *t, const struct settle *m)
 {
-	bool reached = m->error != ERR_UNAVAILABLE && m->error != ERR_TIMEOUT && m->error != ERR_NODE &&
-		       m->error != ERR_STRANGER && m->outcome != SETTLE_LOST;
+	bool no_room = m->error == ERR_UNAVAILABLE && m->outcome == SETTLE_COMPLETE; /* at the worker */
+	bool reached = (m->error != ERR_UNAVAILABLE || no_room) && m->error != ERR_TIMEOUT &&
+		       m->error != ERR_NODE && m->error != ERR_STRANGER && m->outcome != SETTLE_LOST;
 
 	/* A host that loses its network loses all its requests at once: that must not take their node from
 	 * everybody.  Nor must what died with an earlier life of the node, or that it does not know one

@@ -49,7 +49,8 @@ static const struct conf_opt opts[] = {
 	NUM(max_event, "1M", 4096, 67108864, "bytes", "Longest event in a node's stream."),
 	NUM(max_answer, "64M", 4096, 1073741824, "bytes", "Longest whole answer of a node."),
 	NUM(answer_budget, "512M", 1048576, UINT64_C(1) << 40, "bytes",
-	    "Memory for all whole answers together; beyond it requests end with 503."),
+	    "For all whole answers together, in up to twice that memory; what does not move gives way, else "
+	    "the next gets 503."),
 	NUM(topic_queue, "16M", 1048576, UINT64_C(1) << 32, "bytes",
 	    "Memory for what one gateway thread does not take; beyond it its streams are cut."),
 };

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/loop.h"
 #include "worker/metrics.h"
 #include "worker/task_impl.h"
 
@@ -64,6 +65,7 @@ void flow_head(struct task *t, uint64_t length)
 	if (!t->publishing || t->head_sent)
 		return;
 	t->head_sent = true;
+	t->moved = loop_now(t->all->o.uv);
 	publish_one(t, &c);
 }
 
@@ -107,6 +109,7 @@ static void publish_data(struct task *t)
 	t->out_at += n;
 	t->credit -= n;
 	t->sent += n;
+	t->moved = loop_now(t->all->o.uv);
 	stat_inc(&metrics.bytes, (int64_t)n);
 	publish_one(t, &c);
 }
@@ -137,7 +140,7 @@ static void tidy_out(struct task *t)
 		if (t->out_at > t->out.n / 2) {
 			buf_consume(&t->out, t->out_at);
 			t->out_at = 0;
-			task_count_answer(t);
+			room_count(t);
 		}
 		return;
 	}
@@ -146,7 +149,7 @@ static void tidy_out(struct task *t)
 		buf_free(&t->out);
 	else
 		buf_reset(&t->out);
-	task_count_answer(t);
+	room_count(t);
 }
 
 /* Whether the topic takes frames: while some wait, no more are made (but HEADs). */
@@ -179,10 +182,10 @@ void flow_end(struct task *t, enum err error)
 	flow_mark(t);
 }
 
-void flow_forsake(struct task *t)
+void flow_forsake(struct task *t, enum err why)
 {
 	if (t->publishing)
-		publish_ending(t, ERR_NO_BROKER);
+		publish_ending(t, why);
 }
 
 void flow_close(struct task *t)
@@ -190,7 +193,7 @@ void flow_close(struct task *t)
 	t->publishing = false;
 	buf_free(&t->out);
 	t->out_at = 0;
-	task_count_answer(t);
+	room_count(t);
 	flow_mark(t);
 }
 

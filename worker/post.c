@@ -17,22 +17,10 @@
 #define MS 1000
 #define UNKNOWN_AGAIN_MS 60000
 
-void task_count_answer(struct task *t)
-{
-	size_t now = t->w.stream ? t->whole.n : t->whole.n + t->out.n;
-
-	if (now == t->counted)
-		return;
-	t->all->answer_bytes += now;
-	t->all->answer_bytes -= t->counted;
-	t->counted = now;
-	stat_set(&metrics.answer_bytes, (int64_t)t->all->answer_bytes);
-}
-
 static void drop_whole(struct task *t)
 {
 	buf_free(&t->whole);
-	task_count_answer(t);
+	room_count(t);
 }
 
 void task_hang_up(struct task *t)
@@ -45,8 +33,7 @@ void task_hang_up(struct task *t)
 	drop_whole(t);
 }
 
-/* The exchange is over: e is what the client is told, ERR_OK for a whole answer. */
-static void end(struct task *t, enum err e)
+void task_end(struct task *t, enum err e)
 {
 	task_hang_up(t);
 	finish_node(t, e);
@@ -146,7 +133,7 @@ static void on_head(void *arg, int status, const char *type)
 		zmsg_close(&t->body);
 	if (strcmp(type, t->w.stream ? "text/event-stream" : "application/json") != 0) {
 		log_warn("node.content_type", L_RID(t->w.rid), L_U("node", t->w.node));
-		end(t, ERR_NODE);
+		task_end(t, ERR_NODE);
 		return;
 	}
 	if (t->w.stream)
@@ -154,7 +141,7 @@ static void on_head(void *arg, int status, const char *type)
 }
 
 /* Room for n more bytes of a whole answer? */
-static enum err room(const struct task *t, size_t n)
+static enum err room(struct task *t, size_t n)
 {
 	const struct worker_conf *c = t->all->o.conf;
 
@@ -162,7 +149,7 @@ static enum err room(const struct task *t, size_t n)
 		return n > NODE_ERROR_BYTES_MAX - t->whole.n ? ERR_NODE : ERR_OK;
 	if (n > c->max_answer - t->whole.n)
 		return ERR_NODE;
-	return t->all->answer_bytes + n > c->answer_budget ? ERR_UNAVAILABLE : ERR_OK;
+	return room_for(t, n) ? ERR_OK : ERR_UNAVAILABLE;
 }
 
 static void collect(struct task *t, struct slice data)
@@ -171,11 +158,11 @@ static void collect(struct task *t, struct slice data)
 
 	if (e) {
 		log_warn("node.answer_too_long", L_RID(t->w.rid), L_U("node", t->w.node), L_ERR(e));
-		end(t, t->status == 200 ? e : refused(t));
+		task_end(t, t->status == 200 ? e : refused(t));
 		return;
 	}
 	buf_add(&t->whole, data.p, data.n);
-	task_count_answer(t);
+	room_count(t);
 }
 
 static void on_data(void *arg, struct slice data)
@@ -197,7 +184,7 @@ static void on_data(void *arg, struct slice data)
 		log_warn("node.bad_stream", L_RID(t->w.rid), L_U("node", t->w.node), L_ERR(e));
 		e = ERR_NODE;
 	}
-	end(t, e);
+	task_end(t, e);
 }
 
 /* A whole answer is there: what the client gets of it goes to out. */
@@ -254,7 +241,7 @@ static void on_done(void *arg, enum upstream_result result)
 			 L_U("status", (uint64_t)t->status), L_S("result", upstream_result_name(result)));
 	if (t->status == 401)
 		say_unknown(t);
-	end(t, e);
+	task_end(t, e);
 }
 
 /* --- posting --- */
@@ -290,7 +277,7 @@ void task_post(struct task *t)
 	if (t->w.stream)
 		t->sse = sse_new(c->max_event, take_event, t);
 	if (headers_url(t->w.address, endpoint_path(t->w.endpoint), &url)) {
-		end(t, ERR_UNAVAILABLE); /* was checked when the work came */
+		task_end(t, ERR_UNAVAILABLE); /* was checked when the work came */
 		return;
 	}
 	headers_post(&head, t->all->o.keys, &t->w, loop_unix());

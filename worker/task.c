@@ -218,7 +218,7 @@ void tasks_lost(struct tasks *all, uint64_t topic)
 		if (t->w.topic != topic)
 			continue;
 		if (publish_heard(all->o.publish, topic))
-			flow_forsake(t);
+			flow_forsake(t, ERR_NO_BROKER); /* it may only have lost the broker */
 		finish_stop(t);
 		n++;
 	}
@@ -297,7 +297,7 @@ void task_free(struct task *t)
 	buf_free(&t->whole);
 	buf_free(&t->scratch);
 	buf_free(&t->out);
-	task_count_answer(t);
+	room_count(t);
 	buf_free(&t->own);
 	mem_wipe(t->w.rid, RID_BYTES);
 	uv_close((uv_handle_t *)&t->timer, on_task_closed);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Inside of the task files: task.c (table and states), post.c (the exchange with
- * the node), take.c and take_plain.c (its objects), flow.c (towards the gateway), finish.c (stop,
- * fetch, settle).  Nobody else includes this.
+ * the node), take.c and take_plain.c (its objects), room.c (memory for whole answers), flow.c (towards the
+ * gateway), finish.c (stop, fetch, settle).  Nobody else includes this, but tests that look inside.
  *
  * A task is freed only by flow_run, which runs once per loop turn, so that no
  * callback ever finds it gone under its feet.
@@ -71,6 +71,7 @@ struct task {
 	struct buf out;
 	size_t out_at; /* bytes of out already sent */
 	uint64_t sent;
+	uint64_t moved; /* ms: when payload last went out, or the HEAD */
 
 	bool is_dirty;
 	struct task *next_dirty;
@@ -84,10 +85,15 @@ void task_free(struct task *t);
 
 /* post.c: posts the request; t is in TASK_POSTED. */
 void task_post(struct task *t);
-/* What t holds of a whole answer has changed: counts it against the budget. */
-void task_count_answer(struct task *t);
+/* The exchange is over: e is what the client is told, ERR_OK for a whole answer. */
+void task_end(struct task *t, enum err e);
 /* Lets go of the exchange with the node, if it is still there. */
 void task_hang_up(struct task *t);
+
+/* room.c: what t holds of a whole answer has changed: counts it against the budget. */
+void room_count(struct task *t);
+/* Whether the budget has room for n more bytes of t's answer; others may have to give way. */
+bool room_for(struct task *t, size_t n) MUST_USE;
 
 /* take.c: one object of the node's: checks it, notes what it says and appends
  * what the client gets to out.  ERR_NODE when it may not go on. */
@@ -114,8 +120,8 @@ void flow_took(struct task *t);
 void flow_head(struct task *t, uint64_t length);
 /* Nothing more comes: END, or ERROR, once what is in out has been sent. */
 void flow_end(struct task *t, enum err error);
-/* The broker has taken the gateway for dead, which may only have lost the broker: its client is told. */
-void flow_forsake(struct task *t);
+/* Drops what is left and tells the client why. */
+void flow_forsake(struct task *t, enum err why);
 /* Drops what is left for the gateway. */
 void flow_close(struct task *t);
 

@@ -216,6 +216,32 @@ static void whole_answers_that_take_too_long(void **state)
 	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_OPEN);
 }
 
+static void no_room(struct receipt *rc, struct settle *m)
+{
+	(void)rc;
+	if (m)
+		m->error = ERR_UNAVAILABLE;
+}
+
+/* The node's answer was whole, and the worker had no memory for it: clients that take nothing see to that. */
+static void a_worker_without_room(void **state)
+{
+	struct rig *r = *state;
+	struct locked l;
+	struct work w;
+
+	for (uint32_t i = 0; i < r->b.conf.breaker_failures; i++) {
+		assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+		rig_job(r, l.stack, 0);
+		w = rig_work(r, &r->wk);
+		rig_posted(&r->wk, &w);
+		rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 3, 4, no_room);
+		rig_settled(r, &r->wk);
+	}
+	assert_int_equal(rig_node(r)->failures, 0);
+	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
+}
+
 static void expiry_by_the_clock(void **state)
 {
 	struct rig *r = *state;
@@ -818,6 +844,7 @@ int main(void)
 		T(locked_again_and_again),
 		T(an_engine_that_fails),
 		T(whole_answers_that_take_too_long),
+		T(a_worker_without_room),
 		T(expiry_by_the_clock),
 		T(locks_refuse),
 		T(two_hundred_locks_at_once),

@@ -46,6 +46,8 @@ struct side {
 	bool allow;
 
 	struct task_got got;
+	uint8_t before[RID_BYTES]; /* a request that w is not about any more */
+	enum err before_error;     /* how it ended, ERR_OK until then */
 	bool auto_credit;
 	bool heard;
 

@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/map.h"
 #include "tests/unit/worker/task_side.h"
+#include "worker/task_impl.h"
 
 /* --- streams that go wrong --- */
 
@@ -264,28 +266,34 @@ static void test_verified_stream(void **state)
 	side_assert_got(s, &want);
 }
 
+/* The node begins a whole answer of one request more. */
+static void next_whole(struct side *s)
+{
+	memcpy(s->before, s->w.rid, RID_BYTES);
+	s->w.rid[0]++;
+	s->w.stream = false;
+	s->w.receipt_required = false;
+	s->posts = 0;
+	s->has_conn = false;
+	buf_free(&s->got.body);
+	memset(&s->got, 0, sizeof(s->got));
+	side_post(s);
+	fake_say(s->conn, JSON_HEAD);
+}
+
 /* All whole answers together have a budget; who does not fit is told to come again. */
 static void test_answer_budget(void **state)
 {
 	struct side *s = *state;
 	struct buf half = { 0 };
-	struct fake_conn *first;
 
 	while (half.n < 250000)
 		buf_str(&half, "0123456789");
-	s->w.stream = false;
-	s->w.receipt_required = false;
-	side_post(s);
-	first = s->conn;
-	fake_say(first, JSON_HEAD);
-	fake_chunk(first, buf_slice(&half));
+	next_whole(s);
+	fake_chunk(s->conn, buf_slice(&half));
 	side_pass(s);
 	assert_false(s->got.ended);
-	s->w.rid[0] ^= 1;
-	s->posts = 0;
-	s->has_conn = false;
-	side_post(s);
-	fake_say(s->conn, JSON_HEAD);
+	next_whole(s);
 	fake_chunk(s->conn, buf_slice(&half));
 	side_wait_end(s);
 	assert_int_equal(s->got.error, ERR_UNAVAILABLE);
@@ -293,10 +301,9 @@ static void test_answer_budget(void **state)
 	buf_free(&half);
 }
 
-/* So does what has come whole and waits for a client that does not take it. */
-static void test_answer_budget_of_what_waits(void **state)
+/* One whole answer more, whose client takes only what it has to. */
+static void another(struct side *s)
 {
-	struct side *s = *state;
 	struct buf json = { 0 };
 
 	buf_str(&json, "{\"ciphertext\":\"");
@@ -304,28 +311,64 @@ static void test_answer_budget_of_what_waits(void **state)
 		buf_str(&json, "QUJD");
 	buf_str(&json, "\",\"nonce\":\"QUJDQUJDQUJDQUJD\"}");
 	s->auto_credit = false;
-	s->w.stream = false;
-	s->w.receipt_required = false;
-	for (int i = 0; i < 2; i++) {
-		s->w.rid[0] ^= 1;
-		s->posts = 0;
-		s->has_conn = false;
-		side_post(s);
-		fake_say(s->conn, JSON_HEAD);
-		fake_chunk(s->conn, buf_slice(&json));
-		fake_say(s->conn, LAST);
-		if (i == 0) {
-			for (int k = 0; k < 100 && s->got.body.n < CREDIT_INITIAL; k++)
-				side_pass(s);
-			assert_int_equal(s->got.body.n, CREDIT_INITIAL);
-			assert_false(s->got.ended);
-			buf_free(&s->got.body);
-			memset(&s->got, 0, sizeof(s->got));
-		}
-	}
+	next_whole(s);
+	fake_chunk(s->conn, buf_slice(&json));
+	fake_say(s->conn, LAST);
+	buf_free(&json);
+}
+
+static void waits(struct side *s)
+{
+	for (int k = 0; k < 100 && s->got.body.n < CREDIT_INITIAL; k++)
+		side_pass(s);
+	assert_int_equal(s->got.body.n, CREDIT_INITIAL);
+	assert_false(s->got.ended);
+}
+
+/* So does what has come whole and waits for a client that does not take it. */
+static void test_answer_budget_of_what_waits(void **state)
+{
+	struct side *s = *state;
+
+	another(s);
+	waits(s);
+	another(s);
 	side_wait_end(s);
 	assert_int_equal(s->got.error, ERR_UNAVAILABLE);
-	buf_free(&json);
+	assert_int_equal(s->before_error, ERR_OK);
+}
+
+/* But not for long: clients that take nothing must not keep others out. */
+static void test_what_is_not_taken_gives_way(void **state)
+{
+	struct side *s = *state;
+
+	another(s);
+	waits(s);
+	((struct task *)map_get(s->tasks->map, s->w.rid))->moved -= 3001;
+	another(s);
+	waits(s);
+	assert_int_equal(s->before_error, ERR_UNAVAILABLE);
+	assert_true(s->tasks->answer_bytes < 260000);
+}
+
+/* Nor may a few that come and never end. */
+static void test_a_much_larger_one_gives_way(void **state)
+{
+	struct side *s = *state;
+	static uint8_t bytes[200000];
+
+	s->conf.answer_budget = sizeof(bytes) + 1000;
+	next_whole(s);
+	fake_chunk(s->conn, slice_of(bytes, sizeof(bytes)));
+	side_pass(s);
+	next_whole(s);
+	fake_chunk(s->conn, slice_of(bytes, 20000));
+	for (int k = 0; k < 100 && !s->before_error; k++)
+		side_pass(s);
+	assert_int_equal(s->before_error, ERR_UNAVAILABLE);
+	assert_false(s->got.ended);
+	assert_int_equal(s->tasks->answer_bytes, 20000);
 }
 
 /* --- foreign nodes --- */
@@ -389,6 +432,8 @@ int main(void)
 		T(test_verified_stream),
 		T(test_answer_budget),
 		T(test_answer_budget_of_what_waits),
+		T(test_what_is_not_taken_gives_way),
+		T(test_a_much_larger_one_gives_way),
 		T(test_foreign),
 		T(test_foreign_goes_on_after_done),
 		T(test_receipt_rid),
