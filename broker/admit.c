@@ -11,6 +11,7 @@
 
 #include "broker/meter.h"
 #include "broker/metrics.h"
+#include "broker/place.h"
 #include "broker/queue.h"
 #include "broker/router.h"
 #include "common/log.h"
@@ -97,7 +98,7 @@ static enum err check(const struct broker *b, const struct job *m, struct admiss
 		e = check_units(m, a);
 	if (e != ERR_OK)
 		return e;
-	if (a->sub->max_concurrent && a->sub->running >= a->sub->max_concurrent) {
+	if (!place_for(a->sub, a->token->user->use.running, broker_ms(b))) {
 		a->retry_after_s = 1;
 		return ERR_RATE;
 	}

@@ -7,6 +7,7 @@
 #include "broker/choose.h"
 
 #include "broker/metrics.h"
+#include "broker/place.h"
 #include "broker/probe.h"
 #include "common/log.h"
 
@@ -66,7 +67,7 @@ static void consider(const struct broker *b, const struct pick_ask *ask, const s
 	}
 	if (all->n == PICK_LOOK_MAX || !may_be_asked(b, c, s->node))
 		return;
-	if (s->max_concurrent && s->running >= s->max_concurrent)
+	if (!place_for(s, c->user->use.running, broker_ms(b)))
 		all->why = ERR_RATE;
 	else if (!ask->has_units || !s->max_units || ask->units <= s->max_units)
 		all->subs[all->n++] = s;

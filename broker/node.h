@@ -45,9 +45,10 @@ struct sub {
 	uint64_t max_units;      /* per request; 0 = no limit */
 	uint64_t lock_units;     /* 0 = not declared */
 	bool active;
-	bool aside;       /* not in the index: its node was met unready (model_sweep) */
-	uint32_t running; /* requests in hand */
-	uint32_t locks;   /* given and not consumed */
+	bool aside;            /* not in the index: its node was met unready (model_sweep) */
+	uint32_t running;      /* requests in hand */
+	uint32_t locks;        /* given and not consumed */
+	uint64_t shared_until; /* loop ms: until then nobody may have nearly all places (place.h) */
 	struct sub *next_of_node;
 };
 

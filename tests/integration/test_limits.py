@@ -142,3 +142,42 @@ def test_a_flood_is_its_users_own(up, node):
     assert codes.count(200) >= 6
     wait_for("nothing to run", lambda: admin(up, "user.show", user=user)["running"] == 0)
     assert admin(up, "ledger.check")["ok"] is True
+
+
+def test_a_full_node_is_not_its_loudest_users(up):
+    """One user asks a node of three places from a dozen threads, at once again when it is refused; another all the same is served."""
+    _, loud = customer(up, "loud")
+    _, quiet = customer(up, "soft")
+    stop = threading.Event()
+    with ScriptedNode(up, node_id=92, model="small") as node:
+        assert node.register(node.registration(models=[["small", 1000, 3, 1 << 20, 100]])) == 200
+        loud.model = quiet.model = "small"
+
+        def script(r):
+            time.sleep(0.05)
+            r.honest()
+        node.script = script
+
+        def served(c):
+            try:
+                ask(c)
+                return True
+            except Refused as r:
+                assert r.status == 429 and int(r.headers["retry-after"]) >= 1, r
+                return False
+
+        def flood():
+            while not stop.is_set():
+                served(loud)
+
+        threads = [threading.Thread(target=flood) for _ in range(12)]
+        for t in threads:
+            t.start()
+        try:
+            time.sleep(0.3)
+            tries = [served(quiet) or time.sleep(0.1) or served(quiet) for _ in range(8)]
+        finally:
+            stop.set()
+            for t in threads:
+                t.join()
+    assert tries[2:].count(True) >= 5, tries
