@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Vectors as numbers and as base64 (vector.h).  Floats go through their bits, whatever
+ * the order of bytes here; a vector is limited before its array is made.
+ */
 #include "node/vector.h"
 
 #include <string.h>

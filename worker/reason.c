@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reasons (reason.h), of the table in PROTOCOL section 5: only those whose status it is
+ * count, and nothing of what a node wrote goes any further.
+ */
 #include "worker/reason.h"
 
 #include "common/jscan.h"
