@@ -34,6 +34,7 @@ class Cluster(Parts):
         self.run("node", "admit", "keys/node2.pub", "--id", "2")
         wait_for("both nodes", lambda: self.states() == ["ready", "ready"])
         wait_for("both gateways", lambda: all(self.serves(i) for i in (0, 1)))
+        self.threads = os.cpu_count()  # of each gateway
         self.number = 20000  # of units reserved by the next request: its name in the ledger
 
     def registering(self):
@@ -71,6 +72,10 @@ class Cluster(Parts):
             return text_of([c.post("completions", e)]) == "x"
         except (OSError, http.client.HTTPException, Refused):
             return False
+
+    def serves_everywhere(self):
+        """Whether every thread of both gateways has the broker, and a whole request gets through."""
+        return all(self.gauge(g, "sealway_gateway_broker_links") == self.threads for g in ("gateway", "gateway2")) and self.serves()
 
     def rows(self, units=None):
         """Settlements, or those of the request that reserved so many units."""

@@ -146,7 +146,7 @@ def back(c, kind, name):
     if kind == "node":
         took = seconds_until(lambda: c.states() == ["ready", "ready"], 15)
     else:
-        took = seconds_until(c.serves, 15)
+        took = seconds_until(c.serves_everywhere, 15)
     recovered[kind].append(took)
     assert took < BACK_S * SLOW, f"{name} was back, and the service only after {took:.1f} s"
 
@@ -199,7 +199,7 @@ def test_stop_for_longer_than_a_heartbeat(cluster, kind):
         assert outcome in {"gateway": "cut lost complete", "worker": "cut"}.get(kind, "complete"), (outcome, a.detail)
         counted["stopped", kind, outcome] += 1
         check_bill(cluster, a)
-        assert seconds_until(cluster.serves, 15) < BACK_S * SLOW
+        assert seconds_until(cluster.serves_everywhere, 15) < BACK_S * SLOW
     cluster.sound()
 
 
@@ -232,7 +232,7 @@ def test_broker_restart_with_streams_in_flight(cluster):
     status, headers, _ = cluster.client().request("POST", "/v1/nodes/lock", {"model": "demo"})
     assert status == 503 and int(headers["retry-after"]) >= 1
     cluster.begin("broker").ready()
-    assert seconds_until(cluster.serves, 15) < BACK_S * SLOW
+    assert seconds_until(cluster.serves_everywhere, 15) < BACK_S * SLOW
     assert collections.Counter(a.end() for a in answers) == {"complete": STREAMS}
     wait_for("the bills", lambda: not cluster.requests(), 40)
     billed = {r["units"]: r["billed"] for r in cluster.rows()}
@@ -299,7 +299,7 @@ def test_rolling_restart_under_load(cluster):
                 wait_for("its broker", lambda: c.serves(name == "gateway2"))
                 load.open[name == "gateway2"] = True
             if name == "broker":
-                wait_for("the broker", c.serves)
+                wait_for("the broker", c.serves_everywhere)
                 load.broker_away = False
             if name.startswith("node"):
                 c.run("node", "drain", str(number), "--off")
