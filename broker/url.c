@@ -18,7 +18,7 @@ static bool literal(struct slice host, struct sockaddr_storage *out)
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
 	char text[INET6_ADDRSTRLEN];
 
-	if (host.n == 0 || host.n >= sizeof(text))
+	if (host.n == 0 || host.n >= sizeof(text) || memchr(host.p, 0, host.n))
 		return false;
 	memcpy(text, host.p, host.n);
 	text[host.n] = 0;

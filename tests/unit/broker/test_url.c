@@ -95,12 +95,26 @@ static void plain_http_only_inside(void **state)
 	assert_int_equal(check("http://[::ffff:128.0.0.1]", "127.0.0.0/8"), ERR_RANGE);
 }
 
+/* No text of ours has one, and what reads texts up to it must not pass what is behind. */
+static void a_nul(void **state)
+{
+	static const struct slice url = SLICE_STR("https://[2001:db8::1\0\r\nX]:443");
+	struct networks *n;
+	size_t bare;
+
+	(void)state;
+	assert_int_equal(networks_parse("", &n), ERR_OK);
+	assert_int_equal(url_check(url, n, &bare), ERR_FORMAT);
+	networks_free(n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good),
 		cmocka_unit_test(bad),
 		cmocka_unit_test(plain_http_only_inside),
+		cmocka_unit_test(a_nul),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
