@@ -235,7 +235,7 @@ def mutants(args):
 def fuzz(args):
     if threading.current_thread() is not threading.main_thread():
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # of this thread, and what it starts
-    seconds = args.fuzz_seconds or (600 if args.long else 20)
+    seconds = args.fuzz_seconds or (600 if args.long else 30)
     where = os.path.join(OUT, "clang", "tests", "fuzz")
     targets = sorted(f for f in os.listdir(where) if f.startswith("fuzz_") and "." not in f) if os.path.isdir(where) else []
     if not targets:
@@ -309,7 +309,7 @@ class Beside:
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--long", action="store_true", help="more rounds, more fuzzing; writes docs/LONG-RUN.md")
-    p.add_argument("--fuzz-seconds", type=int, help="per target; default 20, with --long 600")
+    p.add_argument("--fuzz-seconds", type=int, help="per target; default 30, with --long 600")
     p.add_argument("steps", nargs="*", choices=STEPS + [[]])
     args = p.parse_args()
     os.makedirs(OUT, exist_ok=True)
