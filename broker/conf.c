@@ -39,7 +39,8 @@ static const struct conf_opt opts[] = {
 	BOOL(insecure, "false", "Allow tcp endpoints without CURVE, for tests on one machine."),
 	STR(database, "/var/lib/sealway/ledger.db", "SQLite file of the ledger; made when absent."),
 	BOOL(check_ledger, "false",
-	     "Prove that the ledger adds up, say what does not, and end: status 0 when it does, else 1."),
+	     "Prove that the ledger adds up, say what does not (with log_json as JSON), and end: status 0 "
+	     "when it does, else 1."),
 	NUM(stack_units, "10000000", 1, ID_MAX, "units",
 	    "Units bought at a time when no stack has room; a larger request buys as much as it asks."),
 	NUM(lock_max_units, "1048576", 1, ID_MAX, "units",

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <jansson.h>
 #include <sodium.h>
 
 #include "broker/allow.h"
@@ -117,25 +118,46 @@ static int serve(struct broker *b)
 	return status;
 }
 
-static void on_problem(void *arg, const char *text)
+/* list: a JSON array; NULL: they are printed. */
+static void on_problem(void *list, const char *text)
 {
-	(void)arg;
-	printf("%s\n", text);
+	if (list)
+		json_array_append_new(list, json_string(text));
+	else
+		printf("%s\n", text);
+}
+
+/* What the verb ledger.check answers. */
+static void print_check(bool sound, json_t *problems)
+{
+	json_t *o = json_pack("{s:b, s:o}", "ok", sound, "problems", problems);
+
+	json_dumpf(o, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(o);
 }
 
 /* --check-ledger: for a ledger that no broker may serve, or that one serves just now. */
-static int check_ledger(const char *path)
+static int check_ledger(const char *path, bool as_json)
 {
 	const char *why = store_no_ledger(path);
+	json_t *problems;
 	bool sound;
 
 	if (why) {
 		fprintf(stderr, "%s: cannot be opened as a ledger: %s\n", path, why);
 		return 1;
 	}
-	sound = store_check(path, on_problem, NULL);
-	printf("%s: the ledger %s\n", path, sound ? "adds up" : "does not add up");
-	return sound ? 0 : 1;
+	problems = as_json ? json_array() : NULL;
+	sound = store_check(path, on_problem, problems);
+	if (as_json)
+		print_check(sound, problems);
+	else
+		printf("%s: the ledger %s\n", path, sound ? "adds up" : "does not add up");
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return sound ? 0 : 1;
+	fprintf(stderr, "%s: what was found cannot be written\n", path);
+	return 1;
 }
 
 int main(int argc, char **argv)
@@ -151,7 +173,7 @@ int main(int argc, char **argv)
 
 	if (action == CONF_RUN) {
 		status = sodium_init() < 0     ? 1
-			 : b.conf.check_ledger ? check_ledger(b.conf.database)
+			 : b.conf.check_ledger ? check_ledger(b.conf.database, b.conf.log_json)
 					       : serve(&b);
 	}
 	conf_free(&broker_conf_spec, &b.conf);

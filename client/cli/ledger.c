@@ -22,13 +22,14 @@ struct options {
 };
 
 /* A file, looked at by sealway-broker in place of this process. */
-static int check_file(const char *database)
+static int check_file(const char *database, bool json)
 {
 	char program[PATH_MAX];
 
 	if (!up_find_program("broker", program))
 		return EXIT_FAILED;
-	execl(program, program, "--check-ledger", "--database", database, (char *)NULL);
+	execl(program, program, "--check-ledger", json ? "--log-json=true" : "--log-json=false", "--database",
+	      database, (char *)NULL);
 	perror("sealway ledger: sealway-broker cannot be started");
 	return EXIT_FAILED;
 }
@@ -40,7 +41,7 @@ static int check(const struct options *o)
 	size_t i;
 
 	if (o->database)
-		return check_file(o->database);
+		return check_file(o->database, o->where.json);
 	reply = admin_call(&o->where, "ledger.check", json_object());
 	if (!reply)
 		return EXIT_FAILED;

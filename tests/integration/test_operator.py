@@ -235,6 +235,13 @@ def test_check_of_a_file_that_lies(own, tmp_path):
     db.close()
     text = run(own, "ledger", "check", "--database", copy, code=1)
     assert "balance of a user is not the sum of the journal" in text and "does not add up" in text
+    told = json.loads(run(own, "ledger", "check", "--database", copy, "--json", code=1))
+    assert told == {"ok": False, "problems": text.splitlines()[:-1]} and len(told["problems"]) == 1
+    assert data(own, "ledger", "check", "--database", os.path.join(own.dir, "ledger.db")) == {"ok": True, "problems": []}
+    with open("/dev/full", "wb") as full:
+        r = subprocess.run([SEALWAY, "ledger", "check", "--database", copy], stdout=full, stderr=subprocess.PIPE,
+                           text=True, env=plain_env())
+    assert r.returncode == 1 and "cannot be written" in r.stderr
     (tmp_path / "text").write_text("this is no database, but it is long enough to be looked at" * 20)
     (tmp_path / "empty").write_text("")
     (tmp_path / "directory").mkdir()
