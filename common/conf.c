@@ -377,23 +377,32 @@ static bool has_flag(int argc, char **argv, const char *flag)
 	return false;
 }
 
+/* What was asked for instead of a run is on stdout; a file of settings that a full disk has cut is none. */
+static enum conf_action printed(const struct conf_spec *spec)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return CONF_EXIT;
+	fprintf(stderr, "%s: the output cannot be written\n", spec->program);
+	return CONF_ERROR;
+}
+
 enum conf_action conf_load(const struct conf_spec *spec, void *out, int argc, char **argv)
 {
 	if (has_flag(argc, argv, "--help") || has_flag(argc, argv, "-h")) {
 		conf_help(spec, stdout);
-		return CONF_EXIT;
+		return printed(spec);
 	}
 	if (has_flag(argc, argv, "--version")) {
 		printf("%s %s\n", spec->program, SEALWAY_VERSION);
-		return CONF_EXIT;
+		return printed(spec);
 	}
 	if (has_flag(argc, argv, "--man")) {
 		conf_man(spec, stdout);
-		return CONF_EXIT;
+		return printed(spec);
 	}
 	if (has_flag(argc, argv, "--example-config")) {
 		conf_example(spec, stdout);
-		return CONF_EXIT;
+		return printed(spec);
 	}
 	if (load(spec, out, argc, argv) != ERR_OK)
 		return CONF_ERROR;
@@ -401,7 +410,7 @@ enum conf_action conf_load(const struct conf_spec *spec, void *out, int argc, ch
 		if (spec->look && spec->look(out) != ERR_OK)
 			return CONF_ERROR;
 		printf("%s: the configuration is good\n", spec->program);
-		return CONF_EXIT;
+		return printed(spec);
 	}
 	return CONF_RUN;
 }

@@ -569,6 +569,10 @@ def test_help_check_and_example(keys, role, tmp_path):
     assert (example.returncode, example.stderr) == (0, "")
     listed = [x[1:].split(" =")[0] for x in example.stdout.splitlines() if x.startswith("#") and not x.startswith("# ")]
     assert listed == names
+    for what in ("--help", "--version", "--man", "--example-config"):
+        with open("/dev/full", "wb") as full:
+            r = subprocess.run([binary(role), what], stdout=full, stderr=subprocess.PIPE, text=True, env=plain_env())
+        assert r.returncode == 2 and "cannot be written" in r.stderr, (what, r)
     assert run("--version").stdout.startswith(f"sealway-{role} ")
     r = run(*keys.command(role), "--check-config")
     assert r.returncode == 0 and "level=error" not in r.stderr and "is good" in r.stdout, r.stderr
