@@ -108,8 +108,9 @@ static int serve(struct broker *b)
 	b->loop = loop_new(&ev);
 	b->uv = loop_uv(b->loop);
 	metrics_register();
-	if (sandbox_user(b->conf.user) == ERR_OK && broker_open(b, b->uv) == ERR_OK &&
-	    serve_http(b) == ERR_OK && sandbox_calls(b->conf.seccomp) == ERR_OK && say_ready(b) == ERR_OK)
+	if (sandbox_user(b->conf.user) == ERR_OK && ready_file_forget(b->conf.ready_file) == ERR_OK &&
+	    broker_open(b, b->uv) == ERR_OK && serve_http(b) == ERR_OK &&
+	    sandbox_calls(b->conf.seccomp) == ERR_OK && say_ready(b) == ERR_OK)
 		status = loop_run(b->loop);
 	admin_http_close(b->http);
 	broker_close(b);

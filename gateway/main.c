@@ -166,8 +166,10 @@ static enum err say_ready(struct gateway *g)
 
 static enum err start(struct gateway *g)
 {
-	enum err e = look_curve(&g->conf, &g->curve);
+	enum err e = ready_file_forget(g->conf.ready_file);
 
+	if (e == ERR_OK)
+		e = look_curve(&g->conf, &g->curve);
 	if (e == ERR_OK && *g->conf.tls_cert)
 		e = httpd_tls_open(&g->tls, g->conf.tls_cert, g->conf.tls_key);
 	if (e == ERR_OK)

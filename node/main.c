@@ -222,8 +222,8 @@ static int run(struct node *n)
 	n->uv = loop_uv(n->loop);
 	n->upkeep.data = n;
 	uv_timer_init(n->uv, &n->upkeep);
-	if (sandbox_user(n->conf.user) == ERR_OK && open_parts(n) == ERR_OK &&
-	    sandbox_calls(n->conf.seccomp) == ERR_OK) {
+	if (sandbox_user(n->conf.user) == ERR_OK && ready_file_forget(n->conf.ready_file) == ERR_OK &&
+	    open_parts(n) == ERR_OK && sandbox_calls(n->conf.seccomp) == ERR_OK) {
 		/* systemd would hold up the whole start of the machine until a gateway, a broker or an
 		 * operator takes the node: for that, there are /ready and the ready file */
 		loop_ready(n->loop);

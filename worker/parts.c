@@ -152,7 +152,9 @@ enum err worker_start(struct worker *w)
 	w->zctx = zctx_new();
 	w->broker_zctx = endpoints_named(w->conf.brokers) ? zctx_new() : w->zctx;
 	randombytes_buf(&w->instance, sizeof(w->instance));
-	e = worker_load(w);
+	e = ready_file_forget(w->conf.ready_file);
+	if (!e)
+		e = worker_load(w);
 	if (!e)
 		e = open_publish(w);
 	if (e)

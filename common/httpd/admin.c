@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "common/httpd/httpd.h"
@@ -111,11 +112,21 @@ void admin_http_close(struct admin_http *a)
 	free(a); /* httpd_close ends every request: on_request cannot come any more */
 }
 
-enum err ready_file_write(const char *path, const char *text)
+static enum err ready_file_told(const char *path, enum err e)
 {
-	enum err e = file_may_put(path) ? file_put(path, slice_str(text)) : ERR_IO;
-
 	if (e != ERR_OK)
 		log_error("ready_file.failed", L_S("file", path), L_S("why", strerror(errno)));
 	return e;
+}
+
+enum err ready_file_forget(const char *path)
+{
+	bool gone = !*path || (file_may_put(path) && (unlink(path) == 0 || errno == ENOENT));
+
+	return ready_file_told(path, gone ? ERR_OK : ERR_IO);
+}
+
+enum err ready_file_write(const char *path, const char *text)
+{
+	return ready_file_told(path, file_may_put(path) ? file_put(path, slice_str(text)) : ERR_IO);
 }

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -614,6 +615,18 @@ def test_check_config_finds_what_a_start_would_refuse(keys, role, flags, word):
     assert code in (1, 2) and word in said, said
     code, said = start_badly(keys, role, *flags, "--check-config")
     assert code == 2 and word in said, said
+
+
+@pytest.mark.parametrize("role, setting, value", [("broker", "database", "keys"), ("worker", "publish", "ipc:///nonexistent/x"),
+                                                  ("gateway", "listen", None), ("node", "listen", None)])
+def test_a_ready_file_of_an_earlier_life(keys, role, setting, value, tmp_path):
+    """It would tell whoever waits for it that a process is ready that has not got so far, or never will."""
+    stale = tmp_path / "ready"
+    stale.write_text("{}")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, said = start_badly(keys, role, "--ready-file", str(stale),
+                                 **{setting: value or f"127.0.0.1:{taken.getsockname()[1]}"})
+    assert code == 1 and not stale.exists(), said
 
 
 @pytest.mark.parametrize("role, setting, most", [("gateway", "max_conns", 75), ("worker", "capacity", 150), ("node", "max_conns", 75)])

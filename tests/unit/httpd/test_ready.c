@@ -76,6 +76,17 @@ static void test_is_replaced(void **state)
 	assert_ready(s, "two\n");
 }
 
+static void test_an_earlier_life_is_forgotten(void **state)
+{
+	struct side *s = *state;
+
+	assert_int_equal(ready_file_forget(""), ERR_OK);
+	assert_int_equal(ready_file_forget(s->path), ERR_OK); /* there was none */
+	assert_int_equal(ready_file_write(s->path, "one\n"), ERR_OK);
+	assert_int_equal(ready_file_forget(s->path), ERR_OK);
+	assert_int_not_equal(access(s->path, F_OK), 0);
+}
+
 static void test_other_things_stay(void **state)
 {
 	struct side *s = *state;
@@ -83,16 +94,19 @@ static void test_other_things_stay(void **state)
 
 	assert_int_equal(mkfifo(s->path, 0600), 0); /* a device needs root */
 	assert_int_equal(ready_file_write(s->path, "one\n"), ERR_IO);
+	assert_int_equal(ready_file_forget(s->path), ERR_IO);
 	assert_true(lstat(s->path, &st) == 0 && S_ISFIFO(st.st_mode));
 	assert_int_equal(unlink(s->path), 0);
 	assert_int_equal(symlink("/dev/null", s->path), 0);
 	assert_int_equal(ready_file_write(s->path, "one\n"), ERR_IO);
+	assert_int_equal(ready_file_forget(s->path), ERR_IO);
 	assert_true(lstat(s->path, &st) == 0 && S_ISLNK(st.st_mode));
 }
 
 static void test_no_such_directory(void **state)
 {
 	(void)state;
+	assert_int_equal(ready_file_forget("/nonexistent/ready"), ERR_OK);
 	assert_int_equal(ready_file_write("/nonexistent/ready", "one\n"), ERR_IO);
 }
 
@@ -100,6 +114,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_is_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_an_earlier_life_is_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_things_stay, setup, teardown),
 		cmocka_unit_test(test_no_such_directory),
 	};
