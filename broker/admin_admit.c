@@ -20,7 +20,7 @@ static const char *url_fault(const struct broker *b, const char *url, size_t *ba
 	case ERR_OK:
 		return NULL;
 	case ERR_RANGE:
-		return "url: plain http is only for addresses inside node_networks";
+		return "url: plain http and private addresses are only for what is inside node_networks";
 	default:
 		return "url: http(s)://host[:port], without user, path, query or fragment";
 	}

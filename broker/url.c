@@ -31,11 +31,12 @@ static bool literal(struct slice host, struct sockaddr_storage *out)
 	return true;
 }
 
-static bool inside(const struct networks *n, struct slice host)
+/* What a name resolves to is the worker's to judge, at every connect; it may only be one with TLS. */
+static bool allowed(const struct networks *n, struct slice host, bool tls)
 {
 	struct sockaddr_storage addr;
 
-	return literal(host, &addr) && networks_hold(n, (const struct sockaddr *)&addr);
+	return literal(host, &addr) ? networks_allow(n, (const struct sockaddr *)&addr, tls) : tls;
 }
 
 static bool host_char(uint8_t c)
@@ -88,7 +89,7 @@ enum err url_check(struct slice url, const struct networks *n, size_t *bare)
 	if (rest.n && (rest.p[0] != ':' ||
 		       slice_u64(slice_of(rest.p + 1, rest.n - 1), 65535, &port) != ERR_OK || !port))
 		return ERR_FORMAT;
-	if (plain && !inside(n, host))
+	if (!allowed(n, host, tls))
 		return ERR_RANGE;
 	*bare = len;
 	return ERR_OK;

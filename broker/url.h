@@ -13,8 +13,8 @@
 
 /* Checks a node's URL: http or https, a host name or literal, an optional port;
  * no user, path (but "/"), query or fragment; at most URL_BYTES_MAX; plain http
- * only for literals inside n.  Gives its length without a trailing slash.
- * ERR_FORMAT or ERR_RANGE (http outside n). */
+ * and inward addresses only as literals inside n.  Gives its length without a
+ * trailing slash.  ERR_FORMAT or ERR_RANGE (http or inward, outside n). */
 enum err url_check(struct slice url, const struct networks *n, size_t *bare) MUST_USE;
 
 #endif

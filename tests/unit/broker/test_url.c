@@ -108,6 +108,22 @@ static void a_nul(void **state)
 	networks_free(n);
 }
 
+/* With TLS, too: the worker would never connect, and nobody would say so to who gave the address. */
+static void inward_addresses_only_inside(void **state)
+{
+	(void)state;
+	assert_int_equal(check("https://10.1.2.3", ""), ERR_RANGE);
+	assert_int_equal(check("https://10.1.2.3:8443", "10.1.0.0/16"), ERR_OK);
+	assert_int_equal(check("https://127.0.0.1", "10.1.0.0/16"), ERR_RANGE);
+	assert_int_equal(check("https://169.254.169.254", ""), ERR_RANGE);
+	assert_int_equal(check("https://[::1]", ""), ERR_RANGE);
+	assert_int_equal(check("https://[fd00::7]", ""), ERR_RANGE);
+	assert_int_equal(check("https://[fd00::7]", "fd00::/8"), ERR_OK);
+	assert_int_equal(check("https://[::ffff:10.1.2.3]", ""), ERR_RANGE);
+	assert_int_equal(check("https://[64:ff9b::a01:203]", ""), ERR_RANGE);
+	assert_int_equal(check("https://localhost", ""), ERR_OK); /* a name: judged when it is connected to */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -115,6 +131,7 @@ int main(void)
 		cmocka_unit_test(bad),
 		cmocka_unit_test(plain_http_only_inside),
 		cmocka_unit_test(a_nul),
+		cmocka_unit_test(inward_addresses_only_inside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
