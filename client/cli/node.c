@@ -80,7 +80,8 @@ static int node_admit(int argc, char **argv)
 		"KEY|FILE | --readdress",
 		"Admits a node by its signing key (base64, or its .pub file).",
 		"A node that registers itself needs only its key.  For a node of the original network give\n"
-		"--url, --node-key, --model and --price too: it is used as it was described.\n"
+		"--url, --node-key, --model and --price too: it is used as it was described.  Given once\n"
+		"more with another --model, it serves that one as well.\n"
 		"--readdress needs only --id and --url.",
 		0,
 		1,

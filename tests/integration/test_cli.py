@@ -523,6 +523,11 @@ def test_a_node_of_the_original_network_moves(up):
     r = run(up, "node", "admit", key, "--id", "4711", "--url", "http://127.0.0.1:9", "--node-key", b64(os.urandom(31) + b"\1"),
             "--model", "old", "--price", "5", *where)
     assert r.returncode == 0, r.stderr
+    r = run(up, "node", "admit", key, "--url", "http://127.0.0.1:9", "--node-key", b64(os.urandom(31) + b"\1"),
+            "--model", "older", "--price", "6", *where)  # again: one more model
+    assert r.returncode == 0, r.stderr
+    models = json.loads(run(up, "node", "show", "4711", "--json", *where).stdout)["models"]
+    assert sorted((m["name"], m["price"]) for m in models) == [("old", 5), ("older", 6)]
     r = run(up, "node", "admit", "--readdress", "--id", "4711", "--url", "http://127.0.0.1:10", *where)
     assert r.returncode == 0 and b"http://127.0.0.1:10" in r.stdout, r.stderr
     r = run(up, "node", "admit", "--readdress", "--id", "4711", "--url", "gopher://x", *where)
