@@ -20,6 +20,30 @@ def test_example_is_the_table(name):
     assert printed.count("\n#") > 20
 
 
+DEADLINES = [  # what PROTOCOL section 9 says, and the settings that keep it, in ms or s
+    ("request head 10", ["gateway.head_ms", "node.head_s"]),
+    ("request body 120", ["gateway.body_ms", "node.body_s"]),
+    ("waiting for dispatch 30", ["gateway.dispatch_ms"]),
+    ("connecting to a node 5", ["gateway.connect_ms", "worker.connect_s"]),
+    ("the node's first byte 120", ["gateway.first_byte_ms", "worker.first_byte_s"]),
+    ("the gap between two chunks 60", ["gateway.gap_ms", "worker.gap_s"]),
+    ("a whole stream 3600", ["gateway.stream_ms", "worker.stream_s"]),
+    ("reading on after stop-streamer 10", ["worker.stop_s"]),
+    ("draining 30", [f"{p}.drain_s" for p in PARTS]),
+]
+
+
+@pytest.mark.parametrize("words, settings", DEADLINES, ids=lambda v: v if isinstance(v, str) else "")
+def test_deadlines_are_those_of_the_protocol(words, settings):
+    section = open(os.path.join(ROOT, "docs", "PROTOCOL.md")).read().split("## 9. Deadlines")[1]
+    assert words in " ".join(section.split())
+    for s in settings:
+        part, name = s.split(".")
+        example = open(os.path.join(ROOT, "deploy", "config", f"{part}.ini")).read()
+        seconds = int(words.split()[-1])
+        assert f"\n#{name} = {seconds * (1000 if name.endswith('_ms') else 1)}\n" in example, s
+
+
 def unit(name):
     """A unit as it is installed."""
     return open(os.path.join(BUILD, "deploy", f"sealway-{name}.service")).read()

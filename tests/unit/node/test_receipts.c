@@ -28,6 +28,7 @@ static void test_age(void **state)
 	struct receipts *r = receipts_new(10);
 
 	(void)state;
+	assert_int_equal(RECEIPTS_KEEP_MS, 15 * 60 * 1000); /* PROTOCOL section 4.8 */
 	put(r, 1, 'a', 1000);
 	put(r, 2, 'b', 2000);
 	assert_int_equal(get(r, 1, 1000 + RECEIPTS_KEEP_MS - 1), 'a');
