@@ -423,6 +423,12 @@ static void a_key_that_the_node_lacks_goes_at_once(void **state)
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 }
 
+static void takes_less(struct registration *reg, struct registration_msg *m)
+{
+	(void)m;
+	reg->models[0].max_units = reg->models[0].lock_units = 5000;
+}
+
 static void units(void **state)
 {
 	struct rig *r = *state;
@@ -439,6 +445,9 @@ static void units(void **state)
 	assert_int_equal(rig_refusal(r).error, ERR_UNITS);
 	rig_job(r, st, 0); /* neither lock nor number */
 	assert_true(rig_work(r, &r->wk).units == UNITS_DEFAULT);
+	assert_int_equal(rig_register(r, false, takes_less), ERR_OK);
+	rig_job(r, st, 0); /* and never more than the node takes */
+	assert_true(rig_work(r, &r->wk).units == 5000);
 }
 
 static void concurrency_of_a_node(void **state)

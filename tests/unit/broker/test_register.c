@@ -35,6 +35,24 @@ static const struct node *node(struct rig *r)
 	return rig_node(r);
 }
 
+static struct rig *signer; /* whose key signs what is stated anew */
+
+/* A statement as the node itself could make it. */
+static void state_anew(struct registration *reg, uint64_t node_id, uint64_t counter)
+{
+	static uint8_t bytes[STATEMENT_BYTES];
+	static char sig[SIGN_B64];
+	struct statement st;
+
+	assert_int_equal(statement_decode(reg->statement, &st), ERR_OK);
+	st.node = node_id;
+	st.counter = counter;
+	statement_encode(&st, bytes);
+	sign_label(signer->node_key, STATEMENT_LABEL, slice_of(bytes, sizeof(bytes)), sig);
+	reg->statement = slice_of(bytes, sizeof(bytes));
+	reg->statement_signature = slice_of(sig, sizeof(sig));
+}
+
 static void again_with_the_same_key(void **state)
 {
 	struct rig *r = *state;
@@ -60,6 +78,14 @@ static void other_node(struct registration *reg, struct registration_msg *m)
 {
 	(void)m;
 	reg->node = 2;
+}
+
+/* Statement and registration agree, and the data beside them are those of node 1. */
+static void all_but_its_data(struct registration *reg, struct registration_msg *m)
+{
+	(void)m;
+	reg->node = 2;
+	state_anew(reg, 2, reg->counter);
 }
 
 static void other_address(struct registration *reg, struct registration_msg *m)
@@ -147,8 +173,9 @@ static void what_is_refused(void **state)
 		{ data_that_differs, ERR_BODY },  { statement_of_another, ERR_BODY },
 		{ zero_key, ERR_BODY },           { bytes_for_a_model, ERR_BODY },
 		{ control_in_version, ERR_BODY }, { statement_unsigned, ERR_NODE_SIGNATURE },
+		{ all_but_its_data, ERR_BODY },
 	};
-	struct rig *r = *state;
+	struct rig *r = signer = *state;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint64_t counter = node(r)->row.counter;
@@ -160,6 +187,24 @@ static void what_is_refused(void **state)
 	}
 	r->counter = node(r)->row.counter;
 	assert_int_equal(rig_register(r, false, NULL), ERR_OK);
+}
+
+static void with_a_key_of_before(struct registration *reg, struct registration_msg *m)
+{
+	(void)m;
+	state_anew(reg, 1, node(signer)->keys[0].counter);
+}
+
+/* Else an older key, of which somebody may have the secret by now, could be put before the clients again. */
+static void keys_only_go_forward(void **state)
+{
+	struct rig *r = signer = *state;
+
+	assert_int_equal(rig_register(r, true, with_a_key_of_before), ERR_BODY);
+	assert_int_equal(node(r)->n_keys, 1);
+	r->counter = node(r)->row.counter;
+	assert_int_equal(rig_register(r, false, NULL), ERR_OK);
+	assert_int_equal(node(r)->n_keys, 2);
 }
 
 static void strangers(void **state)
@@ -189,29 +234,19 @@ static void newcomers(void **state)
 }
 
 /* The data, registration and statement of node 2, all of its own. */
-static struct rig *newcomer_of;
-
 static void as_node_2(struct registration *reg, struct registration_msg *m)
 {
 	static const char data[] =
 		"{\"node_small_id\":2,\"public_address\":\"http://127.0.0.1:9\",\"country\":\"DE\"}";
-	static uint8_t bytes[STATEMENT_BYTES];
-	static char sig[SIGN_B64];
-	struct statement st;
 
-	assert_int_equal(statement_decode(reg->statement, &st), ERR_OK);
-	st.node = 2;
-	statement_encode(&st, bytes);
-	sign_label(newcomer_of->node_key, STATEMENT_LABEL, slice_of(bytes, sizeof(bytes)), sig);
 	reg->node = m->node = 2;
-	reg->statement = slice_of(bytes, sizeof(bytes));
-	reg->statement_signature = slice_of(sig, sizeof(sig));
+	state_anew(reg, 2, reg->counter);
 	m->data = slice_of(data, sizeof(data) - 1);
 }
 
 static void newcomers_admit_themselves(void **state)
 {
-	struct rig *r = newcomer_of = *state;
+	struct rig *r = signer = *state;
 	struct sign_key *known = r->node_key;
 	uint8_t seed[32] = { 44 };
 	struct node *n;
@@ -453,6 +488,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(again_with_the_same_key),
 		T(what_is_refused),
+		T(keys_only_go_forward),
 		T(strangers),
 		cmocka_unit_test_setup_teardown(newcomers, setup_open, teardown),
 		cmocka_unit_test_setup_teardown(newcomers_admit_themselves, setup_open, teardown),
