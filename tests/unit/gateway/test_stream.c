@@ -243,6 +243,23 @@ static void others_are_not_heard(void **state)
 	live_hang_up(&c);
 }
 
+/* It would have the answer taken for that of a worker who sends none. */
+static void a_head_in_anothers_name(void **state)
+{
+	struct live_client c;
+	struct job job;
+
+	(void)state;
+	live_post(&l, &c, CC, true, l.n_got, &job);
+	live_publish(&l, &job, (struct chunk){ .kind = CHUNK_HEAD, .worker = 78 });
+	head(&job, 0);
+	data(&job, 1, EVENT);
+	end(&job, 2);
+	live_expect(&l, &c, EVENT);
+	live_expect(&l, &c, "\r\n0\r\n\r\n");
+	live_hang_up(&c);
+}
+
 static void a_stray_head_is_told_to_stop(void **state)
 {
 	struct job job = { .topic = 0 };
@@ -632,6 +649,7 @@ int main(void)
 		T(a_lost_head),
 		T(an_unfinished_event_is_ended_first),
 		T(others_are_not_heard),
+		T(a_head_in_anothers_name),
 		T(a_stray_head_is_told_to_stop),
 		T(credits_follow_the_client),
 		T(beyond_credit_is_cut),
