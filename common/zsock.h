@@ -75,7 +75,7 @@ struct zctx *zctx_new(void);
 void zctx_free(struct zctx *c);
 
 /* Opens a socket on uv's thread.  XPUB runs with NODROP and MANUAL; ROUTER with
- * MANDATORY and HANDOVER; DEALER with IMMEDIATE; XSUB with LINGER 0. */
+ * MANDATORY; DEALER with IMMEDIATE; XSUB with LINGER 0. */
 struct zsock *zsock_open(struct zctx *c, uv_loop_t *uv, const struct zsock_opts *o);
 
 /* The same where others decide how many there are: NULL (errno says why) when the process has no descriptor

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,9 @@ struct zctx *zctx_new(void)
 
 	c->z = zmq_ctx_new();
 	BUG_ON(!c->z);
+	/* A ROUTER counts its peers' ids up from rand(), which nobody seeds.  Who knows the next one can
+	 * claim it, and libzmq ends the process when it comes to it. */
+	srand(randombytes_random());
 	zmq_ctx_set(c->z, ZMQ_IO_THREADS, 1);
 	zmq_ctx_set(c->z, ZMQ_MAX_SOCKETS, ZCTX_SOCKETS_MAX);
 	zmq_ctx_set(c->z, ZMQ_BLOCKY, 0);
