@@ -11,8 +11,10 @@
 #include <string.h>
 
 #include "broker/broker.h"
+#include "broker/greetings.h"
 #include "broker/intro.h"
 #include "broker/metrics.h"
+#include "broker/news.h"
 #include "broker/probe.h"
 #include "broker/refusal.h"
 #include "broker/router.h"
@@ -30,6 +32,7 @@ struct peers *peers_new(void)
 
 	s->routes = map_new(ROUTE_BYTES);
 	s->instances = map_new(sizeof(uint64_t));
+	s->greetings = greetings_new();
 	return s;
 }
 
@@ -54,6 +57,7 @@ void peers_free(struct peers *s)
 		party_free(p);
 	map_free(s->routes);
 	map_free(s->instances);
+	greetings_free(s->greetings);
 	free(s);
 }
 
@@ -82,10 +86,14 @@ static void count(struct broker *b, enum role role, int by)
 
 /* --- coming --- */
 
-static void refused(const struct hello *h, const char *why)
+/* Of one key, or of all peers without one, once in ten seconds: they may say it as often as they like. */
+static void refused(const struct broker *b, const uint8_t *key, const struct hello *h, const char *why)
 {
+	static const uint8_t nobody[KEY_BYTES];
+
 	stat_inc(&metrics.dropped, 1);
-	log_warn("peer_refused", L_S("role", peers_role(h->role)), L_S("why", why));
+	if (news(key ? key : nobody, broker_ms(b)))
+		log_warn("peer_refused", L_S("role", peers_role(h->role)), L_S("why", why));
 }
 
 /* Peers that proved this key: processes of one host may share it, threads of a gateway do. */
@@ -121,6 +129,8 @@ static const char *hello_fault(const struct broker *b, struct slice route, const
 		return "too many peers";
 	if (!p && key && lives_of(b, key) >= LIVES_MAX)
 		return "its key has too many peers already";
+	if (key && !greetings_allow(b->peers->greetings, key, p == NULL, broker_ms(b)))
+		return "its key says HELLO too often";
 	return NULL;
 }
 
@@ -231,7 +241,7 @@ void peers_hello(struct broker *b, struct slice route, const uint8_t *key, struc
 		return;
 	fault = hello_fault(b, route, key, &h);
 	if (fault) {
-		refused(&h, fault);
+		refused(b, key, &h, fault);
 		return;
 	}
 	p = map_get(b->peers->instances, &h.instance);

@@ -47,6 +47,7 @@ struct party {
 struct peers {
 	struct map *routes;    /* route -> peer */
 	struct map *instances; /* instance -> peer */
+	struct greetings *greetings;
 	struct party *list[ROLE_MAX];
 	unsigned n;
 	uint64_t members;  /* taken in so far */

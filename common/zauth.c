@@ -15,9 +15,8 @@
 
 #include "common/b64.h"
 #include "common/log.h"
+#include "common/seldom.h"
 #include "common/zsock_priv.h"
-
-#define LOG_EVERY_MS 10000
 
 /* A request by RFC 27: version, request id, domain, address, identity, mechanism, credentials. */
 enum { ZAP_VERSION, ZAP_ID, ZAP_DOMAIN, ZAP_ADDRESS, ZAP_IDENTITY, ZAP_MECHANISM, ZAP_KEY, ZAP_PARTS };
@@ -25,7 +24,7 @@ enum { ZAP_VERSION, ZAP_ID, ZAP_DOMAIN, ZAP_ADDRESS, ZAP_IDENTITY, ZAP_MECHANISM
 struct zauth {
 	struct zsock *z;
 	struct zauth_list *list;
-	uint64_t denied, last_log; /* handshakes since the last line, its time in ms */
+	struct seldom denied;
 	bool probing, probe_refused;
 	uint8_t probe[32]; /* a stranger of our own (zprobe.h) */
 };
@@ -50,18 +49,14 @@ static const char *judge(const struct zauth *a, struct zmsg *parts, size_t n, ch
 	return "200";
 }
 
-/* Strangers try again every few seconds: one line in ten seconds, with the count. */
+/* Strangers try again every few seconds. */
 static void log_denied(struct zauth *a)
 {
-	uint64_t now = uv_hrtime() / 1000000;
+	uint64_t times;
 
-	a->denied++;
-	if (a->last_log && now - a->last_log < LOG_EVERY_MS)
-		return;
-	a->last_log = now;
-	log_warn("zauth.denied", L_U("handshakes", a->denied),
-		 L_S("do", "add the peer's public key to the allow-list if it is one of yours"));
-	a->denied = 0;
+	if (seldom(&a->denied, 1, uv_hrtime() / 1000000, &times))
+		log_warn("zauth.denied", L_U("handshakes", times),
+			 L_S("do", "add the peer's public key to the allow-list if it is one of yours"));
 }
 
 static bool is_probe(const struct zauth *a, struct zmsg *parts, size_t n)

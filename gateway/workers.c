@@ -13,9 +13,11 @@
 
 #include "common/log.h"
 #include "common/map.h"
+#include "common/seldom.h"
 #include "gateway/metrics.h"
 
 #define SEND_QUEUE 65536 /* messages of some 40 bytes */
+#define COMPLAINTS 20    /* of one kind in ten seconds: a worker can be introduced as often as it likes */
 
 struct worker {
 	struct workers *set;
@@ -32,6 +34,7 @@ struct workers {
 	struct zctx *zctx;
 	uv_loop_t *uv;
 	struct map *map; /* instance -> struct worker */
+	struct seldom no_socket, endpoint, too_many;
 };
 
 struct workers *workers_open(struct zctx *zctx, uv_loop_t *uv, const struct workers_opts *o)
@@ -114,9 +117,15 @@ static struct zsock *open_socket(struct workers *w, struct worker *k, struct sli
 	return z;
 }
 
+static bool worth_saying(struct workers *w, struct seldom *kind, uint64_t *times)
+{
+	return seldom(kind, COMPLAINTS, uv_now(w->uv), times);
+}
+
 static void meet(struct workers *w, const struct intro *m)
 {
 	struct worker *k = mem_new(sizeof(*k));
+	uint64_t times;
 
 	k->set = w;
 	k->instance = m->worker;
@@ -128,13 +137,16 @@ static void meet(struct workers *w, const struct intro *m)
 	k->z = open_socket(w, k, m->key);
 	stat_inc(&metrics.workers, 1);
 	if (!k->z) {
-		log_error("worker.no_socket", L_S("endpoint", k->endpoint), L_S("why", strerror(errno)),
-			  L_S("do", "raise the limit of open files"));
+		if (worth_saying(w, &w->no_socket, &times))
+			log_error("worker.no_socket", L_S("endpoint", k->endpoint),
+				  L_S("why", strerror(errno)), L_U("times", times),
+				  L_S("do", "raise the limit of open files"));
 		worker_free(k);
 		return;
 	}
 	if (zsock_connect(k->z, k->endpoint, w->o.insecure) != ERR_OK || subscribe(w, k) != ERR_OK) {
-		log_error("worker.endpoint", L_S("endpoint", k->endpoint));
+		if (worth_saying(w, &w->endpoint, &times))
+			log_error("worker.endpoint", L_S("endpoint", k->endpoint), L_U("times", times));
 		worker_free(k);
 		return;
 	}
@@ -163,6 +175,7 @@ static struct worker *life_before(struct workers *w, const struct intro *m)
 void workers_intro(struct workers *w, const struct intro *m)
 {
 	struct worker *k = map_get(w->map, &m->worker);
+	uint64_t times;
 
 	if (!m->present) {
 		if (k)
@@ -178,10 +191,10 @@ void workers_intro(struct workers *w, const struct intro *m)
 	k = life_before(w, m);
 	if (k)
 		forget(w, k, "replaced by its next life");
-	if (map_count(w->map) >= w->o.max)
-		log_error("worker.too_many");
-	else
+	if (map_count(w->map) < w->o.max)
 		meet(w, m);
+	else if (worth_saying(w, &w->too_many, &times))
+		log_error("worker.too_many", L_U("times", times));
 }
 
 void workers_mark(struct workers *w)

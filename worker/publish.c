@@ -12,10 +12,12 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/map.h"
+#include "common/seldom.h"
 #include "worker/publish_impl.h"
 
 #define LOOK_MS 250
 #define PUBLISH_HWM 1000
+#define COMPLAINTS 20 /* of one kind in ten seconds: whoever has a key can give cause for any number */
 
 static void subscribed(struct publish *p, struct topic *t, struct slice name)
 {
@@ -38,20 +40,27 @@ static void unsubscribed(struct publish *p, struct topic *t, struct slice name)
 		     t->id); /* nothing waits any more: who tries now learns that nobody listens */
 }
 
+static bool worth_saying(struct publish *p, struct seldom *kind, uint64_t *times)
+{
+	return seldom(kind, COMPLAINTS, loop_now(p->o.uv), times);
+}
+
 static void on_subscription(struct publish *p, struct slice frame)
 {
 	struct topic *t = frame.n == 1 + CHUNK_TOPIC_BYTES ? publish_topic(p, get_be64(frame.p + 1)) : NULL;
 	struct slice name = slice_of(frame.p + 1, frame.n - 1);
 	bool present = frame.p[0] == 1;
+	uint64_t times;
 
 	if (!t) { /* the end of one that was taken back is nothing new */
-		if (present)
-			log_warn("publish.unknown_topic", L_U("bytes", frame.n));
+		if (present && worth_saying(p, &p->unknown_topic, &times))
+			log_warn("publish.unknown_topic", L_U("bytes", frame.n), L_U("times", times));
 		return;
 	}
 	if (present && !publish_key_fits(p, t)) {
-		log_warn("publish.foreign_key",
-			 L_S("do", "a peer asked for another gateway's answers: revoke its key"));
+		if (worth_saying(p, &p->foreign_key, &times))
+			log_warn("publish.foreign_key", L_U("times", times),
+				 L_S("do", "a peer asked for another gateway's answers: revoke its key"));
 		return;
 	}
 	if (present)
@@ -65,6 +74,7 @@ static void on_upstream(struct publish *p, struct slice bytes)
 	enum msg_type type;
 	struct credit credit;
 	struct cancel cancel;
+	uint64_t times;
 
 	if (msg_peek(bytes, &type) == ERR_OK) {
 		if (type == MSG_CREDIT && credit_decode(bytes, &credit) == ERR_OK) {
@@ -76,7 +86,8 @@ static void on_upstream(struct publish *p, struct slice bytes)
 			return;
 		}
 	}
-	log_warn("publish.bad_message", L_U("bytes", bytes.n));
+	if (worth_saying(p, &p->bad_message, &times))
+		log_warn("publish.bad_message", L_U("bytes", bytes.n), L_U("times", times));
 }
 
 static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)

@@ -7,6 +7,7 @@
 #ifndef SEALWAY_WORKER_PUBLISH_IMPL_H
 #define SEALWAY_WORKER_PUBLISH_IMPL_H
 
+#include "common/seldom.h"
 #include "worker/publish.h"
 
 struct waiting {
@@ -34,6 +35,7 @@ struct publish {
 	size_t n_waiting; /* topics with something waiting */
 	bool sender_has_key;
 	uint8_t sender[KEY_BYTES];
+	struct seldom unknown_topic, foreign_key, bad_message;
 };
 
 /* publish_topic.c: the topic with that number, or NULL. */

@@ -12,6 +12,7 @@
 #include "broker/peers.h"
 #include "proto/peer.h"
 #include "tests/unit/broker/rig.h"
+#include "tests/unit/said.h"
 
 static int setup(void **state)
 {
@@ -291,6 +292,67 @@ static void one_key_does_not_take_all_places(void **state)
 	free(many);
 }
 
+static unsigned lines_with(const char *text, const char *word)
+{
+	unsigned n = 0;
+
+	while ((text = strstr(text, word)) != NULL) {
+		text += strlen(word);
+		n++;
+	}
+	return n;
+}
+
+static void come_and_go(struct rig *r, struct actor *a, uint64_t instance)
+{
+	struct bye bye = { .instance = instance };
+	struct buf msg = { 0 };
+
+	a->instance = instance;
+	actor_hello(r, a);
+	bye_encode(&bye, &msg);
+	actor_send(a, &msg, NULL);
+}
+
+static void empty(struct actor *a)
+{
+	for (int i = 0; i < INBOX; i++)
+		a->in[i].used = false;
+}
+
+/* Lets the broker read what was said; nobody looks at its answers. */
+static void be_heard(struct rig *r)
+{
+	rig_run(r, 5);
+	empty(&r->wk);
+	empty(&r->gw);
+}
+
+/* All gateways hear of each new worker, all workers of each new gateway, and the log does. */
+static void one_key_does_not_keep_everybody_busy(void **state)
+{
+	struct rig *r = *state;
+	struct said said;
+	static char text[1 << 20];
+
+	said_begin(&said);
+	for (uint64_t i = 0; i < 3000; i++) {
+		come_and_go(r, &r->wk, 1000 + i);
+		if (i % 100 == 99)
+			be_heard(r);
+	}
+	said_end(&said, text, sizeof(text));
+	assert_in_range(r->b.peers->members, 1000, 1300);
+	assert_in_range(lines_with(text, "event=peer_refused"), 1, 3);
+	r->wk.instance = 0;
+	said_begin(&said);
+	for (int i = 0; i < 1000; i++)
+		actor_hello(r, &r->wk);
+	be_heard(r);
+	said_end(&said, text, sizeof(text));
+	assert_in_range(lines_with(text, "event=peer_refused"), 0, 2);
+}
+
 #define C(name) cmocka_unit_test_setup_teardown(name, setup_curve, teardown)
 
 int main(void)
@@ -310,6 +372,7 @@ int main(void)
 		C(a_role_is_not_a_claim),
 		C(a_key_taken_off_the_list),
 		C(one_key_does_not_take_all_places),
+		C(one_key_does_not_keep_everybody_busy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
