@@ -108,6 +108,16 @@ static unsigned lives_of(const struct broker *b, const uint8_t *key)
 	return n;
 }
 
+/* Every gateway opens a socket for it, each time that it is introduced. */
+static bool endpoint_ok(const struct hello *h)
+{
+	char text[ENDPOINT_BYTES_MAX + 1] = { 0 };
+
+	if (h->endpoint.n > 0)
+		memcpy(text, h->endpoint.p, h->endpoint.n);
+	return strncmp(text, "inproc:", 7) != 0 && zsock_check(text, h->key.n != 0, true) == ERR_OK;
+}
+
 /* What would make a HELLO somebody else's. */
 static const char *hello_fault(const struct broker *b, struct slice route, const uint8_t *key,
 			       const struct hello *h)
@@ -120,6 +130,8 @@ static const char *hello_fault(const struct broker *b, struct slice route, const
 		return "no instance";
 	if (!msg_text_ok(h->name) || !msg_text_ok(h->version) || !msg_text_ok(h->endpoint))
 		return "its name, version or endpoint is not text";
+	if (h->role == ROLE_WORKER && !endpoint_ok(h))
+		return "its endpoint is none that gateways could connect to";
 	if (p && (p->role != h->role || p->has_key != (key != NULL) ||
 		  (key && memcmp(p->key, key, KEY_BYTES) != 0)))
 		return "the instance is another peer's";

@@ -106,6 +106,31 @@ static void names_that_are_no_text(void **state)
 	assert_int_equal(r->b.peers->n, 2);
 }
 
+/* Gateways would open a socket in vain each time that the worker is introduced. */
+static void endpoints_that_are_none(void **state)
+{
+	struct rig *r = *state;
+	const struct slice bad[] = { SLICE_STR(""), SLICE_STR("x"), SLICE_STR("udp://127.0.0.1:1"),
+				     SLICE_STR("tcp://127.0.0.1"), SLICE_STR("inproc://zeromq.zap.01") };
+	struct hello h = {
+		.role = ROLE_WORKER, .name = SLICE_STR("x"), .version = SLICE_STR("x"), .capacity = 1
+	};
+	struct buf msg = { 0 };
+
+	actor_open(r, &r->wk2, ROLE_GATEWAY, 0); /* a connection to say it on */
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		h.instance = 300 + i;
+		h.endpoint = bad[i];
+		hello_encode(&h, &msg);
+		actor_send(&r->wk2, &msg, NULL);
+	}
+	actor_none(r, &r->wk2, MSG_WELCOME, 50);
+	h.endpoint = SLICE_STR("tcp://[::1]:7");
+	hello_encode(&h, &msg);
+	actor_send(&r->wk2, &msg, NULL);
+	actor_get(r, &r->wk2, MSG_WELCOME);
+}
+
 static void another_ones_instance(void **state)
 {
 	struct rig *r = *state;
@@ -362,6 +387,7 @@ int main(void)
 		T(strangers_hear_nothing),
 		T(a_stranger_is_told_so),
 		T(names_that_are_no_text),
+		T(endpoints_that_are_none),
 		T(another_ones_instance),
 		T(each_role_has_its_words),
 		T(the_same_peer_on_a_new_connection),
