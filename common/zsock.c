@@ -50,60 +50,14 @@
 
 /* --- receiving --- */
 
-static uint64_t topic_number(struct slice frame)
-{
-	return get_be64(frame.p + 1);
-}
-
-static bool is_upstream(struct slice frame)
-{
-	return frame.n >= ZSOCK_UPSTREAM_HEAD &&
-	       memcmp(frame.p + 1, ZSOCK_UPSTREAM_MARK, ZSOCK_UPSTREAM_HEAD - 1) == 0;
-}
-
-/* A peer takes away a topic that another one has.  The end of a connection comes
- * without a key: libzmq says that itself. */
-static bool foreign_end(const struct zsock *z, struct slice f)
-{
-	const struct zlane *lane = zlanes_find(&z->lanes, topic_number(f));
-
-	return lane && lane->owned && z->sender_has_key && memcmp(lane->owner, z->sender, 32) != 0;
-}
-
-/* XPUB: whether the owner is to see this message. */
-static bool pub_accepts(struct zsock *z, struct zmsg *parts, size_t n)
-{
-	struct slice f = zmsg_slice(&parts[0]);
-
-	if (n != 1 || f.n == 0 || f.p[0] > 1) {
-		z->suspect = true;
-		z->dropped++;
-		return false;
-	}
-	if (is_upstream(f)) {
-		parts[0].skip = ZSOCK_UPSTREAM_HEAD;
-		return f.p[0] == 1;
-	}
-	if (f.p[0] == 1)
-		return !z->suspect &&
-		       (f.n != 1 + ZSOCK_TOPIC_BYTES || !zlanes_find(&z->lanes, topic_number(f)));
-	if (f.n == 1 + ZSOCK_TOPIC_BYTES && foreign_end(z, f)) {
-		z->dropped++;
-		return false;
-	}
-	if (f.n == 1 + ZSOCK_TOPIC_BYTES)
-		zlanes_drop(&z->lanes, topic_number(f));
-	return true;
-}
-
 static void deliver(struct zsock *z, struct zmsg *parts, size_t n)
 {
 	size_t first = 0, max = ZSOCK_PARTS_MAX;
 
-	if (z->o.type == ZSOCK_XPUB)
-		z->sender_has_key = zmsg_peer_key(&parts[0], z->sender);
-	if (z->o.type == ZSOCK_XPUB && !pub_accepts(z, parts, n))
+	if (z->o.type == ZSOCK_XPUB) {
+		zsock_pub_deliver(z, parts, n);
 		return;
+	}
 	if (z->o.type == ZSOCK_XSUB)
 		first = 1; /* the lane */
 	if (z->o.type == ZSOCK_REP)
@@ -469,6 +423,11 @@ uint64_t zsock_dropped(const struct zsock *z)
 	return z->dropped;
 }
 
+uint64_t zsock_cuts(const struct zsock *z)
+{
+	return z->cuts;
+}
+
 static void on_closed(uv_handle_t *h)
 {
 	struct zsock *z = h->data;
@@ -476,6 +435,7 @@ static void on_closed(uv_handle_t *h)
 	if (--z->open > 0)
 		return;
 	zlanes_fini(&z->lanes);
+	zstrays_fini(&z->strays);
 	free(z);
 }
 

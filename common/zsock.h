@@ -128,6 +128,10 @@ void zsock_close(struct zsock *z);
  * what the type carries). */
 uint64_t zsock_dropped(const struct zsock *z);
 
+/* XPUB: how often a peer was cut that sent what no XSUB of ours would.  Who may not have the topics that it
+ * asks for is cut after 16 of them. */
+uint64_t zsock_cuts(const struct zsock *z);
+
 /* An empty frame. */
 void zmsg_init(struct zmsg *m);
 

@@ -9,6 +9,7 @@
 
 #include "common/zlane.h"
 #include "common/zsock.h"
+#include "common/zstray.h"
 
 /* A REP socket, for zauth.c.  Messages of up to ZSOCK_ROOM frames; longer ones are
  * cut to that and still handed over, because REP owes an answer to each. */
@@ -47,6 +48,8 @@ struct zsock {
 	struct zlanes lanes;
 	bool sender_has_key; /* XPUB: of the frame that its owner is looking at */
 	uint8_t sender[32];
+	struct zstrays strays; /* XPUB */
+	uint64_t cuts;
 	struct zsock_topic topics[ZSOCK_TOPICS_MAX];
 	size_t n_topics;
 	uint64_t dropped;
@@ -61,6 +64,9 @@ static inline zmq_msg_t *zsock_frame(struct zmsg *m)
 
 /* Something was done with z outside its receiving: look again before the loop blocks. */
 void zsock_mark_dirty(struct zsock *z);
+
+/* One message that came in on an XPUB. */
+void zsock_pub_deliver(struct zsock *z, struct zmsg *parts, size_t n);
 
 /* The timer of an XSUB: repeats its subscriptions. */
 void zsock_on_again(uv_timer_t *h);

@@ -17,7 +17,7 @@
 
 #define LOOK_MS 250
 #define PUBLISH_HWM 1000
-#define COMPLAINTS 20 /* of one kind in ten seconds: whoever has a key can give cause for any number */
+#define COMPLAINTS 100 /* of one kind in ten seconds: whoever has a key can give cause for any number */
 
 static void subscribed(struct publish *p, struct topic *t, struct slice name)
 {

@@ -68,17 +68,18 @@ class Liar:
         self.sub = curve_socket(self.p, zmq.XSUB, self.name, zmq.utils.z85.encode(m[5]))
         self.sub.connect(m[4])
         seen = lambda: self.p.worker.log().count("publish.unknown_topic")  # noqa: E731
-        before = seen()
+        before, topic = seen(), os.urandom(8)  # one: who asks for many is cut
 
         def heard():
-            self.sub.send(b"\x01" + os.urandom(8))
+            self.sub.send(b"\x01" + topic)
             return seen() > before
 
         wait_for("the worker to hear it", heard)
 
     def upstream(self, m):
         """As a gateway sends credits and cancels; see common/zsock_send.c."""
-        self.sub.send(b"\x01\xffsw-up\x00\xff\x53" + msgpack.packb(m))
+        for first in (b"\x01", b"\x00"):
+            self.sub.send(first + b"\xffsw-up\x00\xff\x53" + msgpack.packb(m))
 
     def close(self):
         self.bus.close()
@@ -134,13 +135,14 @@ def victim(p):
 
 
 def test_a_gateway_cannot_hear_anothers_answers(parts, liar):
-    for topic in [b"", *victim(parts), *(t[:4] for t in victim(parts))]:
-        liar.sub.send(b"\x01" + topic)
-    time.sleep(0.2)
-    done = []
-    stream(parts, done)
-    assert len(done[0].split()) == 60
-    assert not liar.sub.poll(300), "somebody else's chunks"
+    for topics in (victim(parts), [b"", *(t[:4] for t in victim(parts))]):  # the latter cost it its connection
+        for topic in topics:
+            liar.sub.send(b"\x01" + topic)
+        time.sleep(0.2)
+        done = []
+        stream(parts, done)
+        assert len(done[0].split()) == 60
+        assert not liar.sub.poll(300), "somebody else's chunks"
 
 
 def test_a_gateway_cannot_end_anothers_answers(parts, liar):

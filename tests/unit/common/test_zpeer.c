@@ -54,6 +54,176 @@ static void test_routing_ids_are_not_known_beforehand(void **state)
 	assert_int_not_equal(again, first);
 }
 
+/* --- what an XPUB hears --- */
+
+#define OURS 1 /* the one topic that may be had */
+
+struct pub {
+	struct zsock *z;
+	unsigned subs, up, want_up;
+};
+
+static void on_pub(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
+{
+	struct pub *p = arg;
+	struct slice f = zmsg_slice(&parts[0]);
+
+	assert_int_equal(n, 1);
+	if (f.p[0] > 1) {
+		p->up++;
+	} else if (f.p[0] == 1) {
+		p->subs++;
+		if (f.n == 9 && get_be64(f.p + 1) == OURS)
+			zsock_allow(z, slice_of(f.p + 1, 8));
+	}
+}
+
+static void pub_open(struct zfix *f, struct pub *p)
+{
+	struct zsock_opts o = { .type = ZSOCK_XPUB, .on_msg = on_pub, .arg = p };
+
+	p->z = zsock_open(f->ctx, &f->uv, &o);
+	assert_int_equal(zsock_bind(p->z, "tcp://127.0.0.1:*", true), ERR_OK);
+}
+
+static int hostile(const struct pub *p)
+{
+	return raw_connect(zsock_endpoint(p->z), "XSUB", slice_of(NULL, 0));
+}
+
+static struct zsock *ours(struct zfix *f, const struct pub *p, struct inbox *in)
+{
+	struct zsock_opts o = { .type = ZSOCK_XSUB, .heartbeat_ms = 20, .on_msg = inbox_take, .arg = in };
+	struct zsock *z = zsock_open(f->ctx, &f->uv, &o);
+
+	assert_int_equal(zsock_connect(z, zsock_endpoint(p->z), true), ERR_OK);
+	return z;
+}
+
+/* A frame of first and topic. */
+static struct slice topic_frame(uint8_t b[9], uint8_t first, uint64_t topic)
+{
+	b[0] = first;
+	put_be64(b + 1, topic);
+	return slice_of(b, 9);
+}
+
+static bool got_up(void *arg)
+{
+	struct pub *p = arg;
+
+	return p->up >= p->want_up;
+}
+
+/* libzmq keeps each of them for as long as the connection lasts. */
+static void test_topics_without_end(void **state)
+{
+	struct zfix *f = *state;
+	struct pub p = { 0 };
+	struct inbox in = { .want = 1 };
+	struct zsock *good;
+	uint8_t b[9];
+	int bad;
+
+	pub_open(f, &p);
+	good = ours(f, &p, &in);
+	assert_int_equal(zfix_send(good, topic_frame(b, 1, OURS)), ERR_OK);
+	zfix_run(f, NULL, NULL, 100);
+	bad = hostile(&p);
+	for (uint64_t i = 0; i < 5000; i++)
+		raw_frame(bad, 0, topic_frame(b, 1, 1000 + i));
+	zfix_run(f, NULL, NULL, 100);
+	assert_true(raw_cut(bad));
+	assert_int_equal(zsock_cuts(p.z), 1);
+	put_be64(b, OURS);
+	assert_int_equal(zfix_send(p.z, slice_of(b, 8)), ERR_OK);
+	assert_true(zfix_run(f, inbox_full, &in, 2000)); /* nobody else has felt it */
+	close(bad);
+	zsock_close(good);
+	zsock_close(p.z);
+}
+
+static void test_frames_upstream_without_their_ends(void **state)
+{
+	struct zfix *f = *state;
+	struct pub p = { 0 };
+	int bad;
+
+	pub_open(f, &p);
+	bad = hostile(&p);
+	for (unsigned i = 0; i < 200; i++) {
+		uint8_t b[200] = "\x01\xffsw-up\x00\xffS";
+
+		put_be32(b + 10, i);
+		raw_frame(bad, 0, slice_of(b, sizeof(b)));
+	}
+	zfix_run(f, NULL, NULL, 100);
+	assert_true(raw_cut(bad));
+	assert_int_equal(zsock_cuts(p.z), 1);
+	close(bad);
+	zsock_close(p.z);
+}
+
+/* What no XSUB of ours sends even once. */
+static void test_words_that_are_not_ours(void **state)
+{
+	static const struct {
+		uint8_t flags;
+		struct slice s;
+	} words[] = { { 0, SLICE_STR("S") },
+		      { 0, { NULL, 0 } },
+		      { 0, SLICE_STR("\x01") },
+		      { 0, SLICE_STR("\x01"
+				     "1234567") },
+		      { 0, SLICE_STR("\x01"
+				     "123456789") },
+		      { RAW_COMMAND, SLICE_STR("\x09SUBSCRIBE") },
+		      { RAW_MORE, SLICE_STR("\x01"
+					    "12345678") } };
+	struct zfix *f = *state;
+	struct pub p = { 0 };
+
+	pub_open(f, &p);
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		int bad = hostile(&p);
+
+		raw_frame(bad, words[i].flags, words[i].s);
+		if (words[i].flags == RAW_MORE)
+			raw_frame(bad, 0, SLICE_STR("S"));
+		zfix_run(f, NULL, NULL, 150); /* a descriptor that was cut is left alone for 100 ms */
+		assert_true(raw_cut(bad));
+		assert_int_equal(zsock_cuts(p.z), i + 1);
+		close(bad);
+	}
+	zsock_close(p.z);
+}
+
+/* Ours asks for its topics with every heartbeat, also for those that it may not have. */
+static void test_ours_is_not_cut(void **state)
+{
+	struct zfix *f = *state;
+	struct pub p = { .want_up = 2000 };
+	struct inbox in = { .want = 1 };
+	struct zsock *z;
+	uint8_t b[9];
+
+	pub_open(f, &p);
+	z = ours(f, &p, &in);
+	for (uint64_t i = 0; i < 12; i++)
+		assert_int_equal(zfix_send(z, topic_frame(b, 1, OURS + i)), ERR_OK);
+	zfix_run(f, NULL, NULL, 200);
+	for (unsigned i = 0; i < p.want_up; i++) {
+		b[0] = 'S';
+		put_be32(b + 1, i / 2); /* some of them twice */
+		assert_int_equal(zfix_send(z, slice_of(b, 5)), ERR_OK);
+	}
+	assert_true(zfix_run(f, got_up, &p, 2000));
+	assert_in_range(p.subs, 24, 10000);
+	assert_int_equal(zsock_cuts(p.z), 0);
+	zsock_close(z);
+	zsock_close(p.z);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, zfix_up, zfix_down)
 
 int main(void)
@@ -61,6 +231,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_nobody_takes_anothers_place),
 		cmocka_unit_test(test_routing_ids_are_not_known_beforehand),
+		T(test_topics_without_end),
+		T(test_frames_upstream_without_their_ends),
+		T(test_words_that_are_not_ours),
+		T(test_ours_is_not_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
