@@ -76,6 +76,13 @@ struct node_probe {
 	unsigned failed; /* in a row */
 };
 
+/* blame.c's, of failures that are more than none. */
+struct blame {
+	uint8_t who[KEY_BYTES];
+	bool several;
+	unsigned held; /* failures that were not counted */
+};
+
 struct node {
 	struct row_node row;
 	char *url, *country, *version;
@@ -86,6 +93,7 @@ struct node {
 	uint8_t evidence_hash[KEY_BYTES];
 	int64_t evidence_at;
 	unsigned failures;   /* in a row, of requests and probes */
+	struct blame blame;  /* whose */
 	uint64_t open_until; /* breaker, loop ms; 0 = closed */
 	uint64_t trial_from; /* half-open: no request before this, loop ms; UINT64_MAX = none at all */
 	uint64_t seen_ms;    /* row.seen, loop ms: clocks are set; 0 = before our own start */

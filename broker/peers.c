@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/blame.h"
 #include "broker/broker.h"
 #include "broker/greetings.h"
 #include "broker/intro.h"
@@ -371,7 +372,8 @@ void peers_recheck(struct broker *b)
 /* Better to wait for a worker that has no room just now than to be refused. */
 struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t avoid, uint64_t node)
 {
-	struct party *best[2] = { NULL, NULL }; /* the second is refused */
+	struct party *best[2] = { NULL, NULL }; /* the second is refused, or the next word is another's */
+	const struct node *n = registry_node(b->registry, node);
 	bool taken = false;
 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
@@ -379,7 +381,7 @@ struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t 
 
 		if (party_lost(p) || p->draining || silence_of(b, p) || !map_get(p->topics, &topic))
 			continue;
-		no = refusal_lasts(p, node, broker_ms(b));
+		no = refusal_lasts(p, node, broker_ms(b)) || (n && blame_passes_over(b, n, p));
 		taken = taken || !no;
 		if (p->n_tasks < p->capacity && p->instance != avoid &&
 		    (!best[no] || p->n_tasks < best[no]->n_tasks))

@@ -96,7 +96,8 @@ void peers_drop(struct broker *b, struct party *p, const char *why);
 void peers_recheck(struct broker *b);
 
 /* A worker that hears topic, has room and is not avoid (instance, 0: none), the
- * least loaded one; NULL.  One that the node refuses only when all that hear topic are. */
+ * least loaded one; NULL.  One that the node refuses, or that alone has seen it fail (blame.h), only when all
+ * that hear topic are such. */
 struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t avoid, uint64_t node);
 
 /* Any worker with time to fetch a receipt from the node, avoid (instance, 0: none) only if there is no

@@ -15,6 +15,7 @@
 
 #include <sodium.h>
 
+#include "broker/blame.h"
 #include "broker/metrics.h"
 #include "broker/refusal.h"
 #include "broker/router.h"
@@ -97,11 +98,15 @@ static void moved(struct broker *b, struct node *n, bool was_closed, const char 
 	plan(b, n, b->conf.probe_ms ? jitter(b->conf.probe_ms) : 0);
 }
 
-void probe_note(struct broker *b, struct node *n, bool ok)
+void probe_note(struct broker *b, struct node *n, const struct party *from, bool ok)
 {
 	struct breaker br = probe_breaker(b);
 	bool closed = n->open_until == 0;
 
+	if (!ok)
+		blame_add(n, from);
+	if (!ok && blame_holds(b, n))
+		return;
 	node_note(n, ok, &br, broker_ms(b));
 	moved(b, n, closed, "requests");
 }
@@ -231,6 +236,8 @@ static void judge(struct broker *b, struct node *n, bool ok)
 	if (node_breaker(n, broker_ms(b)) == BREAKER_OPEN)
 		return;
 	if (!ok) {
+		if (blame_holds(b, n))
+			return;
 		n->probe.failed++;
 		node_note(n, false, &br, broker_ms(b));
 	} else {
@@ -275,6 +282,8 @@ void probe_done(struct broker *b, struct party *from, struct slice msg)
 		return;
 	}
 	end(b, n, m.result == PROBE_REACHED);
+	if (m.result == PROBE_FAILED)
+		blame_add(n, from);
 	if (m.result == PROBE_NOT_TRIED || refusal_passes_over(b, from, n->row.id))
 		plan(b, n, jitter(FULL_MS));
 	else

@@ -24,8 +24,8 @@ void probe_worker_gone(struct broker *b, const struct party *worker);
 /* A node was removed: nobody asks after it any more. */
 void probe_forget(struct broker *b, struct node *n);
 
-/* Notes how a request at the node went. */
-void probe_note(struct broker *b, struct node *n, bool ok);
+/* Notes how a request at the node went, as that worker says. */
+void probe_note(struct broker *b, struct node *n, const struct party *from, bool ok);
 
 /* The settings of the breaker. */
 struct breaker probe_breaker(const struct broker *b);

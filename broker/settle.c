@@ -146,7 +146,7 @@ static bool users_doing(const struct broker *b, const struct task *t, const stru
 	return m->error == ERR_ENGINE || (m->error == ERR_TIMEOUT && !t->stream && b->conf.probe_ms != 0);
 }
 
-static void note_node(struct broker *b, struct task *t, const struct settle *m)
+static void note_node(struct broker *b, struct task *t, const struct party *from, const struct settle *m)
 {
 	bool no_room = m->error == ERR_UNAVAILABLE && m->outcome == SETTLE_COMPLETE; /* at the worker */
 	bool reached = (m->error != ERR_UNAVAILABLE || no_room) && m->error != ERR_TIMEOUT &&
@@ -161,7 +161,7 @@ static void note_node(struct broker *b, struct task *t, const struct settle *m)
 		log_info("not_held_against_node", L_RID(t->rid), L_U("node", t->node->row.id),
 			 L_ERR(m->error));
 	else if (m->outcome != SETTLE_STOPPED || m->error == ERR_OK)
-		probe_note(b, t->node, reached);
+		probe_note(b, t->node, from, reached);
 	if (m->outcome == SETTLE_FAILED && m->error == ERR_LOCKED)
 		lock_stack(b, t);
 	if (m->key_unknown) {
@@ -173,7 +173,8 @@ static void note_node(struct broker *b, struct task *t, const struct settle *m)
 }
 
 /* verified: the signature of its receipt has been checked. */
-static void take(struct broker *b, struct task *t, const struct settle *m, bool verified)
+static void take(struct broker *b, struct task *t, const struct party *from, const struct settle *m,
+		 bool verified)
 {
 	struct judge_case c = { .reserved = t->res->units,
 				.outcome = m->outcome,
@@ -198,7 +199,7 @@ static void take(struct broker *b, struct task *t, const struct settle *m, bool 
 			return;
 	}
 	if (!m->untold)
-		note_node(b, t, m);
+		note_node(b, t, from, m);
 	task_detach(b, t);
 	if (!check || verified)
 		finish(b, t, &c, &row);
@@ -206,9 +207,9 @@ static void take(struct broker *b, struct task *t, const struct settle *m, bool 
 
 /* A refusal of which the client knows nothing: true when another node is asked
  * instead, else it is told now. */
-static bool goes_on(struct broker *b, struct task *t, const struct settle *m)
+static bool goes_on(struct broker *b, struct task *t, const struct party *from, const struct settle *m)
 {
-	note_node(b, t, m);
+	note_node(b, t, from, m);
 	if (task_retry(b, t))
 		return true;
 	if (!t->answered && t->topic)
@@ -269,14 +270,14 @@ static bool not_asked(const struct task *t, const struct settle *m)
 	       !t->node->row.original && !leaves_doubt(t, m);
 }
 
-static void look_for(struct broker *b, struct task *t, const struct settle *m)
+static void look_for(struct broker *b, struct task *t, const struct party *from, const struct settle *m)
 {
 	if (t->state == TASK_ORPHANED || t->state == TASK_UNCLAIMED) { /* it is being looked for */
 		if (others_may(b, t, m))
 			(void)task_ask(b, t); /* another one, at once */
 		return;
 	}
-	note_node(b, t, m);
+	note_node(b, t, from, m);
 	t->cut_off = true; /* that has been noted */
 	t->answered = true;
 	task_seek(b, t);
@@ -317,20 +318,20 @@ void task_settle(struct broker *b, struct party *from, struct slice msg)
 	}
 	if (not_asked(t, &m)) {
 		say_settled(b, from, &m);
-		look_for(b, t, &m);
+		look_for(b, t, from, &m);
 		return;
 	}
 	t->settle_to = from->instance;
 	t->attempt = m.attempt;
-	if (m.untold && goes_on(b, t, &m))
+	if (m.untold && goes_on(b, t, from, &m))
 		return;
 	if (leaves_doubt(t, &m)) {
 		if (!m.untold)
-			note_node(b, t, &m);
+			note_node(b, t, from, &m);
 		say_settled(b, from, &m);
 		task_disown(b, t);
 		return;
 	}
 	t->posted = t->posted || m.outcome == SETTLE_COMPLETE || m.outcome == SETTLE_STOPPED;
-	take(b, t, &m, doubted);
+	take(b, t, from, &m, doubted);
 }

@@ -28,6 +28,15 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* A request went so, each time as another worker says. */
+static void note(struct rig *r, bool ok)
+{
+	static struct party said;
+
+	said.instance++;
+	probe_note(&r->b, rig_node(r), &said, ok);
+}
+
 /* Turns the loop for ms, everybody saying that they live. */
 static void alive(struct rig *r, unsigned ms)
 {
@@ -202,8 +211,8 @@ static void probes_do_not_hide_requests(void **state)
 {
 	struct rig *r = *state;
 
-	probe_note(&r->b, rig_node(r), false);
-	probe_note(&r->b, rig_node(r), false);
+	note(r, false);
+	note(r, false);
 	answer(r, PROBE_REACHED);
 	assert_int_equal(rig_node(r)->failures, 2);
 	r->b.conf.breaker_failures = 9;
@@ -211,7 +220,7 @@ static void probes_do_not_hide_requests(void **state)
 	assert_int_equal(rig_node(r)->failures, 3);
 	answer(r, PROBE_REACHED);
 	assert_int_equal(rig_node(r)->failures, 2);
-	probe_note(&r->b, rig_node(r), true);
+	note(r, true);
 	assert_int_equal(rig_node(r)->failures, 0);
 }
 
@@ -222,7 +231,7 @@ static void news_from_before(void **state)
 	struct probe m = asked(r, &r->wk);
 
 	for (int i = 0; i < 3; i++)
-		probe_note(&r->b, rig_node(r), false);
+		note(r, false);
 	say(&r->wk, &m, PROBE_REACHED);
 	rig_run(r, 5);
 	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_OPEN);
@@ -239,7 +248,7 @@ static void registering(void **state)
 	r->b.conf.breaker_open_ms = 600000;
 	answer(r, PROBE_REACHED);
 	for (int i = 0; i < 3; i++)
-		probe_note(&r->b, rig_node(r), false);
+		note(r, false);
 	assert_int_equal(rig_register(r, true, NULL), ERR_OK);
 	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_HALF_OPEN);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
@@ -262,7 +271,7 @@ static void back_in_a_new_life(void **state)
 	rig_node(r)->back_ms = 0; /* its first registration was long ago */
 	old = asked(r, &r->wk);
 	for (int i = 0; i < 3; i++)
-		probe_note(&r->b, rig_node(r), false);
+		note(r, false);
 	assert_int_equal(rig_register(r, true, NULL), ERR_OK);
 	m = asked(r, &r->wk);
 	assert_memory_not_equal(m.rid, old.rid, RID_BYTES);
@@ -356,7 +365,7 @@ static void a_refused_worker(void **state)
 		rig_node(r)->probe.avoid = r->wk.instance; /* the next turn is wk2's */
 		m = asked(r, &r->wk2);
 		for (int i = 0; i < 3 && result == PROBE_REACHED; i++)
-			probe_note(&r->b, rig_node(r), false);
+			note(r, false);
 		rig_node(r)->open_until =
 			result == PROBE_REACHED ? broker_ms(&r->b) : 0; /* half-open, or closed */
 		refusal_note(&r->b, party(r, &r->wk2), 1);
@@ -385,7 +394,7 @@ static void removed(void **state)
 
 	(void)asked(r, &r->wk);
 	for (int i = 0; i < 3; i++)
-		probe_note(&r->b, rig_node(r), false);
+		note(r, false);
 	rig_node(r)->row.state = NODE_REMOVED;
 	probe_forget(&r->b, rig_node(r));
 	assert_int_equal(r->b.probes, 0);
@@ -438,12 +447,12 @@ static void without_probes(void **state)
 
 	actor_none(r, &r->wk, MSG_PROBE, 30);
 	for (int i = 0; i < 3; i++)
-		probe_note(&r->b, rig_node(r), false);
+		note(r, false);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
 	alive(r, 200);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
-	probe_note(&r->b, rig_node(r), true); /* the request that came of it went well */
+	note(r, true); /* the request that came of it went well */
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 }

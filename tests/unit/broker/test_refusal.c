@@ -12,6 +12,7 @@
 #include "broker/probe.h"
 #include "broker/refusal.h"
 #include "broker/task.h"
+#include "proto/peer.h"
 #include "tests/unit/broker/rig.h"
 
 static int setup(void **state)
@@ -361,6 +362,68 @@ static void a_receipt_that_nobody_gets(void **state)
 	assert_int_equal(rig_stack(r)->spent, 700);
 }
 
+/* --- failures of another kind (blame.h) --- */
+
+static void fails(struct rig *r, struct actor *wk, const struct work *w)
+{
+	rig_settle(r, wk, w, SETTLE_FAILED, 0, 0, rig_not_reached);
+	rig_settled(r, wk);
+}
+
+/* One worker fails whatever it is given; the node stays for the other. */
+static void one_workers_word(void **state)
+{
+	struct rig *r = *state;
+	struct work w;
+	struct actor *bad = give(r, &w), *wk = bad;
+	unsigned good = 0;
+
+	for (int i = 0; i < 20; i++) {
+		if (wk == bad)
+			fails(r, wk, &w);
+		else
+			answers(r, wk, &w);
+		good += wk != bad;
+		assert_int_equal(rig_node(r)->open_until, 0);
+		wk = give(r, &w);
+	}
+	assert_in_range(good, 5, 20);
+}
+
+static void the_word_of_both(void **state)
+{
+	struct rig *r = *state;
+	struct work w;
+	struct actor *first = NULL, *wk = NULL;
+
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(rig_node(r)->open_until, 0);
+		wk = give(r, &w);
+		first = first ? first : wk;
+		fails(r, wk, &w);
+	}
+	assert_ptr_equal(wk, other(r, first)); /* the last word was another's */
+	assert_true(rig_node(r)->open_until > 0);
+}
+
+/* The other one is there, and does not hear the gateway that asks: it will never say anything. */
+static void the_word_of_the_only_one_that_hears(void **state)
+{
+	struct rig *r = *state;
+	struct heard m = { .topic = r->gw.instance };
+	struct buf msg = { 0 };
+	struct work w;
+	int n = 0;
+
+	heard_encode(&m, &msg);
+	actor_send(&r->wk2, &msg, NULL);
+	for (; rig_node(r)->open_until == 0; n++) {
+		assert_ptr_equal(give(r, &w), &r->wk);
+		fails(r, &r->wk, &w);
+	}
+	assert_int_equal(n, 3 + 3 * 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +440,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(its_receipts_are_fetched_by_the_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_receipt_that_nobody_gets, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_workers_word, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_word_of_both, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_word_of_the_only_one_that_hears, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
