@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * HELLOs by key (greetings.h).  What is too much is not answered: a peer says it again.
+ * Limits by key (greetings.h).  A HELLO that is too much is not answered: a peer says it again.
  */
 #include "broker/greetings.h"
 
@@ -11,18 +11,22 @@
 #include "common/map.h"
 #include "common/mem.h"
 
-#define FRESH_PER_MIN 1200 /* as many at once: more than one key may have (peers.c, LIVES_MAX), twice over   \
-			    */
+#define FRESH_PER_MIN                                                                                        \
+	1200 /* as many at once: more than one key may have (peers.c, LIVES_MAX), twice over                 \
+	      */
 #define AGAIN_PER_MIN 6000
-#define KEYS_MAX 4096 /* as many as an allow-list has */
+#define UNREAD_MAX (UINT64_C(512) << 20) /* bytes; one key gets half of it, and leaves others room */
+#define KEYS_MAX 4096                    /* as many as an allow-list has */
 
 struct greeter {
 	uint8_t key[KEY_BYTES];
 	struct limit_use fresh, again;
+	struct zcount *unread;
 };
 
 struct greetings {
 	struct map *keys;
+	struct zcount *unread; /* of all */
 };
 
 struct greetings *greetings_new(void)
@@ -30,6 +34,7 @@ struct greetings *greetings_new(void)
 	struct greetings *g = mem_new(sizeof(*g));
 
 	g->keys = map_new(KEY_BYTES);
+	g->unread = zcount_new(NULL);
 	return g;
 }
 
@@ -38,8 +43,10 @@ static void forget_all(struct greetings *g)
 	struct greeter *w;
 	size_t pos = 0;
 
-	while ((w = map_next(g->keys, &pos)) != NULL)
+	while ((w = map_next(g->keys, &pos)) != NULL) {
+		zcount_drop(w->unread);
 		free(w);
+	}
 	map_free(g->keys);
 }
 
@@ -48,6 +55,7 @@ void greetings_free(struct greetings *g)
 	if (!g)
 		return;
 	forget_all(g);
+	zcount_drop(g->unread);
 	free(g);
 }
 
@@ -63,6 +71,7 @@ static struct greeter *greeter_of(struct greetings *g, const uint8_t key[KEY_BYT
 	}
 	w = mem_new(sizeof(*w));
 	memcpy(w->key, key, KEY_BYTES);
+	w->unread = zcount_new(g->unread);
 	map_put(g->keys, w->key, w);
 	return w;
 }
@@ -75,4 +84,14 @@ bool greetings_allow(struct greetings *g, const uint8_t key[KEY_BYTES], bool fre
 	uint32_t retry_s;
 
 	return limit_request(fresh ? &w->fresh : &w->again, &l, now, &q, &retry_s) == ERR_OK;
+}
+
+struct zcount *greetings_unread(struct greetings *g, const uint8_t key[KEY_BYTES])
+{
+	return zcount_hold(greeter_of(g, key)->unread);
+}
+
+bool greetings_room(const struct greetings *g, const struct zcount *c)
+{
+	return !c || limit_share(zcount_bytes(c), zcount_bytes(g->unread), UNREAD_MAX);
 }

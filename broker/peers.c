@@ -41,6 +41,7 @@ static void party_free(struct party *p)
 {
 	map_free(p->topics);
 	refusal_free(p);
+	zcount_drop(p->unread);
 	free(p->name);
 	free(p->version);
 	free(p->endpoint);
@@ -72,6 +73,11 @@ struct party *peers_by_instance(const struct broker *b, uint64_t instance, enum 
 	struct party *p = map_get(b->peers->instances, &instance);
 
 	return p && p->role == role ? p : NULL;
+}
+
+bool peers_room(const struct broker *b, const struct party *p)
+{
+	return greetings_room(b->peers->greetings, p->unread);
 }
 
 const char *peers_role(enum role role)
@@ -185,6 +191,7 @@ static struct party *party_add(struct broker *b, const struct hello *h, const ui
 	if (key) {
 		p->has_key = true;
 		memcpy(p->key, key, KEY_BYTES);
+		p->unread = greetings_unread(b->peers->greetings, key);
 	}
 	if (h->key.n) {
 		p->has_server_key = true;
@@ -379,7 +386,8 @@ struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
 		bool no;
 
-		if (party_lost(p) || p->draining || silence_of(b, p) || !map_get(p->topics, &topic))
+		if (party_lost(p) || p->draining || silence_of(b, p) || !map_get(p->topics, &topic) ||
+		    !peers_room(b, p))
 			continue;
 		no = refusal_lasts(p, node, broker_ms(b)) || (n && blame_passes_over(b, n, p));
 		taken = taken || !no;

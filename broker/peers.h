@@ -26,6 +26,7 @@ struct party {
 	uint64_t member;   /* the how manieth that was taken in */
 	bool has_key;
 	uint8_t key[KEY_BYTES]; /* the CURVE key it proved to hold */
+	struct zcount *unread;  /* what waits for peers of that key; NULL without */
 	char *name, *version, *endpoint;
 	bool has_server_key;
 	uint8_t server_key[KEY_BYTES]; /* worker: of its endpoint */
@@ -75,6 +76,9 @@ static inline bool party_lost(const struct party *p)
 {
 	return p->ended || p->foreign;
 }
+
+/* Whether there is room for something more to wait for p to read it. */
+bool peers_room(const struct broker *b, const struct party *p);
 
 /* The name of a role in logs (static). */
 const char *peers_role(enum role role);

@@ -21,6 +21,7 @@
 #include "common/keys.h"
 #include "common/log.h"
 #include "common/sandbox.h"
+#include "common/zcount.h"
 #include "common/zprobe.h"
 
 /* One verb per message type; body says whether a second frame belongs to it. */
@@ -180,8 +181,8 @@ enum err router_send(struct broker *b, const struct party *to, struct buf *msg)
 	enum err e;
 
 	zmsg_copy_init(&parts[0], slice_of(to->route, ROUTE_BYTES));
-	zmsg_take_init(&parts[1], msg);
-	e = zsock_send(b->bus, parts, 2);
+	zmsg_take_counted(&parts[1], msg, to->unread);
+	e = peers_room(b, to) ? zsock_send(b->bus, parts, 2) : ERR_AGAIN;
 	if (e != ERR_OK) {
 		stat_inc(&metrics.unsent, 1);
 		zmsg_close(&parts[0]);
@@ -208,13 +209,15 @@ bool router_answer(struct broker *b, struct zmsg *parts, struct buf *msg)
 
 enum err router_send_body(struct broker *b, const struct party *to, struct buf *msg, struct slice body)
 {
+	struct buf copy = { 0 };
 	struct zmsg parts[3];
 	enum err e;
 
+	buf_add(&copy, body.p, body.n);
 	zmsg_copy_init(&parts[0], slice_of(to->route, ROUTE_BYTES));
-	zmsg_take_init(&parts[1], msg);
-	zmsg_copy_init(&parts[2], body);
-	e = zsock_send(b->bus, parts, 3);
+	zmsg_take_counted(&parts[1], msg, to->unread);
+	zmsg_take_counted(&parts[2], &copy, to->unread);
+	e = peers_room(b, to) ? zsock_send(b->bus, parts, 3) : ERR_AGAIN;
 	for (int i = 0; i < 3 && e != ERR_OK; i++)
 		zmsg_close(&parts[i]);
 	return e;

@@ -15,7 +15,6 @@
 #include "common/b64.h"
 #include "common/zsock_priv.h"
 
-#define SMALL_FRAME 33              /* libzmq keeps these inside the message itself */
 #define END_NS UINT64_C(1000000000) /* time for a context to end; it takes a few ms */
 
 struct zctx *zctx_new(void)
@@ -130,7 +129,7 @@ static void free_secret(void *data, void *hint)
 
 void zmsg_take_init(struct zmsg *m, struct buf *b)
 {
-	if (b->n <= SMALL_FRAME) {
+	if (b->n <= ZSOCK_SMALL_FRAME) {
 		zmsg_copy_init(m, buf_slice(b));
 		buf_free(b);
 		return;

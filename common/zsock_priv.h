@@ -18,7 +18,8 @@
 
 #define ZSOCK_ZAP_ENDPOINT "inproc://zeromq.zap.01"
 
-#define ZSOCK_TOPICS_MAX 16 /* subscriptions of one XSUB */
+#define ZSOCK_SMALL_FRAME 33 /* bytes: libzmq keeps these inside the message itself */
+#define ZSOCK_TOPICS_MAX 16  /* subscriptions of one XSUB */
 
 /* In front of a user frame on its way from XSUB to XPUB, behind the 1 or 0: no
  * topic of ours starts so.  Its length includes that byte. */

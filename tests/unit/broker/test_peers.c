@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 
 #include "broker/peers.h"
+#include "broker/router.h"
+#include "common/zcount.h"
 #include "proto/peer.h"
 #include "tests/unit/broker/rig.h"
 #include "tests/unit/said.h"
@@ -378,6 +380,27 @@ static void one_key_does_not_keep_everybody_busy(void **state)
 	assert_in_range(lines_with(text, "event=peer_refused"), 0, 2);
 }
 
+/* What is sent to a peer that does not read waits in our memory. */
+static void who_does_not_read_gets_no_more(void **state)
+{
+	struct rig *r = *state;
+	struct party *p = peers_by_instance(&r->b, 200, ROLE_WORKER);
+	struct buf much = { .p = malloc(300u << 20), .n = 300u << 20, .cap = 300u << 20 }, msg = { 0 };
+	struct ping pong = { .instance = 1 };
+	struct zmsg waits;
+
+	assert_ptr_equal(peers_worker_for(&r->b, 100, 0, 1), p);
+	zmsg_take_counted(&waits, &much, p->unread);
+	assert_null(peers_worker_for(&r->b, 100, 0, 1));
+	pong_encode(&pong, &msg);
+	assert_int_equal(router_send(&r->b, p, &msg), ERR_AGAIN);
+	assert_int_equal(msg.n, 0);
+	pong_encode(&pong, &msg); /* another key's peer feels nothing */
+	assert_int_equal(router_send(&r->b, peers_by_instance(&r->b, 100, ROLE_GATEWAY), &msg), ERR_OK);
+	zmsg_close(&waits);
+	assert_ptr_equal(peers_worker_for(&r->b, 100, 0, 1), p);
+}
+
 #define C(name) cmocka_unit_test_setup_teardown(name, setup_curve, teardown)
 
 int main(void)
@@ -399,6 +422,7 @@ int main(void)
 		C(a_key_taken_off_the_list),
 		C(one_key_does_not_take_all_places),
 		C(one_key_does_not_keep_everybody_busy),
+		C(who_does_not_read_gets_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/common/zfix.h"
 
+#include "common/zcount.h"
 #include "tests/unit/common/rawpeer.h"
 
 /* Whose words come back to whom: each message goes back to the routing id that it came with. */
@@ -52,6 +53,40 @@ static void test_routing_ids_are_not_known_beforehand(void **state)
 	zctx_free(zctx_new());
 	again = rand();
 	assert_int_not_equal(again, first);
+}
+
+/* Bytes are counted for as long as libzmq has them, whoever ends the connection. */
+static void test_what_waits_for_a_peer_that_does_not_read(void **state)
+{
+	struct zfix *f = *state;
+	struct inbox in = { .want = 1 };
+	struct zsock_opts r = { .type = ZSOCK_ROUTER, .on_msg = inbox_take, .arg = &in };
+	struct zsock *router = zsock_open(f->ctx, &f->uv, &r);
+	struct zcount *all = zcount_new(NULL), *one = zcount_new(all);
+	struct zmsg m[2];
+	int peer;
+
+	assert_int_equal(zsock_bind(router, "tcp://127.0.0.1:*", true), ERR_OK);
+	peer = raw_connect(zsock_endpoint(router), "DEALER", slice_of(NULL, 0));
+	raw_frame(peer, 0, SLICE_STR("hello"));
+	assert_true(zfix_run(f, inbox_full, &in, 2000));
+	for (unsigned i = 0; i < 100; i++) {
+		struct buf b = { .p = mem_new(1 << 20), .n = 1 << 20, .cap = 1 << 20 };
+
+		zmsg_copy_init(&m[0], slice_of(in.id, in.id_n));
+		zmsg_take_counted(&m[1], &b, one);
+		assert_int_equal(zsock_send(router, m, 2), ERR_OK);
+	}
+	zfix_run(f, NULL, NULL, 100);
+	assert_in_range(zcount_bytes(one), 50u << 20, 101u << 20);
+	assert_int_equal(zcount_bytes(all), zcount_bytes(one));
+	close(peer);
+	for (int i = 0; i < 100 && zcount_bytes(all) > 0; i++)
+		zfix_run(f, NULL, NULL, 10);
+	assert_int_equal(zcount_bytes(all), 0);
+	zcount_drop(one);
+	zcount_drop(all);
+	zsock_close(router);
 }
 
 /* --- what an XPUB hears --- */
@@ -231,6 +266,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_nobody_takes_anothers_place),
 		cmocka_unit_test(test_routing_ids_are_not_known_beforehand),
+		T(test_what_waits_for_a_peer_that_does_not_read),
 		T(test_topics_without_end),
 		T(test_frames_upstream_without_their_ends),
 		T(test_words_that_are_not_ours),
