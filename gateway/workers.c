@@ -16,6 +16,9 @@
 #include "common/seldom.h"
 #include "gateway/metrics.h"
 
+#define FRAME_MAX                                                                                            \
+	(CHUNK_BYTES_MAX +                                                                                   \
+	 1024)           /* a chunk with its header, sealed by CURVE; a longer one costs the connection */
 #define SEND_QUEUE 65536 /* messages of some 40 bytes */
 #define COMPLAINTS 20    /* of one kind in ten seconds: a worker can be introduced as often as it likes */
 
@@ -102,6 +105,7 @@ static struct zsock *open_socket(struct workers *w, struct worker *k, struct sli
 	struct zsock_opts zo = {
 		.type = ZSOCK_XSUB,
 		.sndhwm = SEND_QUEUE,
+		.max_msg = FRAME_MAX,
 		.on_msg = on_frame,
 		.arg = k,
 	};

@@ -9,24 +9,32 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "gateway/workers.h"
 #include "tests/unit/openfiles.h"
+#include "tests/unit/said.h"
+#include "tests/unit/tempdir.h"
 
 struct side {
 	uv_loop_t uv;
 	struct zctx *ctx;
 	struct workers *w;
-	unsigned gone;
+	unsigned gone, frames;
+	size_t longest;
 };
 
 static void on_frame(void *arg, uint64_t worker, struct slice bytes)
 {
-	(void)arg;
+	struct side *s = arg;
+
 	(void)worker;
-	(void)bytes;
+	s->frames++;
+	s->longest = bytes.n > s->longest ? bytes.n : s->longest;
 }
 
 static void on_gone(void *arg, uint64_t worker)
@@ -111,11 +119,95 @@ static void test_no_descriptor_left(void **state)
 	end(&s);
 }
 
+/* The broker introduces a worker as often as that says PEER_OK. */
+static void test_complaints_are_few(void **state)
+{
+	static char text[1 << 16];
+	struct side s;
+	struct said said;
+	unsigned n = 0;
+
+	(void)state;
+	begin(&s, 1);
+	introduce(&s, 1, true);
+	said_begin(&said);
+	for (uint64_t i = 0; i < 5000; i++)
+		introduce(&s, 2, true);
+	said_end(&said, text, sizeof(text));
+	for (const char *p = text; (p = strstr(p, "worker.too_many")) != NULL; p++)
+		n++;
+	assert_int_equal(n, 20);
+	end(&s);
+}
+
+static void on_sub(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
+{
+	(void)arg;
+	(void)n;
+	if (zmsg_slice(&parts[0]).p[0] == 1)
+		zsock_allow(z, slice_of(zmsg_slice(&parts[0]).p + 1, ZSOCK_TOPIC_BYTES));
+}
+
+/* Under the gateway's topic. */
+static void publish_once(struct side *s, struct zsock *pub, size_t n)
+{
+	uint8_t *b = mem_new(n);
+	struct zmsg m;
+
+	put_be64(b, 7);
+	zmsg_copy_init(&m, slice_of(b, n));
+	free(b);
+	if (zsock_send(pub, &m, 1) != ERR_OK)
+		zmsg_close(&m);
+	for (int i = 0; i < 5; i++) {
+		uv_run(&s->uv, UV_RUN_NOWAIT);
+		usleep(1000);
+	}
+}
+
+/* Until it has been heard. */
+static void publish(struct side *s, struct zsock *pub, size_t n, unsigned frames)
+{
+	for (int i = 0; i < 400 && s->frames < frames; i++)
+		publish_once(s, pub, n);
+	assert_true(s->frames >= frames);
+}
+
+/* A worker may say no more in one frame than a chunk is: all else would be memory taken for nothing. */
+static void test_a_worker_whose_frames_are_too_long(void **state)
+{
+	struct zsock_opts o = { .type = ZSOCK_XPUB, .on_msg = on_sub };
+	char dir[TEMPDIR_ROOM], endpoint[96];
+	struct intro m = { .worker = 1, .present = true };
+	struct zsock *pub;
+	struct side s;
+
+	(void)state;
+	tempdir_make(dir);
+	begin(&s, 1);
+	snprintf(endpoint, sizeof(endpoint), "ipc://%s/s", dir);
+	pub = zsock_open(s.ctx, &s.uv, &o);
+	assert_int_equal(zsock_bind(pub, endpoint, false), ERR_OK);
+	m.endpoint = slice_str(endpoint);
+	workers_intro(s.w, &m);
+	publish(&s, pub, CHUNK_BYTES_MAX + 512, 1);
+	assert_int_equal(s.longest, CHUNK_BYTES_MAX + 512);
+	for (int i = 0; i < 20; i++)
+		publish_once(&s, pub, 2 * CHUNK_BYTES_MAX);
+	assert_int_equal(s.longest, CHUNK_BYTES_MAX + 512);
+	zsock_close(pub);
+	end(&s);
+	tempdir_drop(dir, "s");
+	tempdir_remove(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_more_than_its_share),
 		cmocka_unit_test(test_no_descriptor_left),
+		cmocka_unit_test(test_complaints_are_few),
+		cmocka_unit_test(test_a_worker_whose_frames_are_too_long),
 	};
 
 	log_init("test", LOG_ERROR, false);
