@@ -68,12 +68,3 @@ def test_the_brokers_unit_makes_the_directories_of_its_settings():
     assert "\nStateDirectory=sealway\n" in text and "#database = /var/lib/sealway/" in example
     assert "\nRuntimeDirectory=sealway\n" in text
     assert "#bus = ipc:///run/sealway/" in example and "#admin = ipc:///run/sealway/" in example
-
-
-def test_keys_get_into_no_image():
-    ignored = open(os.path.join(ROOT, ".dockerignore")).read().split()
-    compose = open(os.path.join(ROOT, "deploy", "compose", "compose.yml")).read()
-    assert "context: ../.." in compose and "./keys:/keys:ro" in compose and "deploy/compose/keys" in ignored
-    container = open(os.path.join(ROOT, "deploy", "compose", "Containerfile")).read()
-    assert "-o sealway -g sealway -m 0700 /run/sealway" in container  # else the volume there would be root's
-    assert "useradd --system --uid 900 " in container and "chown -R 900 " in compose
