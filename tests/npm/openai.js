@@ -3,7 +3,11 @@
 // Usage: node openai.js SCENARIO URL TOKEN MODEL   (from the folder where the package is installed)
 "use strict";
 const { createRequire } = require("module");
-const OpenAI = createRequire(process.cwd() + "/")("openai");
+const installed = createRequire(process.cwd() + "/");
+// The node-fetch that the package takes by itself reads no stream to its end in Debian 12's Node.js 18.20.4, whoever sends it
+// (ERR_STREAM_PREMATURE_CLOSE): there the package is told to take the fetch of Node.js.
+if (process.versions.node.startsWith("18.")) installed("openai/shims/web");
+const OpenAI = installed("openai");
 
 const [scenario, url, apiKey, model] = process.argv.slice(2);
 const client = (options) => new OpenAI({ baseURL: url + "/v1", apiKey, maxRetries: 0, ...options });
