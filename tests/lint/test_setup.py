@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-DEPLOY = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "deploy")
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DEPLOY = os.path.join(ROOT, "deploy")
 PRESENT = "echo install ok installed"
 AWAY = """case $1 in
 update) echo "W: Failed to fetch http://mirror/InRelease  Temporary failure resolving 'mirror'" ;;
@@ -68,3 +69,22 @@ def test_a_build_that_fails_says_why(fake, tmp_path):
     assert r.returncode == 1 and r.stderr == "ERROR: no compiler\n"
     r = run(fake(dpkg_query=PRESENT, meson="echo noise", ninja="echo 'ninja: cannot'; exit 1"), quickstart)
     assert r.returncode == 1 and r.stderr == "ninja: cannot\n"
+
+
+@pytest.fixture
+def tests_run(tmp_path):
+    """tests/run of a clone whose runner only tells its umask."""
+    (tmp_path / "clone" / "tests").mkdir(parents=True)
+    shutil.copytree(DEPLOY, tmp_path / "clone" / "deploy")
+    (tmp_path / "clone" / "tests" / "runner.py").write_text("import os\nprint(oct(os.umask(0)))\n")
+    return shutil.copy(os.path.join(ROOT, "tests", "run"), tmp_path / "clone" / "tests")
+
+
+def test_an_ordinary_user_gets_the_tests_by_sudo(fake, tests_run):
+    r = run(fake(dpkg_query=PRESENT, id="echo 1000", sudo='echo sudo "$@"'), tests_run, "lint")
+    assert r.returncode == 0 and r.stdout == f"sudo {tests_run} lint\n"
+
+
+def test_the_tests_have_no_umask_of_their_caller(fake, tests_run):
+    r = run(fake(dpkg_query=PRESENT, id="echo 0"), "sh", "-c", f"umask 077; {tests_run}")
+    assert r.stdout == "0o22\n", r.stderr
