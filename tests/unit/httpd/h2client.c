@@ -73,6 +73,25 @@ void h2_close(struct h2 *c)
 {
 	close(c->fd);
 	buf_free(&c->in);
+	buf_free(&c->out);
+}
+
+void rig_open_h2(struct rig *g, struct h2 *c, uint32_t window)
+{
+	rig_open(g);
+	h2_open(c, g, window);
+}
+
+void rig_close_h2(struct rig *g, struct h2 *c)
+{
+	h2_close(c);
+	rig_close(g);
+}
+
+void h2_flush(struct h2 *c)
+{
+	rig_send(c->g, c->fd, c->out.p, c->out.n);
+	buf_reset(&c->out);
 }
 
 void h2_add_request(struct buf *b, uint32_t id, const char *path, uint8_t flags)

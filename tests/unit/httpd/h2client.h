@@ -26,11 +26,19 @@ struct h2 {
 	struct rig *g;
 	int fd;
 	struct buf in;
+	struct buf out; /* frames that are to go in one piece: h2_flush */
 };
 
 /* Connects, sends the preface and SETTINGS with that initial window. */
 void h2_open(struct h2 *c, struct rig *g, uint32_t window);
 void h2_close(struct h2 *c);
+
+/* The same together with the server that it is the first client of. */
+void rig_open_h2(struct rig *g, struct h2 *c, uint32_t window);
+void rig_close_h2(struct rig *g, struct h2 *c);
+
+/* Sends what was added to c->out, and empties it. */
+void h2_flush(struct h2 *c);
 
 /* Appends one frame to b, or sends one. */
 void h2_add(struct buf *b, uint8_t type, uint8_t flags, uint32_t id, const void *p, size_t n);

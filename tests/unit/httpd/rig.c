@@ -171,6 +171,33 @@ bool rig_until(struct rig *g, const unsigned *what, unsigned n, unsigned ms)
 	return *what >= n;
 }
 
+void rig_nobody_left(struct rig *g, unsigned ms)
+{
+	for (unsigned i = 0; i < ms && httpd_conns(g->h) > 0; i += 10)
+		rig_turn(g, 10);
+	assert_int_equal(httpd_conns(g->h), 0);
+}
+
+static void on_drained(void *arg)
+{
+	struct rig *g = arg;
+
+	assert_false(g->drained);
+	g->drained = true;
+}
+
+void rig_drain(struct rig *g)
+{
+	httpd_drain(g->h, on_drained, g);
+}
+
+bool rig_drained(struct rig *g, unsigned ms)
+{
+	for (unsigned i = 0; i < ms && !g->drained; i += 5)
+		rig_turn(g, 5);
+	return g->drained;
+}
+
 int rig_connect(struct rig *g)
 {
 	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(httpd_port(g->h)) };
@@ -182,6 +209,12 @@ int rig_connect(struct rig *g)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	return fd;
+}
+
+int rig_open_client(struct rig *g)
+{
+	rig_open(g);
+	return rig_connect(g);
 }
 
 void rig_narrow(struct rig *g)

@@ -26,7 +26,7 @@ struct rig {
 	bool begun;          /* a test has begun to answer it */
 	char body[65536];    /* of the last request that had one, if it fits */
 	char path[256];
-	bool drained;
+	bool drained; /* after rig_drain */
 };
 
 /* Opens on 127.0.0.1:0; fails the test when that fails. */
@@ -42,8 +42,20 @@ void rig_turn(struct rig *g, unsigned ms);
 /* Turns the loop until *what is at least n; false after ms. */
 bool rig_until(struct rig *g, const unsigned *what, unsigned n, unsigned ms);
 
+/* Turns the loop until no connection is left; fails the test after ms. */
+void rig_nobody_left(struct rig *g, unsigned ms);
+
+/* Begins a drain, whose end may be told once. */
+void rig_drain(struct rig *g);
+
+/* Turns the loop until it has ended; false after ms. */
+bool rig_drained(struct rig *g, unsigned ms);
+
 /* A connected client socket that does not block. */
 int rig_connect(struct rig *g);
+
+/* rig_open, and the socket of its first client. */
+int rig_open_client(struct rig *g);
 
 /* Makes the server's ends of all connections take little at once, so that its
  * writes get stuck when the client does not read. */

@@ -120,8 +120,7 @@ static void hung_up_on_when_there_are_none(void **state)
 	int fd;
 
 	(void)state;
-	rig_open(&g);
-	fd = rig_connect(&g);
+	fd = rig_open_client(&g);
 	take_all();
 	assert_true(rig_closed(&g, fd, &in, 2000));
 	close(fd);
@@ -158,8 +157,7 @@ static void rests_when_the_spare_does_not_help(void **state)
 	int fd;
 
 	(void)state;
-	rig_open(&g);
-	fd = rig_connect(&g);
+	fd = rig_open_client(&g);
 	no_memory = true;
 	assert_in_range(turns(&g, 250), 0, 50);
 	no_memory = false;

@@ -18,30 +18,15 @@
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 
-static void on_drained(void *arg)
-{
-	struct rig *g = arg;
-
-	assert_false(g->drained);
-	g->drained = true;
-}
-
-static bool drained_within(struct rig *g, unsigned ms)
-{
-	for (unsigned i = 0; i < ms && !g->drained; i += 5)
-		rig_turn(g, 5);
-	return g->drained;
-}
-
 static void nothing_open_drains_at_once(void **state)
 {
 	struct rig g = { 0 };
 
 	(void)state;
 	rig_open(&g);
-	httpd_drain(g.h, on_drained, &g);
+	rig_drain(&g);
 	assert_false(g.drained); /* never from inside the call */
-	assert_true(drained_within(&g, 200));
+	assert_true(rig_drained(&g, 200));
 	rig_close(&g);
 }
 
@@ -52,13 +37,12 @@ static void idle_connections_are_closed_at_once(void **state)
 	int fd;
 
 	(void)state;
-	rig_open(&g);
-	fd = rig_connect(&g);
+	fd = rig_open_client(&g);
 	rig_say(&g, fd, GET("/hi"));
 	assert_true(rig_expect(&g, fd, &in, "hi\n", 1000));
-	httpd_drain(g.h, on_drained, &g);
+	rig_drain(&g);
 	assert_true(rig_closed(&g, fd, &in, 300));
-	assert_true(drained_within(&g, 300));
+	assert_true(rig_drained(&g, 300));
 	close(fd);
 	buf_free(&in);
 	rig_close(&g);
@@ -73,15 +57,14 @@ static void requests_under_way_finish(void **state)
 	int fd;
 
 	(void)state;
-	rig_open(&g);
-	fd = rig_connect(&g);
+	fd = rig_open_client(&g);
 	rig_say(&g, fd, GET("/hold"));
 	assert_true(rig_until(&g, &g.seen, 1, 1000));
 	slow = g.held;
 	h2_open(&c, &g, 65535);
 	h2_request(&c, 1, "/stream", END_STREAM);
 	assert_true(rig_until(&g, &g.seen, 2, 1000));
-	httpd_drain(g.h, on_drained, &g);
+	rig_drain(&g);
 	rig_turn(&g, 300);
 	assert_false(g.drained);
 	assert_true(h2_frames(&c, GOAWAY, 0, 0) > 0 || h2_wait(&c, GOAWAY, 0, 0, 1000));
@@ -93,7 +76,7 @@ static void requests_under_way_finish(void **state)
 	hreq_write(g.held, SLICE_STR("last"));
 	hreq_end(g.held);
 	assert_true(h2_wait(&c, DATA, 1, END_STREAM, 1000));
-	assert_true(drained_within(&g, 3000));
+	assert_true(rig_drained(&g, 3000));
 	assert_int_equal(g.gone, 0);
 	close(fd);
 	h2_close(&c);
@@ -115,14 +98,14 @@ static void the_accept_queue_is_served(void **state)
 		assert_true(send(fd[i], GET("/hi"), sizeof(GET("/hi")) - 1, 0) > 0);
 	}
 	assert_int_equal(httpd_conns(g.h), 0);
-	httpd_drain(g.h, on_drained, &g);
+	rig_drain(&g);
 	for (int i = 0; i < 5; i++) {
 		buf_reset(&in);
 		assert_true(rig_closed(&g, fd[i], &in, 2000));
 		assert_int_equal(rig_count(&in, "hi\n"), 1);
 		close(fd[i]);
 	}
-	assert_true(drained_within(&g, 2000));
+	assert_true(rig_drained(&g, 2000));
 	buf_free(&in);
 	rig_close(&g);
 }
@@ -137,8 +120,8 @@ static void new_connections_are_refused(void **state)
 	rig_open(&g);
 	sa.sin_port = htons(httpd_port(g.h));
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	httpd_drain(g.h, on_drained, &g);
-	assert_true(drained_within(&g, 300));
+	rig_drain(&g);
+	assert_true(rig_drained(&g, 300));
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), -1);
 	close(fd);
 	rig_close(&g);
@@ -162,7 +145,7 @@ static void closing_cuts_everything(void **state)
 	h2_request(&c, 3, "/stream", END_STREAM);
 	h2_request(&c, 5, "/echo", 0);
 	assert_true(rig_until(&g, &g.seen, 4, 1000));
-	httpd_drain(g.h, on_drained, &g);
+	rig_drain(&g);
 	httpd_close(g.h);
 	assert_int_equal(g.gone, 4);
 	g.seen = 0;

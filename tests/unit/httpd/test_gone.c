@@ -18,11 +18,30 @@
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 
-static void nobody_left(struct rig *g)
+/* A server with a client that asks for that. */
+static int asking(struct rig *g, const char *request)
 {
-	for (int i = 0; i < 200 && httpd_conns(g->h) > 0; i++)
-		rig_turn(g, 10);
-	assert_int_equal(httpd_conns(g->h), 0);
+	int fd = rig_open_client(g);
+
+	rig_say(g, fd, request);
+	return fd;
+}
+
+/* The same, and it takes little at once. */
+static int asking_small(struct rig *g, const char *request)
+{
+	int fd = rig_open_client(g), n = 4096;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &n, sizeof(n));
+	rig_say(g, fd, request);
+	return fd;
+}
+
+/* Its request is forgotten, and then its connection. */
+static void it_has_left(struct rig *g)
+{
+	assert_true(rig_until(g, &g->gone, 1, 1000));
+	rig_nobody_left(g, 2000);
 }
 
 static void http1_leaving_before_the_answer(void **state)
@@ -31,15 +50,12 @@ static void http1_leaving_before_the_answer(void **state)
 	int fd;
 
 	(void)state;
-	rig_open(&g);
-	fd = rig_connect(&g);
-	rig_say(&g, fd, GET("/hold"));
+	fd = asking(&g, GET("/hold"));
 	assert_true(rig_until(&g, &g.seen, 1, 2000));
 	rig_turn(&g, 150);
 	assert_int_equal(g.gone, 0);
 	close(fd);
-	assert_true(rig_until(&g, &g.gone, 1, 1000));
-	nobody_left(&g);
+	it_has_left(&g);
 	assert_int_equal(g.gone, 1);
 	rig_close(&g);
 }
@@ -50,12 +66,9 @@ static void http1_leaving_at_once(void **state)
 	int fd;
 
 	(void)state;
-	rig_open(&g);
-	fd = rig_connect(&g);
-	rig_say(&g, fd, GET("/hold"));
+	fd = asking(&g, GET("/hold"));
 	close(fd);
-	assert_true(rig_until(&g, &g.gone, 1, 1000));
-	nobody_left(&g);
+	it_has_left(&g);
 	rig_close(&g);
 }
 
@@ -66,14 +79,11 @@ static void http1_leaving_a_stream(void **state)
 	int fd;
 
 	(void)state;
-	rig_open(&g);
-	fd = rig_connect(&g);
-	rig_say(&g, fd, "POST /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+	fd = asking(&g, "POST /stream HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
 	assert_true(rig_expect(&g, fd, &in, "\r\n\r\n", 2000));
 	rig_turn(&g, 100);
 	close(fd);
-	assert_true(rig_until(&g, &g.gone, 1, 1000));
-	nobody_left(&g);
+	it_has_left(&g);
 	buf_free(&in);
 	rig_close(&g);
 }
@@ -85,8 +95,7 @@ static void answered_in_time_is_not_gone(void **state)
 	int fd;
 
 	(void)state;
-	rig_open(&g);
-	fd = rig_connect(&g);
+	fd = rig_open_client(&g);
 	for (int i = 0; i < 3; i++) {
 		rig_say(&g, fd, GET("/hold"));
 		assert_true(rig_until(&g, &g.seen, (unsigned)i + 1, 2000));
@@ -97,18 +106,10 @@ static void answered_in_time_is_not_gone(void **state)
 		buf_reset(&in);
 	}
 	close(fd);
-	nobody_left(&g);
+	rig_nobody_left(&g, 2000);
 	assert_int_equal(g.gone, 0);
 	buf_free(&in);
 	rig_close(&g);
-}
-
-static int connect_small(struct rig *g)
-{
-	int fd = rig_connect(g), n = 4096;
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &n, sizeof(n));
-	return fd;
 }
 
 static void fill(struct rig *g)
@@ -125,13 +126,11 @@ static void http1_not_reading_a_stream(void **state)
 	int fd;
 
 	(void)state;
-	rig_open(&g);
-	fd = connect_small(&g);
-	rig_say(&g, fd, GET("/stream"));
+	fd = asking_small(&g, GET("/stream"));
 	assert_true(rig_until(&g, &g.seen, 1, 2000));
 	fill(&g);
 	assert_true(rig_until(&g, &g.gone, 1, 3000));
-	nobody_left(&g);
+	rig_nobody_left(&g, 2000);
 	close(fd);
 	rig_close(&g);
 }
@@ -142,12 +141,10 @@ static void http1_not_reading_a_whole_answer(void **state)
 	int fd;
 
 	(void)state;
-	rig_open(&g);
-	fd = connect_small(&g);
-	rig_say(&g, fd, GET("/big"));
+	fd = asking_small(&g, GET("/big"));
 	assert_true(rig_until(&g, &g.seen, 1, 2000));
 	assert_int_equal(httpd_conns(g.h), 1);
-	nobody_left(&g);
+	rig_nobody_left(&g, 2000);
 	close(fd);
 	rig_close(&g);
 }
@@ -160,9 +157,7 @@ static void http1_reading_slowly_is_fine(void **state)
 	int fd;
 
 	(void)state;
-	rig_open(&g);
-	fd = connect_small(&g);
-	rig_say(&g, fd, GET("/big"));
+	fd = asking_small(&g, GET("/big"));
 	for (int i = 0; i < 12; i++) {
 		for (int k = 0; k < 3; k++)
 			(void)!recv(fd, tmp, sizeof(tmp), 0);
@@ -179,8 +174,7 @@ static void h2_reset_and_leaving(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/hold", END_STREAM);
 	assert_true(rig_until(&g, &g.seen, 1, 2000));
 	h2_send_u32(&c, RST_STREAM, 1, 8);
@@ -189,7 +183,7 @@ static void h2_reset_and_leaving(void **state)
 	assert_true(h2_wait(&c, HEADERS, 3, END_HEADERS, 2000)); /* headers without a body byte */
 	close(c.fd);
 	assert_true(rig_until(&g, &g.gone, 2, 1000));
-	nobody_left(&g);
+	rig_nobody_left(&g, 2000);
 	buf_free(&c.in);
 	rig_close(&g);
 }
@@ -201,8 +195,7 @@ static void h2_stalled_stream_is_reset_alone(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 10);
+	rig_open_h2(&g, &c, 10);
 	h2_request(&c, 1, "/stream", END_STREAM);
 	assert_true(h2_wait(&c, HEADERS, 1, END_HEADERS, 2000));
 	hreq_write(g.held, SLICE_STR("more than ten bytes"));
@@ -211,8 +204,7 @@ static void h2_stalled_stream_is_reset_alone(void **state)
 	assert_int_equal(h2_data(&c, 1), 10);
 	h2_request(&c, 3, "/hi", END_STREAM);
 	assert_true(h2_wait(&c, DATA, 3, END_STREAM, 2000));
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 static void h2_stalled_whole_answer_is_reset(void **state)
@@ -221,13 +213,11 @@ static void h2_stalled_whole_answer_is_reset(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 10);
+	rig_open_h2(&g, &c, 10);
 	h2_request(&c, 1, "/big", END_STREAM);
 	assert_true(h2_wait(&c, RST_STREAM, 1, 0, 3000));
 	assert_int_equal(h2_data(&c, 1), 10);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 int main(void)

@@ -17,21 +17,17 @@
 static void many_streams_on_one_connection(void **state)
 {
 	struct rig g = { 0 };
-	struct buf b = { 0 };
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	for (uint32_t id = 1; id < 200; id += 2)
-		h2_add_request(&b, id, "/hi", END_STREAM);
-	rig_send(&g, c.fd, b.p, b.n);
+		h2_add_request(&c.out, id, "/hi", END_STREAM);
+	h2_flush(&c);
 	for (uint32_t id = 1; id < 200; id += 2)
 		assert_true(h2_wait(&c, DATA, id, END_STREAM, 2000));
 	assert_int_equal(g.seen, 100);
-	buf_free(&b);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 static void bodies_with_and_without_trailers(void **state)
@@ -41,8 +37,7 @@ static void bodies_with_and_without_trailers(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/echo", 0);
 	h2_send(&c, DATA, 0, 1, "hel", 3);
 	assert_int_equal(g.seen, 0);
@@ -54,8 +49,7 @@ static void bodies_with_and_without_trailers(void **state)
 	h2_send(&c, HEADERS, END_STREAM | END_HEADERS, 3, trailer, sizeof(trailer) - 1);
 	assert_true(h2_wait(&c, DATA, 3, END_STREAM, 2000));
 	assert_int_equal(h2_data(&c, 3), 4);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* What was written before the cut arrives, then RST_STREAM, not END_STREAM;
@@ -66,8 +60,7 @@ static void aborted_stream_delivers_then_resets(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/stream", END_STREAM);
 	assert_true(h2_wait(&c, HEADERS, 1, END_HEADERS, 2000));
 	hreq_write(g.held, SLICE_STR("event: error\n\n"));
@@ -81,8 +74,7 @@ static void aborted_stream_delivers_then_resets(void **state)
 	assert_int_equal(g.gone, 0);
 	h2_request(&c, 3, "/hi", END_STREAM);
 	assert_true(h2_wait(&c, DATA, 3, END_STREAM, 2000));
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* An answer through a small window, opened bit by bit. */
@@ -92,8 +84,7 @@ static void flow_control_is_followed(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 1000);
+	rig_open_h2(&g, &c, 1000);
 	h2_request(&c, 1, "/stream", END_STREAM);
 	assert_true(h2_wait(&c, HEADERS, 1, END_HEADERS, 2000));
 	for (int i = 0; i < 5; i++)
@@ -111,8 +102,7 @@ static void flow_control_is_followed(void **state)
 	assert_int_equal(g.taken, 5000);
 	hreq_end(g.held);
 	assert_true(h2_wait(&c, DATA, 1, END_STREAM, 2000));
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* Twice the limit and far beyond: 413 from the handler, and a body after it on
@@ -124,8 +114,7 @@ static void oversized_body_gets_413(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/echo", 0);
 	for (int i = 0; i < 100; i++)
 		h2_send(&c, DATA, 0, 1, block, sizeof(block));
@@ -138,8 +127,7 @@ static void oversized_body_gets_413(void **state)
 	h2_send(&c, DATA, END_STREAM, 3, "fits", 4);
 	assert_true(h2_wait(&c, DATA, 3, END_STREAM, 2000));
 	assert_int_equal(h2_data(&c, 3), 4);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 static void run(struct rig *g, struct buf *out, const char *format)

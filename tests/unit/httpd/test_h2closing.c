@@ -19,13 +19,6 @@
 
 #define TOO_LONG_S 20 /* for a test whose fault is a loop without end */
 
-static void nobody_left(struct rig *g, unsigned ms)
-{
-	for (unsigned i = 0; i < ms && httpd_conns(g->h) > 0; i += 10)
-		rig_turn(g, 10);
-	assert_int_equal(httpd_conns(g->h), 0);
-}
-
 /* Eight large answers under way to a client that does not read. */
 static void stuck(struct h2 *c, struct rig *g)
 {
@@ -60,10 +53,9 @@ static void an_overdue_upload_on_a_closing_connection(void **state)
 	h2_send(&c, DATA, 0, 101, "x", 1);
 	break_it(&c);
 	alarm(TOO_LONG_S);
-	nobody_left(&g, 2000);
+	rig_nobody_left(&g, 2000);
 	alarm(0);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* Once it has sent its own GOAWAY, libh2o consumes nothing of a CONTINUATION and looks again, for ever: it is
@@ -74,8 +66,7 @@ static void half_a_head_at_goaway(uint8_t first_flags, bool trailer)
 	struct rig g = { 0 };
 	struct h2 c;
 
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/hold", END_STREAM);
 	assert_true(rig_until(&g, &g.seen, 1, 1000));
 	if (trailer) {
@@ -92,8 +83,7 @@ static void half_a_head_at_goaway(uint8_t first_flags, bool trailer)
 	assert_true(h2_wait(&c, DATA, 3, END_STREAM, 2000));
 	assert_int_equal(g.seen, 2);
 	alarm(0);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 static void continuation_after_goaway(void **state)
@@ -107,28 +97,23 @@ static void continuation_after_goaway(void **state)
 static void finished_answers_nobody_reads(void **state)
 {
 	struct rig g = { .o = { .stall_ms = 300 } };
-	struct buf b = { 0 };
 	struct h2 c;
 	unsigned seen;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	rig_narrow(&g);
 	for (uint32_t id = 1, n = 0; n < 1000; n++) {
 		seen = g.seen;
-		buf_reset(&b);
 		for (int i = 0; i < 80; i++, id += 2)
-			h2_add_request(&b, id, "/hi", END_STREAM);
-		rig_send(&g, c.fd, b.p, b.n);
+			h2_add_request(&c.out, id, "/hi", END_STREAM);
+		h2_flush(&c);
 		if (g.seen == seen)
 			break;
 	}
 	assert_true(g.seen > 0);
-	nobody_left(&g, 3000);
-	buf_free(&b);
-	h2_close(&c);
-	rig_close(&g);
+	rig_nobody_left(&g, 3000);
+	rig_close_h2(&g, &c);
 }
 
 /* Whose connection is closing gets until the next look at it. */
@@ -144,10 +129,9 @@ static void broken_with_answers_nobody_reads(void **state)
 	rig_turn(&g, 10);
 	break_it(&c);
 	assert_int_equal(httpd_conns(g.h), 1);
-	nobody_left(&g, 3000);
+	rig_nobody_left(&g, 3000);
 	assert_int_equal(g.gone, 1);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* The client says that it will say no more, and does not read either. */
@@ -160,9 +144,8 @@ static void half_closed_with_answers_nobody_reads(void **state)
 	rig_open(&g);
 	stuck(&c, &g);
 	shutdown(c.fd, SHUT_WR);
-	nobody_left(&g, 3000);
-	h2_close(&c);
-	rig_close(&g);
+	rig_nobody_left(&g, 3000);
+	rig_close_h2(&g, &c);
 }
 
 static size_t memory(void)
@@ -190,8 +173,7 @@ static void talking_on_a_closing_connection(void **state)
 		uv_run(&g.loop, UV_RUN_NOWAIT);
 		assert_true(memory() < before + (4u << 20));
 	}
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 int main(void)

@@ -18,23 +18,9 @@
 
 #define BYTES 60000
 
-static void on_drained(void *arg)
-{
-	struct rig *g = arg;
-
-	g->drained = true;
-}
-
-static bool drained_within(struct rig *g, unsigned ms)
-{
-	for (unsigned i = 0; i < ms && !g->drained; i += 5)
-		rig_turn(g, 5);
-	return g->drained;
-}
-
 static void drain_to_the_last_goaway(struct h2 *c)
 {
-	httpd_drain(c->g->h, on_drained, c->g);
+	rig_drain(c->g);
 	rig_turn(c->g, 5);
 	clock_skip(1000);
 	for (int i = 0; i < 400 && h2_frames(c, GOAWAY, 0, 0) < 2; i++)
@@ -49,8 +35,7 @@ static void an_upload_under_way_is_served(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/echo", 0);
 	h2_send(&c, DATA, 0, 1, "be", 2);
 	rig_turn(&g, 10);
@@ -60,9 +45,8 @@ static void an_upload_under_way_is_served(void **state)
 	assert_true(h2_wait(&c, DATA, 1, END_STREAM, 1000));
 	assert_int_equal(h2_data(&c, 1), 5);
 	assert_memory_equal(g.body, "begun", 5);
-	assert_true(drained_within(&g, 1000));
-	h2_close(&c);
-	rig_close(&g);
+	assert_true(rig_drained(&g, 1000));
+	rig_close_h2(&g, &c);
 }
 
 /* The client has not read the last GOAWAY when it sends these: no reason to take the others from it. */
@@ -72,8 +56,7 @@ static void streams_behind_the_last_goaway_are_let_go(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/hold", END_STREAM);
 	assert_true(rig_until(&g, &g.seen, 1, 1000));
 	drain_to_the_last_goaway(&c);
@@ -89,9 +72,8 @@ static void streams_behind_the_last_goaway_are_let_go(void **state)
 	hreq_respond(g.held, 200, NULL, 0, SLICE_STR("late"));
 	assert_true(h2_wait(&c, DATA, 1, END_STREAM, 1000));
 	assert_int_equal(h2_frames(&c, GOAWAY, 0, 0), 2);
-	assert_true(drained_within(&g, 1000)); /* whatever becomes of the last upload */
-	h2_close(&c);
-	rig_close(&g);
+	assert_true(rig_drained(&g, 1000)); /* whatever becomes of the last upload */
+	rig_close_h2(&g, &c);
 }
 
 /* The connection was closed under the last write, or with bytes that the client had not taken. */
@@ -105,8 +87,7 @@ static void the_last_answer_is_read_slowly(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 1u << 30);
+	rig_open_h2(&g, &c, 1u << 30);
 	setsockopt(c.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	h2_send_u32(&c, WINDOW_UPDATE, 0, 1u << 30);
 	h2_request(&c, 1, "/stream", END_STREAM);
@@ -127,9 +108,8 @@ static void the_last_answer_is_read_slowly(void **state)
 	h2_send(&c, PING, 0, 0, "12345678", 8);
 	assert_true(h2_wait(&c, DATA, 1, END_STREAM, 3000));
 	assert_int_equal(h2_data(&c, 1), BYTES);
-	assert_true(drained_within(&g, 1000));
-	h2_close(&c);
-	rig_close(&g);
+	assert_true(rig_drained(&g, 1000));
+	rig_close_h2(&g, &c);
 }
 
 /* It has its answer, and always something to say before the end of our input is seen. */
@@ -140,8 +120,7 @@ static void a_client_that_goes_on_talking(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/hi", END_STREAM);
 	assert_true(h2_wait(&c, DATA, 1, END_STREAM, 1000));
 	h2_add(&ping, PING, 0, 0, "12345678", 8);
@@ -153,8 +132,7 @@ static void a_client_that_goes_on_talking(void **state)
 	}
 	assert_true(g.drained);
 	buf_free(&ping);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* Who has not said the preface yet hears SETTINGS first. */
@@ -172,7 +150,7 @@ static void a_connection_that_has_said_nothing(void **state)
 	assert_int_equal(httpd_tls_open(&g.o.tls, p.cert, p.key), ERR_OK);
 	rig_open(&g);
 	tlsc_open(&t, &g, "h2");
-	httpd_drain(g.h, on_drained, &g);
+	rig_drain(&g);
 	rig_turn(&g, 50);
 	tlsc_add(&t, hello, sizeof(hello) - 1);
 	tlsc_flush(&t);
@@ -180,7 +158,7 @@ static void a_connection_that_has_said_nothing(void **state)
 	assert_true(t.got.n > 9);
 	assert_int_equal(t.got.p[3], SETTINGS);
 	clock_skip(1000);
-	assert_true(drained_within(&g, 3000));
+	assert_true(rig_drained(&g, 3000));
 	tlsc_close(&t);
 	rig_close(&g);
 	httpd_tls_free(g.o.tls);

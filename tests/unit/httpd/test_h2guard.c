@@ -45,12 +45,13 @@ static void stuck(struct h2 *c, struct rig *g)
 	rig_turn(g, 50);
 }
 
-static void send_twice(struct h2 *c, const struct buf *b)
+/* What was gathered in c->out. */
+static void send_twice(struct h2 *c)
 {
-	rig_send(c->g, c->fd, b->p, b->n);
-	rig_turn(c->g, 20);
-	rig_send(c->g, c->fd, b->p, b->n);
-	rig_turn(c->g, 20);
+	for (int i = 0; i < 2; i++) {
+		rig_send(c->g, c->fd, c->out.p, c->out.n);
+		rig_turn(c->g, 20);
+	}
 }
 
 /* Reads a little, so that one write ends and another gets stuck. */
@@ -83,35 +84,30 @@ static void window_update_for_a_finished_stream(void **state)
 		rig_turn(&g, 1);
 	}
 	alive(&g);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* A stream begun with no window, reset, opened: the same assert by another way. */
 static void reset_then_opened(void **state)
 {
 	struct rig g = { 0 };
-	struct buf b = { 0 };
 	struct h2 c;
 
 	(void)state;
 	rig_open(&g);
 	stuck(&c, &g);
-	h2_add_window(&b, 0);
+	h2_add_window(&c.out, 0);
 	for (uint32_t id = 101; id < 141; id += 2)
-		h2_add_request(&b, id, "/stream", END_STREAM);
-	rig_send(&g, c.fd, b.p, b.n);
+		h2_add_request(&c.out, id, "/stream", END_STREAM);
+	h2_flush(&c);
 	rig_turn(&g, 50);
-	buf_reset(&b);
 	for (uint32_t id = 101; id < 141; id += 2) {
-		h2_add_u32(&b, RST_STREAM, id, CANCEL);
-		h2_add_u32(&b, WINDOW_UPDATE, id, 5);
+		h2_add_u32(&c.out, RST_STREAM, id, CANCEL);
+		h2_add_u32(&c.out, WINDOW_UPDATE, id, 5);
 	}
-	send_twice(&c, &b);
+	send_twice(&c);
 	alive(&g);
-	buf_free(&b);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* SETTINGS opens the windows of all streams at once. */
@@ -135,75 +131,62 @@ static void settings_open_finished_streams(void **state)
 	}
 	alive(&g);
 	buf_free(&b);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* Body bytes for a stream that is being answered make h2o reset it. */
 static void data_after_the_end(void **state)
 {
 	struct rig g = { 0 };
-	struct buf b = { 0 };
 	struct h2 c;
 
 	(void)state;
 	rig_open(&g);
 	stuck(&c, &g);
-	h2_add_window(&b, 0);
-	h2_add_request(&b, 101, "/stream", END_STREAM);
-	rig_send(&g, c.fd, b.p, b.n);
+	h2_add_window(&c.out, 0);
+	h2_add_request(&c.out, 101, "/stream", END_STREAM);
+	h2_flush(&c);
 	rig_turn(&g, 50);
-	buf_reset(&b);
-	h2_add(&b, DATA, 0, 101, "x", 1);
-	h2_add_u32(&b, WINDOW_UPDATE, 101, 5);
-	send_twice(&c, &b);
+	h2_add(&c.out, DATA, 0, 101, "x", 1);
+	h2_add_u32(&c.out, WINDOW_UPDATE, 101, 5);
+	send_twice(&c);
 	alive(&g);
-	buf_free(&b);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 static void rapid_reset(void **state)
 {
 	struct rig g = { 0 };
-	struct buf in = { 0 }, b = { 0 };
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	for (uint32_t id = 1; id < 3000; id += 2) {
-		h2_add_request(&b, id, "/hold", END_STREAM);
-		h2_add_u32(&b, RST_STREAM, id, CANCEL);
+		h2_add_request(&c.out, id, "/hold", END_STREAM);
+		h2_add_u32(&c.out, RST_STREAM, id, CANCEL);
 	}
-	rig_send(&g, c.fd, b.p, b.n);
-	assert_true(rig_closed(&g, c.fd, &in, 2000));
+	h2_flush(&c);
+	assert_true(rig_closed(&g, c.fd, &c.in, 2000));
 	assert_true(rig_until(&g, &g.gone, g.seen, 1000));
 	assert_true(g.seen >= 90 && g.seen <= 110);
 	alive(&g);
-	buf_free(&b);
-	buf_free(&in);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* Made the server reset: a window update of nothing, or one too many. */
 static void made_to_reset(void **state)
 {
 	struct rig g = { 0 };
-	struct buf in = { 0 };
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/hold", END_STREAM);
 	assert_true(rig_until(&g, &g.seen, 1, 1000));
 	h2_send_u32(&c, WINDOW_UPDATE, 1, 0);
-	assert_true(rig_closed(&g, c.fd, &in, 1000));
+	assert_true(rig_closed(&g, c.fd, &c.in, 1000));
 	assert_true(rig_until(&g, &g.gone, 1, 1000));
 	h2_close(&c);
-	buf_free(&in);
 	alive(&g);
 	rig_close(&g);
 }
@@ -215,8 +198,7 @@ static void cancelling_now_and_then_is_fine(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	for (uint32_t i = 0; i < 150; i++) {
 		h2_request(&c, 1 + i * 4, "/hold", END_STREAM);
 		assert_true(rig_until(&g, &g.gone, i, 1000));
@@ -224,34 +206,30 @@ static void cancelling_now_and_then_is_fine(void **state)
 		h2_request(&c, 3 + i * 4, "/hi", END_STREAM);
 	}
 	assert_true(h2_wait(&c, DATA, 3 + 149 * 4, END_STREAM, 2000));
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 static void flood(uint8_t type, uint8_t flags, uint32_t id, const char *payload, size_t n, bool reading)
 {
 	struct rig g = { 0 };
-	struct buf in = { 0 }, b = { 0 };
+	struct buf b = { 0 };
 	struct h2 c;
 
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/hold", 0);
 	for (int i = 0; i < 20000; i++)
 		h2_add(&b, type, flags, id, payload, n);
 	if (reading) {
 		rig_send(&g, c.fd, b.p, b.n / 2);
-		rig_closed(&g, c.fd, &in, 10);
+		rig_closed(&g, c.fd, &c.in, 10);
 		rig_send(&g, c.fd, b.p, b.n / 2);
 	} else {
 		rig_send(&g, c.fd, b.p, b.n);
 	}
-	assert_true(rig_closed(&g, c.fd, &in, 2000));
+	assert_true(rig_closed(&g, c.fd, &c.in, 2000));
 	alive(&g);
-	buf_free(&in);
 	buf_free(&b);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 static void floods_end_the_connection(void **state)
@@ -273,22 +251,20 @@ static void header_blocks_are_watched(void **state)
 {
 	static const char filler[16000];
 	struct rig g = { 0 };
-	struct buf in = { 0 };
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/hold", 0);
 	h2_send(&c, HEADERS, END_STREAM, 3, "\x82\x86", 2);
 	h2_send(&c, CONTINUATION, END_HEADERS, 1, "\x84", 1);
-	assert_true(rig_closed(&g, c.fd, &in, 1000));
+	assert_true(rig_closed(&g, c.fd, &c.in, 1000));
 	h2_close(&c);
 	h2_open(&c, &g, 65535);
 	h2_send(&c, HEADERS, END_STREAM, 1, "\x82\x86", 2);
 	for (int i = 0; i < 6; i++)
 		h2_send(&c, CONTINUATION, 0, 1, filler, sizeof(filler));
-	assert_true(rig_closed(&g, c.fd, &in, 1000));
+	assert_true(rig_closed(&g, c.fd, &c.in, 1000));
 	h2_close(&c);
 	h2_open(&c, &g, 65535);
 	h2_send(&c, HEADERS, END_STREAM, 1, "\x82\x86", 2);
@@ -298,38 +274,38 @@ static void header_blocks_are_watched(void **state)
 		8);
 	assert_true(h2_wait(&c, DATA, 1, END_STREAM, 1000));
 	assert_int_equal(g.seen, 1);
-	buf_free(&in);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
-/* Frames split at every byte are put together again. */
+/* A field, and until the block has 8000 bytes: the same again, in a byte each. */
+static void add_fields(struct buf *block)
+{
+	static const uint8_t field[] = "\x40\x03x-f\x01v"; /* into the dynamic table, number 62 */
+
+	buf_add(block, field, sizeof(field) - 1);
+	while (block->n < 8000)
+		buf_add(block, "\xbe", 1);
+}
+
 /* One byte of a header block can name a field of the dynamic table: a few KB on
  * the wire would be hundreds of thousands of fields in memory, unseen by the
  * budget for bodies. */
 static void too_many_fields(uint8_t flags)
 {
-	static const uint8_t field[] = "\x40\x03x-f\x01v"; /* into the dynamic table, number 62 */
 	struct rig g = { 0 };
-	struct buf block = { 0 }, out = { 0 };
+	struct buf block = { 0 };
 	struct h2 c;
 
-	rig_open(&g);
-	h2_open(&c, &g, 0);
+	rig_open_h2(&g, &c, 0);
 	h2_add_request(&block, 1, "/hold", flags);
 	buf_consume(&block, 9);
-	buf_add(&block, field, sizeof(field) - 1);
-	while (block.n < 8000)
-		buf_add(&block, "\xbe", 1);
-	h2_add(&out, HEADERS, flags | END_HEADERS, 1, block.p, block.n);
-	rig_send(&g, c.fd, out.p, out.n);
+	add_fields(&block);
+	h2_send(&c, HEADERS, flags | END_HEADERS, 1, block.p, block.n);
 	assert_true(rig_closed(&g, c.fd, &c.in, 2000));
 	assert_int_equal(g.seen, 0);
 	alive(&g);
 	buf_free(&block);
-	buf_free(&out);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 static void fields_are_counted(void **state)
@@ -343,51 +319,43 @@ static void fields_are_counted(void **state)
 static void long_fields_count(void **state)
 {
 	struct rig g = { .o = { .body_budget = 256 << 10 } };
-	struct buf block = { 0 }, out = { 0 };
+	struct buf block = { 0 };
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_add_request(&block, 1, "/hold", 0);
 	buf_consume(&block, 9);
 	buf_add(&block, "\x00\x03x-f\x7f\xe1\x5d", 8); /* a value of 127 + 97 + (93 << 7) bytes */
 	for (int i = 0; i < 127 + 97 + (93 << 7); i++)
 		buf_add(&block, "v", 1);
 	for (uint32_t id = 1; id < 61; id += 2)
-		h2_add(&out, HEADERS, END_HEADERS, id, block.p, block.n);
-	rig_send(&g, c.fd, out.p, out.n);
+		h2_add(&c.out, HEADERS, END_HEADERS, id, block.p, block.n);
+	h2_flush(&c);
 	assert_true(rig_closed(&g, c.fd, &c.in, 2000));
 	alive(&g);
 	buf_free(&block);
-	buf_free(&out);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* The same behind a body. */
 static void fields_of_trailers_are_counted(void **state)
 {
-	static const uint8_t field[] = "\x40\x03x-f\x01v";
 	struct rig g = { 0 };
 	struct buf block = { 0 };
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/hold", 0);
 	h2_send(&c, DATA, 0, 1, "x", 1);
-	buf_add(&block, field, sizeof(field) - 1);
-	while (block.n < 8000)
-		buf_add(&block, "\xbe", 1);
+	add_fields(&block);
 	h2_send(&c, HEADERS, END_STREAM | END_HEADERS, 1, block.p, block.n);
 	assert_true(rig_closed(&g, c.fd, &c.in, 2000));
 	assert_int_equal(g.seen, 0);
 	alive(&g);
 	buf_free(&block);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* Trailers of an upload over the limit, which was answered already: the connection goes on, and so does the
@@ -396,18 +364,16 @@ static void trailers_behind_the_answer(void **state)
 {
 	static const char block[16384];
 	struct rig g = { .o.max_body = 1000 };
-	struct buf b = { 0 };
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/echo", 0);
 	h2_send(&c, DATA, 0, 1, block, sizeof(block));
 	assert_true(h2_wait(&c, DATA, 1, END_STREAM, 2000));
-	h2_add_request(&b, 3, "/hi", END_STREAM); /* in the same read, and before them */
-	h2_add(&b, HEADERS, END_STREAM | END_HEADERS, 1, "\x40\1a\3/hi", 7);
-	rig_send(&g, c.fd, b.p, b.n);
+	h2_add_request(&c.out, 3, "/hi", END_STREAM); /* in the same read, and before them */
+	h2_add(&c.out, HEADERS, END_STREAM | END_HEADERS, 1, "\x40\1a\3/hi", 7);
+	h2_flush(&c);
 	assert_true(h2_wait(&c, DATA, 3, END_STREAM, 2000));
 	h2_send(&c, HEADERS, END_STREAM | END_HEADERS, 5, "\x82\x86\x84\1\1a\xbe", 7); /* that field again */
 	assert_true(h2_wait(&c, DATA, 5, END_STREAM, 2000));
@@ -415,11 +381,10 @@ static void trailers_behind_the_answer(void **state)
 	h2_send(&c, HEADERS, END_STREAM | END_HEADERS, 1, "\xff\xff\xff\xff\xff\xff", 6);
 	assert_true(rig_closed(&g, c.fd, &c.in, 2000));
 	alive(&g);
-	buf_free(&b);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
+/* Frames split at every byte are put together again. */
 static void split_reads(void **state)
 {
 	struct rig g = { 0 };
@@ -427,8 +392,7 @@ static void split_reads(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_add_request(&b, 1, "/echo", 0);
 	h2_add(&b, 77, 0, 0, "unknown", 7);
 	h2_add(&b, DATA, 0, 1, "ab", 2);
@@ -441,8 +405,7 @@ static void split_reads(void **state)
 	assert_int_equal(h2_data(&c, 1), 4);
 	assert_int_equal(h2_frames(&c, PING, 0, ACK), 1);
 	buf_free(&b);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* Mostly frames that are legal where they stand, so that a connection lives

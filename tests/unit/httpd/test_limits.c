@@ -67,8 +67,7 @@ static void large_heads_are_refused(void **state)
 	int fd;
 
 	(void)state;
-	rig_open(&g);
-	fd = rig_connect(&g);
+	fd = rig_open_client(&g);
 	memset(line, 'a', sizeof(line) - 1);
 	rig_say(&g, fd, "GET /hi HTTP/1.1\r\nHost: a\r\nX-Long: ");
 	rig_say(&g, fd, line);
@@ -180,8 +179,7 @@ static void slow_http2_bodies_are_reset(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_request(&c, 1, "/stream", END_STREAM);
 	h2_request(&c, 3, "/echo", 0);
 	assert_in_range(h2_drip(&g, &c, 3, 3000), 500, 1300);
@@ -190,8 +188,7 @@ static void slow_http2_bodies_are_reset(void **state)
 	hreq_write(g.held, SLICE_STR("still here"));
 	hreq_end(g.held);
 	assert_true(h2_wait(&c, DATA, 1, END_STREAM, 2000));
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* Pings keep a connection open in h2o's eyes, not in ours; an unfinished
@@ -203,8 +200,7 @@ static void idle_http2_is_cut(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	start = now_ms();
 	while (!rig_closed(&g, c.fd, &c.in, 50) && now_ms() - start < 3000)
 		h2_send(&c, PING, 0, 0, "12345678", 8);
@@ -216,8 +212,7 @@ static void idle_http2_is_cut(void **state)
 	start = now_ms();
 	assert_true(rig_closed(&g, c.fd, &c.in, 3000));
 	assert_in_range(now_ms() - start, 300, 1200);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 static void the_oldest_idle_connection_gives_way(void **state)
@@ -306,8 +301,7 @@ static void http2_bodies_count_too(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open(&g);
-	h2_open(&c, &g, 65535);
+	rig_open_h2(&g, &c, 65535);
 	h2_send_u32(&c, WINDOW_UPDATE, 0, 1 << 20);
 	for (uint32_t id = 1; id < 40; id += 2) {
 		h2_request(&c, id, "/echo", 0);
@@ -322,8 +316,7 @@ static void http2_bodies_count_too(void **state)
 		h2_send(&c, DATA, i == 2 ? END_STREAM : 0, 1, block, sizeof(block));
 	assert_true(h2_wait(&c, DATA, 1, END_STREAM, 2000));
 	assert_int_equal(h2_data(&c, 1), 48000);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* Complete bodies in the handler's hands count until they are given back. */
@@ -337,8 +330,7 @@ static void held_bodies_count_until_dropped(void **state)
 
 	(void)state;
 	g.o.body_budget = 70000;
-	rig_open(&g);
-	h2_open(&c, &g, 1 << 20);
+	rig_open_h2(&g, &c, 1 << 20);
 	h2_request(&c, 1, "/hold", 0);
 	for (int i = 0; i < 4; i++)
 		h2_send(&c, DATA, i == 3 ? END_STREAM : 0, 1, block, 10000);
@@ -358,8 +350,7 @@ static void held_bodies_count_until_dropped(void **state)
 	assert_true(rig_expect(&g, fd, &in, "HTTP/1.1 200", 1000));
 	close(fd);
 	buf_free(&in);
-	h2_close(&c);
-	rig_close(&g);
+	rig_close_h2(&g, &c);
 }
 
 /* Answers of clients that do not read fill a budget; who takes nothing goes, who takes little stays. */
