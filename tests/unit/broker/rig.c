@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "broker/peers.h"
+#include "broker/task.h"
 #include "common/b64.h"
 #include "common/hash.h"
 #include "common/keys.h"
@@ -141,6 +142,29 @@ void actor_open(struct rig *r, struct actor *a, enum role role, uint64_t instanc
 	a->z = zsock_open(r->zctx, &r->loop, &o);
 	assert_int_equal(zsock_connect(a->z, r->bus, false), ERR_OK);
 	actor_hello(r, a);
+}
+
+void actor_hello_next_life(struct actor *a)
+{
+	struct hello h = { .role = ROLE_WORKER,
+			   .instance = 300,
+			   .name = SLICE_STR("x"),
+			   .version = SLICE_STR("1"),
+			   .endpoint = SLICE_STR("ipc://worker-200"),
+			   .capacity = 4 };
+	struct buf msg = { 0 };
+
+	hello_encode(&h, &msg);
+	actor_send(a, &msg, NULL);
+}
+
+void actor_bye(struct actor *a)
+{
+	struct bye m = { .instance = a->instance };
+	struct buf msg = { 0 };
+
+	bye_encode(&m, &msg);
+	actor_send(a, &msg, NULL);
 }
 
 void actor_close(struct actor *a)
@@ -353,6 +377,30 @@ void rig_free(struct rig *r)
 	free(r);
 }
 
+int rig_setup(void **state)
+{
+	*state = rig_new(NULL);
+	return 0;
+}
+
+int rig_setup_short(void **state)
+{
+	*state = rig_new("--heartbeat-ms=50");
+	return 0;
+}
+
+int rig_setup_curve(void **state)
+{
+	*state = rig_new_curve();
+	return 0;
+}
+
+int rig_teardown(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
 /* --- what gateways do --- */
 
 static void new_rid(struct rig *r, uint8_t out[RID_BYTES])
@@ -486,31 +534,77 @@ void rig_posted(struct actor *wk, const struct work *w)
 	actor_send(wk, &msg, NULL);
 }
 
+struct work rig_given(struct rig *r)
+{
+	rig_job(r, rig_locked(r, 1000), 0);
+	return rig_work(r, &r->wk);
+}
+
 struct work rig_at_node(struct rig *r)
 {
-	struct work w;
+	struct work w = rig_given(r);
 
-	rig_job(r, rig_locked(r, 1000), 0);
-	w = rig_work(r, &r->wk);
 	rig_posted(&r->wk, &w);
 	return w;
 }
 
-void rig_drop(struct rig *r, const struct actor *wk)
+void rig_second_worker(struct rig *r)
 {
-	peers_drop(&r->b, peers_by_instance(&r->b, wk->instance, ROLE_WORKER), "test");
+	actor_open(r, &r->wk2, ROLE_WORKER, 201);
+	rig_introduce(r, &r->gw, &r->wk2);
+}
+
+static void first_is_silent(struct rig *r)
+{
+	rig_second_worker(r);
+	rig_alive(r, 300, &r->wk2);
+}
+
+struct work rig_given_to_silent(struct rig *r)
+{
+	struct work w = rig_given(r);
+
+	first_is_silent(r);
+	return w;
+}
+
+struct work rig_at_node_of_silent(struct rig *r)
+{
+	struct work w = rig_at_node(r);
+
+	first_is_silent(r);
+	return w;
+}
+
+void rig_give_back(struct actor *wk, const struct work *w)
+{
+	struct work_return m = { .ref = ref_of(w), .error = ERR_NO_WORKER };
+	struct buf msg = { 0 };
+
+	return_encode(&m, &msg);
+	actor_send(wk, &msg, NULL);
+}
+
+void rig_drop(struct rig *r, const struct actor *a)
+{
+	peers_drop(&r->b, peers_by_instance(&r->b, a->instance, a->role), "test");
+}
+
+void rig_ring(struct rig *r, struct task *t, uint64_t when_ms)
+{
+	alarm_set(r->b.alarms, &t->alarm, when_ms, t->alarm.fire);
 }
 
 void rig_inflight(struct actor *wk, const struct work *w, bool posted)
 {
-	struct inflight in = {
-		.node = 1, .stack = w->stack, .units = w->units, .topic = 100, .posted = posted
-	};
+	struct inflight in = { .ref = ref_of(w),
+			       .node = 1,
+			       .stack = w->stack,
+			       .units = w->units,
+			       .topic = 100,
+			       .posted = posted };
 	struct buf msg = { 0 };
 
-	memcpy(in.ref.rid, w->rid, RID_BYTES);
-	in.ref.epoch = w->epoch;
-	in.ref.attempt = w->attempt;
 	inflight_encode(&in, &msg);
 	actor_send(wk, &msg, NULL);
 }
@@ -558,11 +652,38 @@ void rig_settled(struct rig *r, struct actor *wk)
 	assert_int_equal(settled_decode(actor_get(r, wk, MSG_SETTLED), &m), ERR_OK);
 }
 
+void rig_settle_ack(struct rig *r, struct actor *wk, const struct work *w, enum settle_outcome outcome,
+		    uint64_t prompt, uint64_t completion,
+		    void (*change)(struct receipt *rc, struct settle *m))
+{
+	rig_settle(r, wk, w, outcome, prompt, completion, change);
+	rig_settled(r, wk);
+}
+
 void rig_not_reached(struct receipt *rc, struct settle *m)
 {
 	(void)rc;
 	if (m)
 		m->error = ERR_UNAVAILABLE;
+}
+
+void rig_answered_before(struct receipt *rc, struct settle *m)
+{
+	(void)rc;
+	if (m)
+		m->error = ERR_ANSWERED;
+}
+
+void rig_unsigned_units(struct receipt *rc, struct settle *m)
+{
+	static uint8_t copy[RECEIPT_BYTES];
+
+	(void)rc;
+	if (!m)
+		return;
+	memcpy(copy, m->receipt.p, sizeof(copy));
+	copy[RECEIPT_BYTES - 9] ^= 1; /* completion units */
+	m->receipt = slice_of(copy, sizeof(copy));
 }
 
 /* --- what nodes do --- */

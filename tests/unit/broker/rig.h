@@ -32,6 +32,8 @@ struct actor {
 	} in[INBOX];
 };
 
+struct task;
+
 struct rig {
 	uv_loop_t loop;
 	char dir[TEMPDIR_ROOM], bus[96], admin[96], db[96];
@@ -64,6 +66,13 @@ void rig_allow(struct rig *r, bool worker);
 /* Ends everything; fails the test when the ledger does not add up. */
 void rig_free(struct rig *r);
 
+/* For cmocka, a rig for each test: rig_new(NULL); one that misses those who are silent
+ * after 150 ms; rig_new_curve(). */
+int rig_setup(void **state);
+int rig_setup_short(void **state);
+int rig_setup_curve(void **state);
+int rig_teardown(void **state);
+
 /* Takes the broker down without a word to anybody, and up again on what it had
  * committed. */
 void rig_restart(struct rig *r);
@@ -79,6 +88,12 @@ void rig_inbox(void *arg, struct zsock *z, struct zmsg *parts, size_t n);
 
 /* HELLO again, as after a broker's restart. */
 void actor_hello(struct rig *r, struct actor *a);
+
+/* HELLO on this connection as instance 300 at r->wk's endpoint: the next life of that worker. */
+void actor_hello_next_life(struct actor *a);
+
+/* Says goodbye; the connection stays. */
+void actor_bye(struct actor *a);
 
 /* Leaves without a word. */
 void actor_close(struct actor *a);
@@ -104,6 +119,9 @@ void actor_none(struct rig *r, struct actor *a, enum msg_type type, unsigned ms)
 
 /* Introduces worker and gateway to each other: PEER_OK and HEARD. */
 void rig_introduce(struct rig *r, struct actor *gw, struct actor *wk);
+
+/* r->wk2 joins as worker 201. */
+void rig_second_worker(struct rig *r);
 
 /* Takes a lock and gives its answer; ERR_OK, or the refusal. */
 enum err rig_lock(struct rig *r, uint64_t units, uint32_t timeout_s, struct locked *out);
@@ -135,11 +153,25 @@ struct work rig_work(struct rig *r, struct actor *wk);
 /* POSTED for w. */
 void rig_posted(struct actor *wk, const struct work *w);
 
-/* A sealed request on a lock of 1000 units that wk has posted. */
+/* A sealed request on a lock of 1000 units that r->wk was given. */
+struct work rig_given(struct rig *r);
+
+/* The same, and it has posted it. */
 struct work rig_at_node(struct rig *r);
 
-/* The broker takes wk for dead. */
-void rig_drop(struct rig *r, const struct actor *wk);
+/* The same two, after which r->wk falls silent and is taken for dead; r->wk2 has come
+ * (rig_setup_short). */
+struct work rig_given_to_silent(struct rig *r);
+struct work rig_at_node_of_silent(struct rig *r);
+
+/* The worker gives it back: it has no room. */
+void rig_give_back(struct actor *wk, const struct work *w);
+
+/* The broker takes a for dead. */
+void rig_drop(struct rig *r, const struct actor *a);
+
+/* Sets a task's alarm to that moment. */
+void rig_ring(struct rig *r, struct task *t, uint64_t when_ms);
 
 /* INFLIGHT for w, of gateway thread 100 and node 1. */
 void rig_inflight(struct actor *wk, const struct work *w, bool posted);
@@ -152,8 +184,16 @@ void rig_settle(struct rig *r, struct actor *wk, const struct work *w, enum sett
 /* Waits for SETTLED. */
 void rig_settled(struct rig *r, struct actor *wk);
 
-/* For rig_settle: the node was not to be reached. */
+/* Settles, and waits for SETTLED. */
+void rig_settle_ack(struct rig *r, struct actor *wk, const struct work *w, enum settle_outcome outcome,
+		    uint64_t prompt, uint64_t completion,
+		    void (*change)(struct receipt *rc, struct settle *m));
+
+/* For rig_settle: the node was not to be reached; it said that the request was answered
+ * before; the completion's units are not those that it signed. */
 void rig_not_reached(struct receipt *rc, struct settle *m);
+void rig_answered_before(struct receipt *rc, struct settle *m);
+void rig_unsigned_units(struct receipt *rc, struct settle *m);
 
 /* Registers node 1 by the full form with a new X25519 key when fresh; ERR_OK or the refusal. */
 enum err rig_register(struct rig *r, bool fresh,

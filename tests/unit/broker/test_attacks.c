@@ -23,19 +23,6 @@ int fdatasync(int fd)
 	return 0;
 }
 
-static int setup(void **state)
-{
-	*state = rig_new(NULL);
-	return 0;
-}
-
-/* For those who are missed when they are silent. */
-static int setup_short(void **state)
-{
-	*state = rig_new("--heartbeat-ms=50");
-	return 0;
-}
-
 static int teardown(void **state)
 {
 	atomic_store(&disk_hangs, false);
@@ -43,7 +30,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Runs for ms with the gateway and that worker alive. */
 static void ask_lock(struct rig *r)
 {
 	struct lock_ask m = { .model = SLICE_STR("demo"), .has_units = true, .units = 100, .timeout_s = 60 };
@@ -92,37 +78,21 @@ static void a_late_claim_after_a_restart(void **state)
 	rig_inflight(&r->wk, &w, true);
 	actor_ping(&r->wk);
 	rig_alive(r, 40, &r->wk2);
-	rig_settle(r, &r->wk2, &w, SETTLE_LOST, 0, 0, NULL);
-	rig_settled(r, &r->wk2);
+	rig_settle_ack(r, &r->wk2, &w, SETTLE_LOST, 0, 0, NULL);
 	assert_int_equal(rig_stack(r)->reserved, 1000);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
 	assert_int_equal(rig_stack(r)->spent, 14);
-}
-
-static void says_answered(struct receipt *rc, struct settle *m)
-{
-	(void)rc;
-	if (m)
-		m->error = ERR_ANSWERED;
 }
 
 /* The first worker was only cut off from the broker: it had posted, and goes on. */
 static struct work taken_for_dead(struct rig *r, struct work *second)
 {
-	uint64_t st = rig_locked(r, 1000);
-	struct work w;
+	struct work w = rig_given_to_silent(r);
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	rig_introduce(r, &r->gw, &r->wk2);
-	rig_alive(r, 300, &r->wk2);
 	*second = rig_work(r, &r->wk2);
 	assert_int_equal(second->attempt, 2);
 	rig_posted(&r->wk2, second);
-	rig_settle(r, &r->wk2, second, SETTLE_FAILED, 0, 0, says_answered);
-	rig_settled(r, &r->wk2);
+	rig_settle_ack(r, &r->wk2, second, SETTLE_FAILED, 0, 0, rig_answered_before);
 	rig_run(r, 20);
 	assert_int_equal(rig_stack(r)->reserved, 1000);
 	return w;
@@ -135,8 +105,7 @@ static void the_first_attempt_is_billed_by_its_worker(void **state)
 
 	actor_hello(r, &r->wk);
 	(void)actor_get(r, &r->wk, MSG_WELCOME);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, NULL);
 	rig_run(r, 20);
 	assert_true(rig_stack(r)->spent == 30 && rig_stack(r)->reserved == 0);
 	assert_int_equal(rig_node(r)->row.faults, 0);
@@ -150,8 +119,7 @@ static void the_first_attempt_is_billed_by_its_receipt(void **state)
 
 	assert_int_equal(receipt_wanted_decode(actor_get(r, &r->wk2, MSG_RECEIPT_WANTED), &want), ERR_OK);
 	w.attempt = want.ref.attempt;
-	rig_settle(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
-	rig_settled(r, &r->wk2);
+	rig_settle_ack(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
 	assert_true(rig_stack(r)->spent == 15 && rig_stack(r)->reserved == 0);
 }
 
@@ -161,8 +129,7 @@ static void answered_to_a_first_attempt_is_a_replay(void **state)
 	struct rig *r = *state;
 	struct work w = rig_at_node(r);
 
-	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, says_answered);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_FAILED, 0, 0, rig_answered_before);
 	assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
 	assert_int_equal(rig_node(r)->row.faults, 0);
 }
@@ -222,8 +189,8 @@ static void what_changed_while_signatures_were_verified(void **state)
 	rig_run(r, 10);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define SHORT(name) cmocka_unit_test_setup_teardown(name, setup_short, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, teardown)
+#define SHORT(name) cmocka_unit_test_setup_teardown(name, rig_setup_short, teardown)
 
 /* Said again while the disk writes the first: no SETTLED before it is safe, whoever asks. */
 static void a_repeated_settlement_is_not_acknowledged_early(void **state)

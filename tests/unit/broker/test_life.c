@@ -11,25 +11,6 @@
 #include "proto/peer.h"
 #include "tests/unit/broker/rig.h"
 
-static int setup(void **state)
-{
-	*state = rig_new(NULL);
-	return 0;
-}
-
-/* For those who are missed when they are silent. */
-static int setup_short(void **state)
-{
-	*state = rig_new("--heartbeat-ms=50");
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 static void said_423(struct receipt *rc, struct settle *m)
 {
 	(void)rc;
@@ -54,8 +35,7 @@ static void lock_request_settle(void **state)
 	assert_true(w.units == 1000 && w.attempt == 1 && w.receipt_required);
 	assert_true(slice_is(w.address, "http://127.0.0.1:9"));
 	rig_posted(&r->wk, &w);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, NULL);
 	assert_true(rig_stack(r)->spent == 30 && rig_stack(r)->reserved == 0);
 	assert_int_equal(rig_lock(r, 1000, 5, &l), ERR_OK);
 	assert_int_equal(l.digest.n, 0); /* nothing new was bought */
@@ -64,16 +44,12 @@ static void lock_request_settle(void **state)
 static void settled_exactly_once(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
-	struct work w;
+	struct work w = rig_given(r);
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
 	for (int i = 0; i < 5; i++)
 		rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, NULL);
 	rig_settled(r, &r->wk);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 100, 200, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 100, 200, NULL);
 	rig_run(r, 30);
 	assert_true(rig_stack(r)->spent == 30);
 }
@@ -86,8 +62,7 @@ static void node_says_423(struct rig *r, uint64_t stack)
 	rig_job(r, stack, 10);
 	w = rig_work(r, &r->wk);
 	rig_posted(&r->wk, &w);
-	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, said_423);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_FAILED, 0, 0, said_423);
 }
 
 static void a_locked_stack(void **state)
@@ -174,16 +149,10 @@ static void took_too_long(struct receipt *rc, struct settle *m)
 /* As many whole answers as open a breaker, all of which end so. */
 static void failures(struct rig *r, void (*so)(struct receipt *rc, struct settle *m))
 {
-	struct locked l;
-	struct work w;
-
 	for (uint32_t i = 0; i < r->b.conf.breaker_failures; i++) {
-		assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-		rig_job(r, l.stack, 0);
-		w = rig_work(r, &r->wk);
-		rig_posted(&r->wk, &w);
-		rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, so);
-		rig_settled(r, &r->wk);
+		struct work w = rig_at_node(r);
+
+		rig_settle_ack(r, &r->wk, &w, SETTLE_FAILED, 0, 0, so);
 		assert_int_equal(rig_stack(r)->spent, 0);
 	}
 }
@@ -413,8 +382,7 @@ static void a_key_that_the_node_lacks_goes_at_once(void **state)
 	(void)rig_locked(r, 500); /* another one for the same key */
 	rig_job(r, st, 10);
 	w = rig_work(r, &r->wk);
-	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, says_key_unknown);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_FAILED, 0, 0, says_key_unknown);
 	assert_true(rig_stack(r)->reserved == 0); /* both locks are gone */
 	rig_job(r, st, 10);
 	assert_int_equal(rig_refusal(r).error, ERR_KEY_UNKNOWN);
@@ -464,8 +432,7 @@ static void concurrency_of_a_node(void **state)
 	no = rig_refusal(r);
 	assert_int_equal(no.error, ERR_RATE);
 	assert_int_equal(no.retry_after_s, 1);
-	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_FAILED, 0, 0, NULL);
 	rig_job(r, st, 10);
 	(void)rig_work(r, &r->wk);
 }
@@ -516,18 +483,6 @@ static void other_transcript(struct receipt *rc, struct settle *m)
 		m->transcript = slice_of(t, sizeof(t));
 }
 
-static void stale_signature(struct receipt *rc, struct settle *m)
-{
-	static uint8_t copy[RECEIPT_BYTES];
-
-	(void)rc;
-	if (m) {
-		memcpy(copy, m->receipt.p, sizeof(copy));
-		copy[RECEIPT_BYTES - 9] ^= 1; /* completion units */
-		m->receipt = slice_of(copy, sizeof(copy));
-	}
-}
-
 static void without(struct receipt *rc, struct settle *m)
 {
 	(void)rc;
@@ -538,8 +493,8 @@ static void without(struct receipt *rc, struct settle *m)
 static void wrong_receipts_bill_nothing(void **state)
 {
 	static void (*const spoil[])(struct receipt *, struct settle *) = {
-		other_stack, other_rid,        other_plain,     other_model,
-		other_key,   other_transcript, stale_signature, without,
+		other_stack, other_rid,        other_plain,        other_model,
+		other_key,   other_transcript, rig_unsigned_units, without,
 	};
 	struct rig *r = *state;
 	uint64_t st = rig_locked(r, 1000);
@@ -551,8 +506,7 @@ static void wrong_receipts_bill_nothing(void **state)
 		rig_job(r, st, 100);
 		w = rig_work(r, &r->wk);
 		rig_posted(&r->wk, &w);
-		rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, spoil[i]);
-		rig_settled(r, &r->wk);
+		rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, spoil[i]);
 		assert_true(rig_stack(r)->spent == 0);
 		assert_int_equal(n->row.faults, i + 1);
 	}
@@ -561,13 +515,9 @@ static void wrong_receipts_bill_nothing(void **state)
 static void excess_is_the_nodes_loss(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
-	struct work w;
+	struct work w = rig_given(r);
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_settle(r, &r->wk, &w, SETTLE_STOPPED, ID_MAX, ID_MAX, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_STOPPED, ID_MAX, ID_MAX, NULL);
 	assert_true(rig_stack(r)->spent == 1000);
 }
 
@@ -595,16 +545,13 @@ static void only_its_worker_settles(void **state)
 	struct buf msg = { 0 };
 	struct work w;
 
-	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	rig_introduce(r, &r->gw, &r->wk2);
+	rig_second_worker(r);
 	rig_job(r, st, 0);
 	w = rig_work(r, &r->wk2); /* the newest of two idle ones */
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, NULL);
-	rig_settled(r, &r->wk); /* told to stop saying it, without effect */
-	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 10, 20, other_attempt);
-	rig_settled(r, &r->wk2);
-	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 10, 20, other_epoch);
-	rig_settled(r, &r->wk2);
+	/* told to stop saying it, without effect */
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, NULL);
+	rig_settle_ack(r, &r->wk2, &w, SETTLE_COMPLETE, 10, 20, other_attempt);
+	rig_settle_ack(r, &r->wk2, &w, SETTLE_COMPLETE, 10, 20, other_epoch);
 	assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 1000);
 	memcpy(c.rid, w.rid, RID_BYTES);
 	cancel_encode(&c, &msg);
@@ -614,8 +561,7 @@ static void only_its_worker_settles(void **state)
 	cancel_encode(&c, &msg);
 	actor_send(&r->gw, &msg, NULL);
 	(void)actor_get(r, &r->wk2, MSG_CANCEL);
-	rig_settle(r, &r->wk2, &w, SETTLE_STOPPED, 10, 20, NULL);
-	rig_settled(r, &r->wk2);
+	rig_settle_ack(r, &r->wk2, &w, SETTLE_STOPPED, 10, 20, NULL);
 	assert_true(rig_stack(r)->spent == 30);
 }
 
@@ -634,15 +580,13 @@ static void a_topic_belongs_to_its_gateway(void **state)
 static void another_gateway_cancels_nothing(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
 	struct cancel c = { .attempt = 0 };
 	struct buf msg = { 0 };
 	struct work w;
 
 	actor_open(r, &r->wk2, ROLE_GATEWAY, 101);
 	(void)actor_get(r, &r->wk2, MSG_WELCOME);
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
+	w = rig_given(r);
 	memcpy(c.rid, w.rid, RID_BYTES);
 	cancel_encode(&c, &msg);
 	actor_send(&r->wk2, &msg, NULL);
@@ -672,16 +616,12 @@ static void waits_for_a_worker_that_comes(void **state)
 {
 	struct rig *r = *state;
 	uint64_t st = rig_locked(r, 1000);
-	struct bye bye = { .instance = 200 };
-	struct buf msg = { 0 };
 
-	bye_encode(&bye, &msg);
-	actor_send(&r->wk, &msg, NULL);
+	actor_bye(&r->wk);
 	rig_run(r, 20);
 	rig_job(r, st, 0);
 	rig_run(r, 50);
-	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	rig_introduce(r, &r->gw, &r->wk2);
+	rig_second_worker(r);
 	assert_true(rig_work(r, &r->wk2).units == 1000);
 }
 
@@ -705,29 +645,16 @@ static void capacity_is_respected(void **state)
 static void returned_once_then_refused(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
-	struct work_return back = { .error = ERR_NO_WORKER };
-	struct buf msg = { 0 };
-	struct work w;
+	struct work first = rig_given(r), again;
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	memcpy(back.ref.rid, w.rid, RID_BYTES);
-	back.ref.epoch = w.epoch;
-	back.ref.attempt = 1;
-	return_encode(&back, &msg);
-	actor_send(&r->wk, &msg, NULL);
-	w = rig_work(r, &r->wk); /* nobody else is there */
-	assert_int_equal(w.attempt, 2);
-	msg = (struct buf){ 0 };
-	return_encode(&back, &msg); /* of the old attempt: stale */
-	actor_send(&r->wk, &msg, NULL);
+	assert_int_equal(first.attempt, 1);
+	rig_give_back(&r->wk, &first);
+	again = rig_work(r, &r->wk); /* nobody else is there */
+	assert_int_equal(again.attempt, 2);
+	rig_give_back(&r->wk, &first); /* of the old attempt: stale */
 	rig_run(r, 20);
 	assert_true(rig_stack(r)->reserved == 1000);
-	back.ref.attempt = 2;
-	msg = (struct buf){ 0 };
-	return_encode(&back, &msg);
-	actor_send(&r->wk, &msg, NULL);
+	rig_give_back(&r->wk, &again);
 	assert_int_equal(rig_refusal(r).error, ERR_NO_WORKER);
 	rig_run(r, 20);
 	assert_true(rig_stack(r)->reserved == 0);
@@ -738,44 +665,30 @@ static void returned_once_then_refused(void **state)
 static void a_silent_worker_before_posting(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
 	struct work w;
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	rig_introduce(r, &r->gw, &r->wk2);
-	rig_alive(r, 300, &r->wk2);
+	(void)rig_given_to_silent(r);
 	w = rig_work(r, &r->wk2);
 	assert_int_equal(w.attempt, 2);
-	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 1, 2, NULL);
-	rig_settled(r, &r->wk2);
+	rig_settle_ack(r, &r->wk2, &w, SETTLE_COMPLETE, 1, 2, NULL);
 	assert_true(rig_stack(r)->spent == 3);
 }
 
 static void a_silent_worker_after_posting(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
+	struct work w = rig_at_node_of_silent(r);
 	struct receipt_wanted want;
-	struct work w;
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
-	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	rig_introduce(r, &r->gw, &r->wk2);
-	rig_alive(r, 300, &r->wk2);
 	assert_int_equal(rig_refusal(r).error, ERR_INTERNAL);
 	actor_none(r, &r->wk2, MSG_WORK, 1); /* a sealed job is never posted twice */
 	assert_int_equal(receipt_wanted_decode(actor_get(r, &r->wk2, MSG_RECEIPT_WANTED), &want), ERR_OK);
 	assert_memory_equal(want.ref.rid, w.rid, RID_BYTES);
-	assert_true(want.stack == st && want.units == 1000);
+	assert_true(want.stack == rig_stack(r)->id && want.units == 1000);
 	rig_alive(r, 400, &r->wk2); /* the question may be lost: five heartbeats, and it is asked again */
 	assert_int_equal(receipt_wanted_decode(actor_get(r, &r->wk2, MSG_RECEIPT_WANTED), &want), ERR_OK);
 	assert_memory_equal(want.ref.rid, w.rid, RID_BYTES);
-	rig_settle(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
-	rig_settled(r, &r->wk2);
+	rig_settle_ack(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
 	assert_true(rig_stack(r)->spent == 15 && rig_stack(r)->reserved == 0);
 }
 
@@ -796,15 +709,13 @@ static void a_worker_without_a_network(void **state)
 		assert_int_equal(rig_refusal(r).error, ERR_INTERNAL);
 		actor_hello(r, &r->wk);
 		rig_introduce(r, &r->gw, &r->wk);
-		rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
-		rig_settled(r, &r->wk);
+		rig_settle_ack(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
 		assert_int_equal(n->failures, 0);
 	}
 	rig_job(r, st, 10); /* with its worker there all the time it counts */
 	w = rig_work(r, &r->wk);
 	rig_posted(&r->wk, &w);
-	rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
 	assert_int_equal(n->failures, 1);
 }
 
@@ -814,8 +725,7 @@ static void no_receipt_to_be_had(void **state)
 	struct work w = rig_at_node(r);
 
 	rig_run(r, 10);
-	rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
 	assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
 	assert_int_equal(rig_node(r)->row.faults, 1);
 }
@@ -823,25 +733,21 @@ static void no_receipt_to_be_had(void **state)
 static void a_gateway_that_dies(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
 	struct peer p;
-	struct work w;
+	struct work w = rig_given(r);
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
 	for (int i = 0; i < 8; i++) { /* only the worker pings */
 		actor_ping(&r->wk);
 		rig_run(r, 40);
 	}
 	assert_int_equal(peer_decode(actor_get(r, &r->wk, MSG_PEER), &p), ERR_OK);
 	assert_true(p.topic == 100 && !p.present);
-	rig_settle(r, &r->wk, &w, SETTLE_STOPPED, 1, 1, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_STOPPED, 1, 1, NULL);
 	assert_true(rig_stack(r)->spent == 2);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define SHORT(name) cmocka_unit_test_setup_teardown(name, setup_short, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
+#define SHORT(name) cmocka_unit_test_setup_teardown(name, rig_setup_short, rig_teardown)
 
 int main(void)
 {

@@ -14,18 +14,6 @@
 
 #define MINUTE UINT64_C(60000)
 
-static int setup(void **state)
-{
-	*state = rig_new(NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 /* Posted by the first worker; the second one is there, too. */
 static struct work posted(struct rig *r)
 {
@@ -43,7 +31,7 @@ static void back_by(struct rig *r, const struct work *w, uint64_t when)
 	struct task *t = task_find(&r->b, w->rid);
 
 	t->back_by = when;
-	alarm_set(r->b.alarms, &t->alarm, when, t->alarm.fire);
+	rig_ring(r, t, when);
 }
 
 /* Taken for dead, and waited for. */
@@ -57,16 +45,21 @@ static void drop(struct rig *r, struct actor *wk)
 static void not_there(struct rig *r, const struct work *w)
 {
 	(void)actor_get(r, &r->wk2, MSG_RECEIPT_WANTED);
-	rig_settle(r, &r->wk2, w, SETTLE_LOST, 0, 0, NULL);
-	rig_settled(r, &r->wk2); /* it need not say so again */
+	rig_settle_ack(r, &r->wk2, w, SETTLE_LOST, 0, 0, NULL); /* it need not say so again */
 	rig_run(r, 20);
+}
+
+/* Another worker finds the node's receipt. */
+static void found(struct rig *r, const struct work *w, enum settle_outcome outcome)
+{
+	rig_settle_ack(r, &r->wk2, w, outcome, 10, 5, NULL);
+	rig_billed(r, 15);
 }
 
 static void its_worker_settles(struct rig *r, const struct work *w)
 {
 	assert_true(rig_stack(r)->reserved == 1000);
-	rig_settle(r, &r->wk, w, SETTLE_COMPLETE, 300, 400, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, w, SETTLE_COMPLETE, 300, 400, NULL);
 	rig_billed(r, 700);
 }
 
@@ -107,8 +100,7 @@ static void its_worker_comes_back_without(void **state)
 	rig_run(r, 10);
 	actor_hello(r, &r->wk);
 	rig_run(r, 10);
-	rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
 	rig_billed(r, 0);
 }
 
@@ -117,27 +109,31 @@ static void its_worker_left(void **state)
 {
 	struct rig *r = *state;
 	struct work w = posted(r);
-	struct bye bye = { .instance = r->wk.instance };
-	struct buf msg = { 0 };
 
-	bye_encode(&bye, &msg);
-	actor_send(&r->wk, &msg, NULL);
+	actor_bye(&r->wk);
 	not_there(r, &w);
 	rig_billed(r, 0);
 }
 
-/* Found out for an earlier life of the broker, and told to this one. */
-static void told_before_its_worker_is_back(void **state)
+/* Only the second worker has found the new broker; the first has a minute for it. */
+static struct work posted_before_a_restart(struct rig *r)
 {
-	struct rig *r = *state;
 	struct work w = posted(r);
 
 	rig_restart(r);
 	back_by(r, &w, broker_ms(&r->b) + MINUTE);
 	rig_greet(r, &r->wk2);
 	rig_run(r, 10);
-	rig_settle(r, &r->wk2, &w, SETTLE_LOST, 0, 0, NULL);
-	rig_settled(r, &r->wk2);
+	return w;
+}
+
+/* Found out for an earlier life of the broker, and told to this one. */
+static void told_before_its_worker_is_back(void **state)
+{
+	struct rig *r = *state;
+	struct work w = posted_before_a_restart(r);
+
+	rig_settle_ack(r, &r->wk2, &w, SETTLE_LOST, 0, 0, NULL);
 	rig_run(r, 10);
 	actor_hello(r, &r->wk);
 	rig_run(r, 10);
@@ -148,26 +144,18 @@ static void told_before_its_worker_is_back(void **state)
 static void asked_for_before_the_time_for_claims_is_over(void **state)
 {
 	struct rig *r = *state;
-	struct work w = posted(r);
-	struct task *t;
+	struct work w = posted_before_a_restart(r);
+	struct task *t = task_find(&r->b, w.rid);
 
-	rig_restart(r);
-	back_by(r, &w, broker_ms(&r->b) + MINUTE);
-	rig_greet(r, &r->wk2);
-	rig_run(r, 10);
-	t = task_find(&r->b, w.rid);
-	alarm_set(r->b.alarms, &t->alarm, broker_ms(&r->b), t->alarm.fire); /* five heartbeats later */
+	rig_ring(r, t, broker_ms(&r->b)); /* five heartbeats later */
 	(void)actor_get(r, &r->wk2, MSG_RECEIPT_WANTED);
 	assert_int_equal(t->state, TASK_UNCLAIMED);
-	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 10, 5, NULL);
-	rig_settled(r, &r->wk2);
-	rig_billed(r, 15);
+	found(r, &w, SETTLE_COMPLETE);
 }
 
 static void its_worker_could_not_ask(struct rig *r, const struct work *w)
 {
-	rig_settle(r, &r->wk, w, SETTLE_LOST, 0, 0, rig_not_reached);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, w, SETTLE_LOST, 0, 0, rig_not_reached);
 	rig_run(r, 20);
 	assert_true(rig_stack(r)->reserved == 1000);
 }
@@ -180,9 +168,7 @@ static void its_worker_cannot_reach_the_node(void **state)
 
 	its_worker_could_not_ask(r, &w);
 	(void)actor_get(r, &r->wk2, MSG_RECEIPT_WANTED); /* rather another */
-	rig_settle(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
-	rig_settled(r, &r->wk2);
-	rig_billed(r, 15);
+	found(r, &w, SETTLE_STOPPED);
 }
 
 static void its_worker_cannot_reach_the_node_that_has_none(void **state)
@@ -203,7 +189,7 @@ static void later(struct rig *r, const struct work *w, uint64_t ms)
 	struct task *t = task_find(&r->b, w->rid);
 
 	t->since_ms -= ms;
-	alarm_set(r->b.alarms, &t->alarm, broker_ms(&r->b), t->alarm.fire);
+	rig_ring(r, t, broker_ms(&r->b));
 	rig_run(r, 10);
 }
 
@@ -244,9 +230,7 @@ static void its_worker_comes_back_and_could_not_ask(void **state)
 	actor_hello(r, &r->wk);
 	rig_run(r, 10);
 	its_worker_could_not_ask(r, &w);
-	rig_settle(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
-	rig_settled(r, &r->wk2);
-	rig_billed(r, 15);
+	found(r, &w, SETTLE_STOPPED);
 }
 
 /* The broker did not listen while a worker settled, died and was started again. */
@@ -254,19 +238,11 @@ static void a_next_life_before_its_last_words(void **state)
 {
 	struct rig *r = *state;
 	struct work w = posted(r);
-	struct hello h = { .role = ROLE_WORKER,
-			   .instance = 300,
-			   .name = SLICE_STR("x"),
-			   .version = SLICE_STR("1"),
-			   .endpoint = SLICE_STR("ipc://worker-200"),
-			   .capacity = 4 };
-	struct buf msg = { 0 };
 
 	for (int i = 0; i < 20; i++)
 		actor_ping(&r->wk);
 	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 300, 400, NULL);
-	hello_encode(&h, &msg);
-	actor_send(&r->wk2, &msg, NULL);
+	actor_hello_next_life(&r->wk2);
 	usleep(100000); /* all of it is there */
 	rig_run(r, 150);
 	assert_null(peers_by_instance(&r->b, 200, ROLE_WORKER));
@@ -286,12 +262,10 @@ static void as_long_as_the_node_may_have_it(void **state)
 	for (int i = 0; i < 12; i++) { /* no answer, whoever is asked */
 		t->since_ms -= MINUTE;
 		t->asked_ms -= MINUTE;
-		alarm_set(r->b.alarms, &t->alarm, broker_ms(&r->b), t->alarm.fire);
+		rig_ring(r, t, broker_ms(&r->b));
 		(void)actor_get(r, &r->wk2, MSG_RECEIPT_WANTED);
 	}
-	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 10, 5, NULL);
-	rig_settled(r, &r->wk2);
-	rig_billed(r, 15);
+	found(r, &w, SETTLE_COMPLETE);
 }
 
 /* Its worker is gone, and that time is over. */
@@ -311,7 +285,7 @@ static void not_longer(void **state)
 	struct work w = posted(r);
 	struct task *t = asked_for_too_long(r, &w);
 
-	alarm_set(r->b.alarms, &t->alarm, broker_ms(&r->b), t->alarm.fire);
+	rig_ring(r, t, broker_ms(&r->b));
 	rig_billed(r, 0);
 }
 
@@ -323,13 +297,13 @@ static void time_that_the_broker_slept(void **state)
 	struct task *t = asked_for_too_long(r, &w);
 
 	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 10, 5, NULL);
-	alarm_set(r->b.alarms, &t->alarm, broker_ms(&r->b) - 16 * MINUTE, t->alarm.fire);
+	rig_ring(r, t, broker_ms(&r->b) - 16 * MINUTE);
 	alarms_run(r->b.alarms, broker_ms(&r->b)); /* before anything is read, as in a loop that wakes */
 	rig_settled(r, &r->wk2);
 	rig_billed(r, 15);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 int main(void)
 {

@@ -11,18 +11,6 @@
 #include "common/hash.h"
 #include "tests/unit/broker/rig.h"
 
-static int setup(void **state)
-{
-	*state = rig_new(NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 static struct user *alice(struct rig *r)
 {
 	return ledger_user_named(r->b.ledger, SLICE_STR("alice"));
@@ -47,11 +35,7 @@ static struct user *bob(struct rig *r, uint8_t token[KEY_BYTES])
 /* From here on there is nobody to take work. */
 static void no_worker(struct rig *r)
 {
-	struct bye m = { .instance = r->wk.instance };
-	struct buf msg = { 0 };
-
-	bye_encode(&m, &msg);
-	actor_send(&r->wk, &msg, NULL);
+	actor_bye(&r->wk);
 	rig_run(r, 50);
 }
 
@@ -91,8 +75,7 @@ static void rate(void **state)
 	assert_int_equal(no.quota.limit, 0);
 	r->token[0] ^= 1;
 	rig_posted(&r->wk, &w);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 10, 10, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 10, 10, NULL);
 	nothing_counted(r, alice(r));
 }
 
@@ -115,16 +98,14 @@ static void concurrency(void **state)
 	assert_int_equal(no.error, ERR_RATE);
 	assert_true(no.retry_after_s == 1 && no.quota.limit == 2 && no.quota.remaining == 0);
 	rig_posted(&r->wk, &w[0]);
-	rig_settle(r, &r->wk, &w[0], SETTLE_FAILED, 0, 0, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w[0], SETTLE_FAILED, 0, 0, NULL);
 	rig_job(r, stack, 10);
 	w[0] = rig_work(r, &r->wk);
 	assert_int_equal(rig_lock(r, 10, 60, &l), ERR_OK); /* unused locks are bounded by the same number */
 	assert_int_equal(rig_lock(r, 10, 60, &l), ERR_OK);
 	assert_int_equal(rig_lock(r, 10, 60, &l), ERR_RATE);
 	for (int i = 0; i < 2; i++) {
-		rig_settle(r, &r->wk, &w[i], SETTLE_FAILED, 0, 0, NULL);
-		rig_settled(r, &r->wk);
+		rig_settle_ack(r, &r->wk, &w[i], SETTLE_FAILED, 0, 0, NULL);
 	}
 	nothing_counted(r, alice(r));
 }
@@ -146,12 +127,10 @@ static void units_per_minute(void **state)
 	assert_in_range(no.retry_after_s, 47, 48);
 	assert_int_equal(no.quota.limit, 1000);
 	rig_posted(&r->wk, &w);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 20, 30, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 20, 30, NULL);
 	rig_job(r, stack, 900);
 	w = rig_work(r, &r->wk);
-	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_FAILED, 0, 0, NULL);
 	nothing_counted(r, alice(r));
 }
 
@@ -251,21 +230,20 @@ static void restart(void **state)
 	assert_int_equal(alice(r)->use.running, 0); /* not claimed yet */
 	actor_hello(r, &r->wk);
 	(void)actor_get(r, &r->wk, MSG_WELCOME);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 20, 30, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 20, 30, NULL);
 	nothing_counted(r, alice(r));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(rate, setup, teardown),
-		cmocka_unit_test_setup_teardown(concurrency, setup, teardown),
-		cmocka_unit_test_setup_teardown(units_per_minute, setup, teardown),
-		cmocka_unit_test_setup_teardown(flood, setup, teardown),
-		cmocka_unit_test_setup_teardown(full, setup, teardown),
-		cmocka_unit_test_setup_teardown(bodies, setup, teardown),
-		cmocka_unit_test_setup_teardown(restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(rate, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(concurrency, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(units_per_minute, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(flood, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(full, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(bodies, rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(restart, rig_setup, rig_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

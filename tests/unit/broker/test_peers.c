@@ -16,24 +16,6 @@
 #include "tests/unit/broker/rig.h"
 #include "tests/unit/said.h"
 
-static int setup(void **state)
-{
-	*state = rig_new(NULL);
-	return 0;
-}
-
-static int setup_curve(void **state)
-{
-	*state = rig_new_curve();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 static void pings_are_answered(void **state)
 {
 	struct rig *r = *state;
@@ -145,29 +127,20 @@ static void another_ones_instance(void **state)
 static void each_role_has_its_words(void **state)
 {
 	struct rig *r = *state;
-	struct locked l;
-	struct work w;
+	struct work w = rig_given(r);
 
-	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-	rig_job(r, l.stack, 0);
-	w = rig_work(r, &r->wk);
 	rig_settle(r, &r->gw, &w, SETTLE_COMPLETE, 1, 1, NULL); /* gateways settle nothing */
 	actor_none(r, &r->gw, MSG_SETTLED, 50);
 	assert_true(rig_stack(r)->reserved == 1000);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 1, 1, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 1, 1, NULL);
 }
 
 static void the_same_peer_on_a_new_connection(void **state)
 {
 	struct rig *r = *state;
 	struct intro in;
-	struct locked l;
-	struct work w;
+	struct work w = rig_given(r);
 
-	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-	rig_job(r, l.stack, 0);
-	w = rig_work(r, &r->wk);
 	actor_close(&r->wk);
 	actor_open(r, &r->wk, ROLE_WORKER, 200);
 	(void)actor_get(r, &r->wk, MSG_WELCOME);
@@ -192,21 +165,13 @@ static void the_same_peer_on_a_new_connection(void **state)
 static void a_new_life_at_the_same_endpoint(void **state)
 {
 	struct rig *r = *state;
-	struct hello h = { .role = ROLE_WORKER,
-			   .instance = 300,
-			   .name = SLICE_STR("x"),
-			   .version = SLICE_STR("1"),
-			   .endpoint = SLICE_STR("ipc://worker-200"),
-			   .capacity = 4 };
-	struct buf msg = { 0 };
 	struct intro in;
 
 	(void)rig_at_node(r);
 	rig_run(r, 10);
 	actor_open(r, &r->wk2, ROLE_WORKER, 201); /* a connection to say it on */
 	(void)actor_get(r, &r->wk2, MSG_WELCOME);
-	hello_encode(&h, &msg);
-	actor_send(&r->wk2, &msg, NULL);
+	actor_hello_next_life(&r->wk2);
 	(void)actor_get(r, &r->wk2, MSG_WELCOME);
 	rig_run(r, 100);
 	assert_null(peers_by_instance(&r->b, 200, ROLE_WORKER)); /* soon, not after three intervals */
@@ -221,12 +186,9 @@ static void a_new_life_at_the_same_endpoint(void **state)
 static void leaving(void **state)
 {
 	struct rig *r = *state;
-	struct bye bye = { .instance = 200 };
-	struct buf msg = { 0 };
 	struct intro in;
 
-	bye_encode(&bye, &msg);
-	actor_send(&r->wk, &msg, NULL);
+	actor_bye(&r->wk);
 	assert_int_equal(intro_decode(actor_get(r, &r->gw, MSG_INTRO), &in), ERR_OK);
 	assert_true(in.worker == 200 && !in.present);
 	assert_int_equal(r->b.peers->n, 1);
@@ -253,14 +215,9 @@ static void garbage_is_dropped(void **state)
 static void a_request_over_curve(void **state)
 {
 	struct rig *r = *state;
-	struct locked l;
-	struct work w;
+	struct work w = rig_given(r);
 
-	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-	rig_job(r, l.stack, 0);
-	w = rig_work(r, &r->wk);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 1, 1, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 1, 1, NULL);
 	assert_true(rig_stack(r)->spent == 2);
 }
 
@@ -297,7 +254,7 @@ static void a_key_taken_off_the_list(void **state)
 	actor_none(r, &r->wk, MSG_PONG, 60);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 #define STRANGERS 520
 
 /* Whoever has one key of a host may not take the places of all others. */
@@ -332,13 +289,9 @@ static unsigned lines_with(const char *text, const char *word)
 
 static void come_and_go(struct rig *r, struct actor *a, uint64_t instance)
 {
-	struct bye bye = { .instance = instance };
-	struct buf msg = { 0 };
-
 	a->instance = instance;
 	actor_hello(r, a);
-	bye_encode(&bye, &msg);
-	actor_send(a, &msg, NULL);
+	actor_bye(a);
 }
 
 static void empty(struct actor *a)
@@ -401,7 +354,7 @@ static void who_does_not_read_gets_no_more(void **state)
 	assert_ptr_equal(peers_worker_for(&r->b, 100, 0, 1), p);
 }
 
-#define C(name) cmocka_unit_test_setup_teardown(name, setup_curve, teardown)
+#define C(name) cmocka_unit_test_setup_teardown(name, rig_setup_curve, rig_teardown)
 
 int main(void)
 {

@@ -14,18 +14,6 @@
 #include "common/hash.h"
 #include "tests/unit/broker/rig.h"
 
-static int setup(void **state)
-{
-	*state = rig_new(NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 static void on_problem(void *arg, const char *text)
 {
 	(void)arg;
@@ -59,6 +47,24 @@ static void plain_job(struct rig *r, void (*change)(struct job *m))
 		change(&m);
 	job_encode(&m, &msg);
 	actor_send(&r->gw, &msg, "{\"model\":\"demo\"}");
+}
+
+/* One that the worker has posted. */
+static struct work plain_at_node(struct rig *r)
+{
+	struct work w;
+
+	plain_job(r, NULL);
+	w = rig_work(r, &r->wk);
+	rig_posted(&r->wk, &w);
+	return w;
+}
+
+/* The same at the cheaper of two nodes. */
+static struct work plain_at_first_of_two(struct rig *r)
+{
+	rig_second_node(r, 2000, 0);
+	return plain_at_node(r);
 }
 
 static void from_second(struct receipt *rc, struct settle *m)
@@ -101,6 +107,18 @@ static void refused(struct rig *r, const struct work *w, enum err e)
 	rig_settle(r, &r->wk, w, SETTLE_FAILED, 0, 0, untold);
 }
 
+/* The first node refused, and the worker has posted it to the second. */
+static struct work moved(struct rig *r, const struct work *first)
+{
+	struct work w;
+
+	refused(r, first, ERR_UNAVAILABLE);
+	w = rig_work(r, &r->wk);
+	rig_settled(r, &r->wk);
+	rig_posted(&r->wk, &w);
+	return w;
+}
+
 static void answering(struct rig *r, const struct work *w)
 {
 	struct work_ref ref = { .epoch = w->epoch, .attempt = w->attempt };
@@ -135,8 +153,7 @@ static void reserved_and_billed(void **state)
 	assert_true(w.stack == rig_stack(r)->id && rig_stack(r)->reserved == 500);
 	assert_true(rig_stack(r)->bought == 100000); /* bought for it */
 	rig_posted(&r->wk, &w);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, NULL);
 	assert_true(rig_stack(r)->spent == 30 && rig_stack(r)->reserved == 0);
 	plain_job(r, NULL); /* the stack that is there serves again */
 	assert_true(rig_work(r, &r->wk).stack == w.stack);
@@ -171,11 +188,8 @@ static void receipts_of_something_else_bill_nothing(void **state)
 	struct work w;
 
 	for (size_t i = 0; i < sizeof(spoil) / sizeof(spoil[0]); i++) {
-		plain_job(r, NULL);
-		w = rig_work(r, &r->wk);
-		rig_posted(&r->wk, &w);
-		rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, spoil[i]);
-		rig_settled(r, &r->wk);
+		w = plain_at_node(r);
+		rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 10, 20, spoil[i]);
 		assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
 		assert_int_equal(rig_node(r)->row.faults, i + 1);
 	}
@@ -304,13 +318,9 @@ static void refused_units_are_not_used_up(void **state)
 static void moves_to_another_node(void **state)
 {
 	struct rig *r = *state;
-	struct work w, again;
+	struct work w = plain_at_first_of_two(r), again;
 
-	rig_second_node(r, 2000, 0);
-	plain_job(r, NULL);
-	w = rig_work(r, &r->wk);
 	assert_true(w.node == 1 && w.hold);
-	rig_posted(&r->wk, &w);
 	refused(r, &w, ERR_RATE);
 	again = rig_work(r, &r->wk);
 	rig_settled(r, &r->wk); /* the first attempt's */
@@ -334,20 +344,15 @@ static void moves_to_another_node(void **state)
 static void stale_words_about_the_first_attempt(void **state)
 {
 	struct rig *r = *state;
-	struct work w, again;
+	struct work w = plain_at_first_of_two(r), again;
 
-	rig_second_node(r, 2000, 0);
-	plain_job(r, NULL);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	for (int i = 0; i < 3; i++)
 		refused(r, &w, ERR_UNAVAILABLE);
 	again = rig_work(r, &r->wk);
 	rig_settled(r, &r->wk); /* once the move is committed */
 	refused(r, &w, ERR_UNAVAILABLE);
 	rig_settled(r, &r->wk);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 100, 200, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 100, 200, NULL);
 	rig_posted(&r->wk, &w);
 	answering(r, &w);
 	assert_true(stack_at(r, 1)->spent == 0 && stack_at(r, 2)->reserved == 500);
@@ -362,16 +367,9 @@ static void stale_words_about_the_first_attempt(void **state)
 static void never_a_third(void **state)
 {
 	struct rig *r = *state;
-	struct work w;
+	struct work w = plain_at_first_of_two(r);
 
-	rig_second_node(r, 2000, 0);
-	plain_job(r, NULL);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
-	refused(r, &w, ERR_UNAVAILABLE);
-	w = rig_work(r, &r->wk);
-	rig_settled(r, &r->wk);
-	rig_posted(&r->wk, &w);
+	w = moved(r, &w);
 	assert_false(w.hold);
 	why = ERR_RATE; /* from a worker that holds back what it was not asked to */
 	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, untold_by_second);
@@ -390,11 +388,10 @@ static void not_moved_while_in_doubt(void **state)
 	struct work w, w2;
 
 	rig_second_node(r, 2000, 0);
-	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	rig_introduce(r, &r->gw, &r->wk2);
+	rig_second_worker(r);
 	plain_job(r, NULL);
 	w = rig_work(r, &r->wk2);
-	peers_drop(&r->b, peers_by_instance(&r->b, 201, ROLE_WORKER), "test");
+	rig_drop(r, &r->wk2);
 	w2 = rig_work(r, &r->wk);
 	assert_true(w2.attempt == 2 && w2.node == 1 && !w2.hold);
 	rig_posted(&r->wk, &w2);
@@ -405,8 +402,7 @@ static void not_moved_while_in_doubt(void **state)
 	assert_true(!actor_has(&r->wk, MSG_WORK) && stack_at(r, 1)->reserved == 500);
 	actor_hello(r, &r->wk2);
 	rig_run(r, 20);
-	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 0, 70, NULL);
-	rig_settled(r, &r->wk2);
+	rig_settle_ack(r, &r->wk2, &w, SETTLE_COMPLETE, 0, 70, NULL);
 	rig_run(r, 20);
 	assert_true(stack_at(r, 1)->spent == 70 && stack_at(r, 1)->reserved == 0);
 }
@@ -416,11 +412,8 @@ static void nobody_else(void **state)
 {
 	struct rig *r = *state;
 	struct refuse no;
-	struct work w;
+	struct work w = plain_at_node(r);
 
-	plain_job(r, NULL);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	refused(r, &w, ERR_RATE);
 	no = rig_refusal(r);
 	assert_true(no.error == ERR_RATE && no.retry_after_s >= 1);
@@ -441,12 +434,8 @@ static void no_money_for_another_stack(void **state)
 {
 	struct rig *r = *state;
 	struct user *u = ledger_user_named(r->b.ledger, SLICE_STR("alice"));
-	struct work w;
+	struct work w = plain_at_first_of_two(r);
 
-	rig_second_node(r, 2000, 0);
-	plain_job(r, NULL);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	u->balance -= 999800; /* 100,000 units there cost 200 */
 	refused(r, &w, ERR_UNAVAILABLE);
 	assert_int_equal(rig_refusal(r).error, ERR_UNAVAILABLE); /* not 402: the first answer counts */
@@ -460,12 +449,8 @@ static void no_money_for_another_stack(void **state)
 static void the_body_goes_at_the_200(void **state)
 {
 	struct rig *r = *state;
-	struct work w;
+	struct work w = plain_at_first_of_two(r);
 
-	rig_second_node(r, 2000, 0);
-	plain_job(r, NULL);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	rig_run(r, 10);
 	assert_true(r->b.body_bytes == strlen("{\"model\":\"demo\"}"));
 	answering(r, &w);
@@ -504,12 +489,8 @@ static void cancelled_while_it_moves(void **state)
 	struct rig *r = *state;
 	struct cancel c = { .attempt = 0 };
 	struct buf msg = { 0 };
-	struct work w;
+	struct work w = plain_at_first_of_two(r);
 
-	rig_second_node(r, 2000, 0);
-	plain_job(r, NULL);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	refused(r, &w, ERR_UNAVAILABLE);
 	memcpy(c.rid, w.rid, RID_BYTES);
 	while (task_find(&r->b, w.rid)->state != TASK_COMMITTING)
@@ -530,16 +511,9 @@ static void cancelled_while_it_moves(void **state)
 static void settled_after_a_restart(void **state)
 {
 	struct rig *r = *state;
-	struct work w;
+	struct work w = plain_at_first_of_two(r);
 
-	rig_second_node(r, 2000, 0);
-	plain_job(r, NULL);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
-	refused(r, &w, ERR_UNAVAILABLE);
-	w = rig_work(r, &r->wk);
-	rig_settled(r, &r->wk);
-	rig_posted(&r->wk, &w);
+	w = moved(r, &w);
 	rig_run(r, 20);
 	rig_restart(r);
 	rig_back(r);
@@ -558,12 +532,8 @@ static void settled_after_a_restart(void **state)
 static void refused_after_a_restart(void **state)
 {
 	struct rig *r = *state;
-	struct work w;
+	struct work w = plain_at_first_of_two(r);
 
-	rig_second_node(r, 2000, 0);
-	plain_job(r, NULL);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
 	rig_run(r, 20);
 	rig_restart(r);
 	rig_back(r);
@@ -687,7 +657,7 @@ static void moves_at_random(void **state)
 
 int main(void)
 {
-#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define T(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		T(reserved_and_billed),
 		T(receipts_of_something_else_bill_nothing),

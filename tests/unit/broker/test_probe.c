@@ -22,12 +22,6 @@ static int setup_without(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 /* A request went so, each time as another worker says. */
 static void note(struct rig *r, bool ok)
 {
@@ -312,8 +306,7 @@ static void failures_of_an_earlier_life(void **state)
 			rig_node(r)->back_ms = 0;
 		w = given(r);
 		assert_int_equal(rig_register(r, true, NULL), ERR_OK);
-		rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, rig_not_reached);
-		rig_settled(r, &r->wk);
+		rig_settle_ack(r, &r->wk, &w, SETTLE_FAILED, 0, 0, rig_not_reached);
 		assert_int_equal(rig_node(r)->failures, life);
 	}
 	rig_node(r)->failures = 0;
@@ -321,8 +314,7 @@ static void failures_of_an_earlier_life(void **state)
 	w = given(r);
 	rig_node(r)->back_ms = 0;
 	assert_int_equal(rig_register(r, false, NULL), ERR_OK); /* the same life, once more announced */
-	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, rig_not_reached);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_FAILED, 0, 0, rig_not_reached);
 	assert_int_equal(rig_node(r)->failures, 1);
 }
 
@@ -338,7 +330,7 @@ static void worker_gone(void **state)
 	(void)actor_get(r, &r->wk2, MSG_WELCOME);
 	(void)asked(r, &r->wk2);
 	actor_close(&r->wk2);
-	peers_drop(&r->b, peers_by_instance(&r->b, r->wk2.instance, ROLE_WORKER), "the test");
+	rig_drop(r, &r->wk2);
 	alive(r, 300);
 	assert_int_equal(rig_node(r)->probe.worker, r->wk.instance);
 	m = asked(r, &r->wk);
@@ -457,7 +449,7 @@ static void without_probes(void **state)
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 
 int main(void)
 {
@@ -476,7 +468,7 @@ int main(void)
 		T(a_refused_worker),
 		T(removed),
 		T(a_bounded_number),
-		cmocka_unit_test_setup_teardown(without_probes, setup_without, teardown),
+		cmocka_unit_test_setup_teardown(without_probes, setup_without, rig_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

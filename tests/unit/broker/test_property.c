@@ -863,8 +863,7 @@ static void no_second_attempt_before_its_number(void **state)
 	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
 	rig_job(r, l.stack, 10);
 	(void)rig_work(r, &r->wk);
-	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	rig_introduce(r, &r->gw, &r->wk2);
+	rig_second_worker(r);
 	while (store_backlog(r->b.store))
 		rig_run(r, 1);
 	power_fail(ENOSPC, 0);

@@ -20,17 +20,9 @@ static int setup(void **state)
 	struct rig *r = rig_new(NULL);
 
 	r->b.conf.breaker_failures = 3;
-	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	(void)actor_get(r, &r->wk2, MSG_WELCOME);
-	rig_introduce(r, &r->gw, &r->wk2);
+	rig_second_worker(r);
 	rig_node(r)->subs->max_concurrent = 0;
 	*state = r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
 	return 0;
 }
 
@@ -69,14 +61,12 @@ static void stranger(struct receipt *rc, struct settle *m)
 
 static void is_refused(struct rig *r, struct actor *wk, const struct work *w)
 {
-	rig_settle(r, wk, w, SETTLE_FAILED, 0, 0, stranger);
-	rig_settled(r, wk);
+	rig_settle_ack(r, wk, w, SETTLE_FAILED, 0, 0, stranger);
 }
 
 static void answers(struct rig *r, struct actor *wk, const struct work *w)
 {
-	rig_settle(r, wk, w, SETTLE_COMPLETE, 1, 1, NULL);
-	rig_settled(r, wk);
+	rig_settle_ack(r, wk, w, SETTLE_COMPLETE, 1, 1, NULL);
 }
 
 /* One job is given and refused; who had it. */
@@ -328,12 +318,10 @@ static void its_receipts_are_fetched_by_the_other(void **state)
 	actor_hello(r, dead);
 	rig_run(r, 20);
 	actor_none(r, dead, MSG_RECEIPT_WANTED, 20);
-	rig_settle(r, bad, &w, SETTLE_LOST, 0, 0, stranger);
-	rig_settled(r, bad);
+	rig_settle_ack(r, bad, &w, SETTLE_LOST, 0, 0, stranger);
 	(void)actor_get(r, dead, MSG_RECEIPT_WANTED); /* at once */
 	assert_int_equal(rig_stack(r)->spent, 0);
-	rig_settle(r, dead, &w, SETTLE_COMPLETE, 300, 400, NULL);
-	rig_settled(r, dead);
+	rig_settle_ack(r, dead, &w, SETTLE_COMPLETE, 300, 400, NULL);
 	rig_run(r, 20);
 	assert_int_equal(rig_stack(r)->spent, 700);
 	assert_int_equal(rig_node(r)->failures, 0);
@@ -352,12 +340,10 @@ static void a_receipt_that_nobody_gets(void **state)
 	rig_run(r, 20);
 	rig_drop(r, dead);
 	(void)actor_get(r, bad, MSG_RECEIPT_WANTED);
-	rig_settle(r, bad, &w, SETTLE_LOST, 0, 0, stranger);
-	rig_settled(r, bad);
+	rig_settle_ack(r, bad, &w, SETTLE_LOST, 0, 0, stranger);
 	actor_none(r, bad, MSG_RECEIPT_WANTED, 20);
 	assert_non_null(task_find(&r->b, w.rid));
-	rig_settle(r, bad, &w, SETTLE_COMPLETE, 300, 400, NULL);
-	rig_settled(r, bad);
+	rig_settle_ack(r, bad, &w, SETTLE_COMPLETE, 300, 400, NULL);
 	rig_run(r, 20);
 	assert_int_equal(rig_stack(r)->spent, 700);
 }
@@ -366,8 +352,7 @@ static void a_receipt_that_nobody_gets(void **state)
 
 static void fails(struct rig *r, struct actor *wk, const struct work *w)
 {
-	rig_settle(r, wk, w, SETTLE_FAILED, 0, 0, rig_not_reached);
-	rig_settled(r, wk);
+	rig_settle_ack(r, wk, w, SETTLE_FAILED, 0, 0, rig_not_reached);
 }
 
 /* One worker fails whatever it is given; the node stays for the other. */
@@ -424,25 +409,27 @@ static void the_word_of_the_only_one_that_hears(void **state)
 	assert_int_equal(n, 3 + 3 * 3);
 }
 
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(its_jobs_go_to_the_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_hostile_worker, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_hostile_node, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_only_worker, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_that_is_on_its_way_out_is_no_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_that_understands_nothing_is_no_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(tried_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_answer_from_before, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_worker_that_comes_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_node_that_starts_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(bounded, setup, teardown),
-		cmocka_unit_test_setup_teardown(its_receipts_are_fetched_by_the_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_receipt_that_nobody_gets, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_workers_word, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_word_of_both, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_word_of_the_only_one_that_hears, setup, teardown),
+		T(its_jobs_go_to_the_other),
+		T(a_hostile_worker),
+		T(a_hostile_node),
+		T(the_only_worker),
+		T(one_that_is_on_its_way_out_is_no_other),
+		T(one_that_understands_nothing_is_no_other),
+		T(tried_again),
+		T(an_answer_from_before),
+		T(a_worker_that_comes_back),
+		T(a_node_that_starts_again),
+		T(bounded),
+		T(its_receipts_are_fetched_by_the_other),
+		T(a_receipt_that_nobody_gets),
+		T(one_workers_word),
+		T(the_word_of_both),
+		T(the_word_of_the_only_one_that_hears),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

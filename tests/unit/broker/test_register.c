@@ -12,21 +12,9 @@
 #include "common/hash.h"
 #include "tests/unit/broker/rig.h"
 
-static int setup(void **state)
-{
-	*state = rig_new(NULL);
-	return 0;
-}
-
 static int setup_open(void **state)
 {
 	*state = rig_new("--open-registration=true");
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
 	return 0;
 }
 
@@ -481,7 +469,7 @@ static void price_texts(void **state)
 	}
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 int main(void)
 {
@@ -490,8 +478,8 @@ int main(void)
 		T(what_is_refused),
 		T(keys_only_go_forward),
 		T(strangers),
-		cmocka_unit_test_setup_teardown(newcomers, setup_open, teardown),
-		cmocka_unit_test_setup_teardown(newcomers_admit_themselves, setup_open, teardown),
+		cmocka_unit_test_setup_teardown(newcomers, setup_open, rig_teardown),
+		cmocka_unit_test_setup_teardown(newcomers_admit_themselves, setup_open, rig_teardown),
 		T(names_without_end),
 		T(the_original_form_says_nothing_of_ours),
 		T(removed_nodes),

@@ -12,16 +12,12 @@
 #include "broker/task.h"
 #include "tests/unit/broker/rig.h"
 
-static int setup(void **state)
+/* With all that was said before committed; everybody finds it again. */
+static void restarted(struct rig *r)
 {
-	*state = rig_new(NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
+	rig_run(r, 20);
+	rig_restart(r);
+	rig_back(r);
 }
 
 static void restart_with_work_in_flight(void **state)
@@ -38,8 +34,7 @@ static void restart_with_work_in_flight(void **state)
 	rig_inflight(&r->wk, &w, true);
 	rig_alive(r, 400, &r->wk); /* beyond the time for claims */
 	actor_none(r, &r->wk, MSG_RECEIPT_WANTED, 1);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
 	assert_true(rig_stack(r)->spent == 14 && rig_stack(r)->reserved == 500);
 }
 
@@ -48,31 +43,21 @@ static void restart_and_settle_outright(void **state)
 	struct rig *r = *state;
 	struct work w = rig_at_node(r);
 
-	rig_run(r, 20);
-	rig_restart(r);
-	rig_back(r);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
-	rig_settled(r, &r->wk);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
-	rig_settled(r, &r->wk);
+	restarted(r);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
 	assert_true(rig_stack(r)->spent == 14);
 }
 
 static void restart_and_nobody_claims(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
-	struct work w;
+	struct work w = rig_given(r);
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_run(r, 20);
-	rig_restart(r);
-	rig_back(r);
+	restarted(r);
 	rig_alive(r, 400, &r->wk);
 	(void)actor_get(r, &r->wk, MSG_RECEIPT_WANTED);
-	rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
 	assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
 	/* nobody knows whether the node ever had it */
 	assert_int_equal(rig_node(r)->row.faults, 0);
@@ -93,15 +78,10 @@ static void say_waiting(struct rig *r, uint8_t rid)
 static void restart_and_somebody_waits(void **state)
 {
 	struct rig *r = *state;
-	uint64_t st = rig_locked(r, 1000);
 	struct refuse m;
-	struct work w;
+	struct work w = rig_given(r);
 
-	rig_job(r, st, 0);
-	w = rig_work(r, &r->wk);
-	rig_run(r, 20);
-	rig_restart(r);
-	rig_back(r);
+	restarted(r);
 	say_waiting(r, 0xee);
 	m = rig_refusal(r);
 	assert_int_equal(m.error, ERR_UNAVAILABLE);
@@ -115,8 +95,7 @@ static void restart_and_somebody_waits(void **state)
 	(void)actor_get(r, &r->wk, MSG_RECEIPT_WANTED);
 	say_waiting(r, w.rid[0]); /* too late to wait */
 	assert_int_equal(rig_refusal(r).error, ERR_UNAVAILABLE);
-	rig_settle(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_LOST, 0, 0, NULL);
 	assert_true(rig_stack(r)->spent == 0 && rig_stack(r)->reserved == 0);
 }
 
@@ -126,15 +105,12 @@ static void a_long_restart_and_somebody_waits(void **state)
 	struct rig *r = *state;
 	struct work w = rig_at_node(r);
 
-	rig_run(r, 20);
 	r->loading_ms = 300; /* beyond the time for claims */
-	rig_restart(r);
-	rig_back(r);
+	restarted(r);
 	say_waiting(r, w.rid[0]);
 	actor_none(r, &r->gw, MSG_REFUSE, 20);
 	rig_inflight(&r->wk, &w, true);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 7, 7, NULL);
 	assert_true(rig_stack(r)->spent == 14);
 }
 
@@ -144,12 +120,9 @@ static void restart_and_it_goes_on(void **state)
 	struct rig *r = *state;
 	struct work w = rig_at_node(r);
 
-	rig_run(r, 20);
-	rig_restart(r);
-	rig_back(r);
+	restarted(r);
 	say_waiting(r, w.rid[0]);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 3, 4, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 3, 4, NULL);
 	actor_none(r, &r->gw, MSG_REFUSE, 50);
 	assert_true(rig_stack(r)->spent == 7);
 }
@@ -209,7 +182,7 @@ static void a_full_disk_is_told_at_once(void **state)
 	assert_true(rig_stack(r)->spent == 0);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 int main(void)
 {

@@ -12,31 +12,6 @@
 #include "broker/task.h"
 #include "tests/unit/broker/rig.h"
 
-static int setup(void **state)
-{
-	*state = rig_new(NULL);
-	return 0;
-}
-
-static int setup_short(void **state)
-{
-	*state = rig_new("--heartbeat-ms=50");
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
-static void answered_before(struct receipt *rc, struct settle *m)
-{
-	(void)rc;
-	if (m)
-		m->error = ERR_ANSWERED;
-}
-
 /* A request whose first worker was taken for dead before it had said "posted". */
 struct twice {
 	struct actor *first, *second;
@@ -45,13 +20,11 @@ struct twice {
 
 static struct twice given_twice(struct rig *r, bool second_posted)
 {
+	uint64_t stack = rig_locked(r, 1000);
 	struct twice t;
-	struct locked l;
 
-	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	rig_introduce(r, &r->gw, &r->wk2);
-	rig_job(r, l.stack, 0);
+	rig_second_worker(r);
+	rig_job(r, stack, 0);
 	rig_run(r, 30);
 	t.first = actor_has(&r->wk, MSG_WORK) ? &r->wk : &r->wk2;
 	t.second = t.first == &r->wk ? &r->wk2 : &r->wk;
@@ -75,16 +48,36 @@ static void restarted(struct rig *r, const struct twice *t)
 	assert_true(rig_stack(r)->reserved == 1000);
 }
 
+/* What it costs is not known yet: all its units stay reserved. */
+static void undecided(struct rig *r)
+{
+	rig_run(r, 20);
+	assert_true(rig_stack(r)->reserved == 1000);
+}
+
+/* A worker says that it has posted it, and is believed. */
+static void claims(struct rig *r, struct actor *wk, const struct work *w)
+{
+	rig_inflight(wk, w, true);
+	rig_run(r, 20);
+	assert_int_equal(task_find(&r->b, w->rid)->state, TASK_POSTED);
+}
+
+/* A worker brings the receipt that counts. */
+static void settled_whole(struct rig *r, struct actor *wk, const struct work *w)
+{
+	rig_settle_ack(r, wk, w, SETTLE_COMPLETE, 300, 400, NULL);
+	rig_billed(r, 700);
+}
+
 static void a_failure_of_the_first_comes_first(void **state)
 {
 	struct rig *r = *state;
 	struct twice t = given_twice(r, true);
 
 	restarted(r, &t);
-	rig_settle(r, t.first, &t.w1, SETTLE_FAILED, 0, 0, rig_not_reached);
-	rig_settled(r, t.first); /* it need not say so again */
-	rig_settle(r, t.second, &t.w2, SETTLE_COMPLETE, 400, 400, NULL);
-	rig_settled(r, t.second);
+	rig_settle_ack(r, t.first, &t.w1, SETTLE_FAILED, 0, 0, rig_not_reached); /* once is enough */
+	rig_settle_ack(r, t.second, &t.w2, SETTLE_COMPLETE, 400, 400, NULL);
 	rig_billed(r, 800);
 }
 
@@ -98,10 +91,8 @@ static void a_claim_of_the_first_comes_first(void **state)
 	rig_run(r, 10);
 	rig_inflight(t.second, &t.w2, true);
 	rig_run(r, 10);
-	rig_settle(r, t.first, &t.w1, SETTLE_FAILED, 0, 0, answered_before);
-	rig_settled(r, t.first);
-	rig_settle(r, t.second, &t.w2, SETTLE_COMPLETE, 400, 400, NULL);
-	rig_settled(r, t.second);
+	rig_settle_ack(r, t.first, &t.w1, SETTLE_FAILED, 0, 0, rig_answered_before);
+	rig_settle_ack(r, t.second, &t.w2, SETTLE_COMPLETE, 400, 400, NULL);
 	rig_billed(r, 800);
 }
 
@@ -112,14 +103,11 @@ static void the_first_was_answered(void **state)
 	struct twice t = given_twice(r, false);
 
 	restarted(r, &t);
-	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, answered_before);
-	rig_settled(r, t.second);
+	rig_settle_ack(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_answered_before);
 	assert_true(rig_stack(r)->reserved == 1000);
 	rig_inflight(t.first, &t.w1, true);
 	rig_run(r, 10);
-	rig_settle(r, t.first, &t.w1, SETTLE_COMPLETE, 300, 400, NULL);
-	rig_settled(r, t.first);
-	rig_billed(r, 700);
+	settled_whole(r, t.first, &t.w1);
 }
 
 /* The same, said before the restart. */
@@ -128,13 +116,10 @@ static void the_first_was_answered_as_was_known(void **state)
 	struct rig *r = *state;
 	struct twice t = given_twice(r, true);
 
-	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, answered_before);
-	rig_settled(r, t.second);
+	rig_settle_ack(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_answered_before);
 	rig_run(r, 30);
 	restarted(r, &t);
-	rig_settle(r, t.first, &t.w1, SETTLE_COMPLETE, 300, 400, NULL);
-	rig_settled(r, t.first);
-	rig_billed(r, 700);
+	settled_whole(r, t.first, &t.w1);
 }
 
 /* The same, and the second one's worker was gone before it could say so. */
@@ -147,42 +132,41 @@ static void the_first_was_answered_and_the_second_is_gone(void **state)
 	actor_hello(r, t.first);
 	actor_hello(r, t.second);
 	rig_run(r, 30);
-	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, answered_before);
-	rig_settled(r, t.second);
+	rig_settle_ack(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_answered_before);
 	assert_true(rig_stack(r)->reserved == 1000);
-	rig_settle(r, t.first, &t.w1, SETTLE_STOPPED, 1, 2, NULL);
-	rig_settled(r, t.first);
+	rig_settle_ack(r, t.first, &t.w1, SETTLE_STOPPED, 1, 2, NULL);
 	rig_billed(r, 3);
+}
+
+/* A new worker is asked for its receipt, and finds it. */
+static void another_is_asked_and_has_it(struct rig *r, const struct work *w)
+{
+	struct receipt_wanted want;
+
+	actor_open(r, &r->wk2, ROLE_WORKER, 201);
+	assert_int_equal(receipt_wanted_decode(actor_get(r, &r->wk2, MSG_RECEIPT_WANTED), &want), ERR_OK);
+	assert_memory_equal(want.ref.rid, w->rid, RID_BYTES);
+	rig_settle_ack(r, &r->wk2, w, SETTLE_STOPPED, 10, 5, NULL);
+	rig_billed(r, 15);
 }
 
 /* Gateway and worker die in one moment: it may have been posted all the same. */
 static void a_worker_and_its_gateway(void **state)
 {
 	struct rig *r = *state;
-	struct receipt_wanted want;
-	struct locked l;
-	struct work w;
+	struct work w = rig_given(r);
 
-	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-	rig_job(r, l.stack, 0);
-	w = rig_work(r, &r->wk);
-	peers_drop(&r->b, peers_by_instance(&r->b, r->gw.instance, ROLE_GATEWAY), "test");
+	rig_drop(r, &r->gw);
 	rig_drop(r, &r->wk);
 	rig_run(r, 10);
 	assert_true(rig_stack(r)->reserved == 1000);
-	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	assert_int_equal(receipt_wanted_decode(actor_get(r, &r->wk2, MSG_RECEIPT_WANTED), &want), ERR_OK);
-	assert_memory_equal(want.ref.rid, w.rid, RID_BYTES);
-	rig_settle(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
-	rig_settled(r, &r->wk2);
-	rig_billed(r, 15);
+	another_is_asked_and_has_it(r, &w);
 }
 
 /* Its worker came back, and is gone again: the time before does not count. */
 static void a_worker_that_is_gone_twice(void **state)
 {
 	struct rig *r = *state;
-	struct receipt_wanted want;
 	struct work w = rig_at_node(r);
 
 	rig_run(r, 20);
@@ -193,13 +177,8 @@ static void a_worker_that_is_gone_twice(void **state)
 	rig_inflight(&r->wk, &w, true);
 	rig_run(r, 20);
 	rig_drop(r, &r->wk);
-	rig_run(r, 20);
-	assert_true(rig_stack(r)->reserved == 1000);
-	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	assert_int_equal(receipt_wanted_decode(actor_get(r, &r->wk2, MSG_RECEIPT_WANTED), &want), ERR_OK);
-	rig_settle(r, &r->wk2, &w, SETTLE_STOPPED, 10, 5, NULL);
-	rig_settled(r, &r->wk2);
-	rig_billed(r, 15);
+	undecided(r);
+	another_is_asked_and_has_it(r, &w);
 }
 
 /* --- the first one is whole at its client, and its worker is away; the second one comes to nothing --- */
@@ -214,9 +193,13 @@ static void comes_back(struct rig *r, struct actor *wk)
 static void the_first_is_billed(struct rig *r, struct twice *t)
 {
 	comes_back(r, t->first);
-	rig_settle(r, t->first, &t->w1, SETTLE_COMPLETE, 300, 400, NULL);
-	rig_settled(r, t->first);
-	rig_billed(r, 700);
+	settled_whole(r, t->first, &t->w1);
+}
+
+static void the_second_failed(struct rig *r, struct twice *t)
+{
+	rig_settle_ack(r, t->second, &t->w2, SETTLE_FAILED, 0, 0, rig_not_reached);
+	undecided(r);
 }
 
 /* The node died meanwhile: it does not know that it has answered. */
@@ -225,10 +208,7 @@ static void the_second_finds_no_node(void **state)
 	struct rig *r = *state;
 	struct twice t = given_twice(r, true);
 
-	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
-	rig_settled(r, t.second);
-	rig_run(r, 20);
-	assert_true(rig_stack(r)->reserved == 1000);
+	the_second_failed(r, &t);
 	(void)actor_get(r, t.second, MSG_RECEIPT_WANTED);
 	the_first_is_billed(r, &t);
 }
@@ -240,10 +220,7 @@ static void the_second_found_no_node_before_a_restart(void **state)
 	struct twice t = given_twice(r, true);
 
 	restarted(r, &t);
-	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
-	rig_settled(r, t.second);
-	rig_run(r, 20);
-	assert_true(rig_stack(r)->reserved == 1000);
+	the_second_failed(r, &t);
 	the_first_is_billed(r, &t);
 }
 
@@ -254,14 +231,10 @@ static void the_second_says_it_again(void **state)
 	struct twice t = given_twice(r, true);
 
 	for (int i = 0; i < 2; i++) {
-		rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
-		rig_settled(r, t.second);
+		rig_settle_ack(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
 	}
 	restarted(r, &t);
-	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
-	rig_settled(r, t.second);
-	rig_run(r, 20);
-	assert_true(rig_stack(r)->reserved == 1000);
+	the_second_failed(r, &t);
 	the_first_is_billed(r, &t);
 }
 
@@ -271,22 +244,9 @@ static void the_second_is_cut(void **state)
 	struct rig *r = *state;
 	struct twice t = given_twice(r, true);
 
-	rig_settle(r, t.second, &t.w2, SETTLE_LOST, 0, 0, rig_not_reached);
-	rig_settled(r, t.second);
-	rig_run(r, 20);
-	assert_true(rig_stack(r)->reserved == 1000);
+	rig_settle_ack(r, t.second, &t.w2, SETTLE_LOST, 0, 0, rig_not_reached);
+	undecided(r);
 	the_first_is_billed(r, &t);
-}
-
-static void given_back(struct actor *wk, const struct work *w)
-{
-	struct work_return m = { .ref = { .epoch = w->epoch, .attempt = w->attempt },
-				 .error = ERR_NO_WORKER };
-	struct buf msg = { 0 };
-
-	memcpy(m.ref.rid, w->rid, RID_BYTES);
-	return_encode(&m, &msg);
-	actor_send(wk, &msg, NULL);
 }
 
 static void the_second_is_given_back(void **state)
@@ -294,10 +254,9 @@ static void the_second_is_given_back(void **state)
 	struct rig *r = *state;
 	struct twice t = given_twice(r, false);
 
-	given_back(t.second, &t.w2);
+	rig_give_back(t.second, &t.w2);
 	assert_int_equal(rig_refusal(r).error, ERR_NO_WORKER);
-	rig_run(r, 20);
-	assert_true(rig_stack(r)->reserved == 1000);
+	undecided(r);
 	the_first_is_billed(r, &t);
 }
 
@@ -308,8 +267,7 @@ static void the_first_is_heard_while_the_second_has_it(void **state)
 	struct twice t = given_twice(r, true);
 
 	the_first_is_billed(r, &t);
-	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
-	rig_settled(r, t.second);
+	rig_settle_ack(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
 	rig_billed(r, 700);
 }
 
@@ -322,37 +280,28 @@ static void the_second_died_when_the_first_is_heard(void **state)
 	the_first_is_billed(r, &t);
 }
 
+/* The first claims it, being about to post it, when the second has been answered and is away. */
+static void the_first_claims_what_the_second_has(struct rig *r, struct twice *t)
+{
+	comes_back(r, t->first);
+	claims(r, t->first, &t->w1);
+}
+
 static void the_second_died_when_the_first_claims_it(void **state)
 {
 	struct rig *r = *state;
 	struct twice t = given_twice(r, true);
 
 	rig_drop(r, t.second);
-	comes_back(r, t.first);
-	rig_inflight(t.first, &t.w1, true);
-	rig_run(r, 20);
-	assert_int_equal(task_find(&r->b, t.w1.rid)->state, TASK_POSTED);
-	rig_settle(r, t.first, &t.w1, SETTLE_COMPLETE, 300, 400, NULL);
-	rig_settled(r, t.first);
-	rig_billed(r, 700);
-}
-
-/* The first claims it, being about to post it, when the second has been answered and is away. */
-static void the_first_claims_what_the_second_has(struct rig *r, struct twice *t)
-{
-	comes_back(r, t->first);
-	rig_inflight(t->first, &t->w1, true);
-	rig_run(r, 20);
-	assert_int_equal(task_find(&r->b, t->w1.rid)->state, TASK_POSTED);
+	the_first_claims_what_the_second_has(r, &t);
+	settled_whole(r, t.first, &t.w1);
 }
 
 /* And has the receipt. */
 static void the_second_is_billed(struct rig *r, struct twice *t)
 {
 	comes_back(r, t->second);
-	rig_settle(r, t->second, &t->w2, SETTLE_COMPLETE, 300, 400, NULL);
-	rig_settled(r, t->second);
-	rig_billed(r, 700);
+	settled_whole(r, t->second, &t->w2);
 }
 
 static void the_second_is_back_after_the_first_has_claimed_it(void **state)
@@ -372,10 +321,8 @@ static void the_second_is_back_after_the_first_has_failed(void **state)
 
 	rig_drop(r, t.second);
 	the_first_claims_what_the_second_has(r, &t);
-	rig_settle(r, t.first, &t.w1, SETTLE_FAILED, 0, 0, answered_before);
-	rig_settled(r, t.first);
-	rig_run(r, 20);
-	assert_true(rig_stack(r)->reserved == 1000);
+	rig_settle_ack(r, t.first, &t.w1, SETTLE_FAILED, 0, 0, rig_answered_before);
+	undecided(r);
 	the_second_is_billed(r, &t);
 }
 
@@ -390,7 +337,7 @@ static void the_second_is_back_late_after_a_restart(void **state)
 	actor_hello(r, &r->gw);
 	task = task_find(&r->b, t.w1.rid);
 	task->back_by = broker_ms(&r->b);
-	alarm_set(r->b.alarms, &task->alarm, task->back_by, task->alarm.fire);
+	rig_ring(r, task, task->back_by);
 	rig_run(r, 20);
 	assert_int_equal(task->state, TASK_ORPHANED);
 	the_first_claims_what_the_second_has(r, &t);
@@ -407,16 +354,10 @@ static void neither_was_answered(void **state)
 	the_first_claims_what_the_second_has(r, &t);
 	rig_drop(r, t.first);
 	comes_back(r, t.second);
-	rig_inflight(t.second, &t.w2, true);
-	rig_run(r, 20);
-	assert_int_equal(task_find(&r->b, t.w1.rid)->state, TASK_POSTED);
-	rig_settle(r, t.second, &t.w2, SETTLE_FAILED, 0, 0, rig_not_reached);
-	rig_settled(r, t.second);
-	rig_run(r, 20);
-	assert_true(rig_stack(r)->reserved == 1000);
+	claims(r, t.second, &t.w2);
+	the_second_failed(r, &t);
 	comes_back(r, t.first);
-	rig_settle(r, t.first, &t.w1, SETTLE_FAILED, 0, 0, rig_not_reached);
-	rig_settled(r, t.first);
+	rig_settle_ack(r, t.first, &t.w1, SETTLE_FAILED, 0, 0, rig_not_reached);
 	rig_billed(r, 0);
 }
 
@@ -427,8 +368,7 @@ static void not_at_the_node(struct rig *r, struct actor *wk, const struct work *
 
 	assert_int_equal(receipt_wanted_decode(actor_get(r, wk, MSG_RECEIPT_WANTED), &want), ERR_OK);
 	as.attempt = want.ref.attempt;
-	rig_settle(r, wk, &as, SETTLE_LOST, 0, 0, rig_not_reached);
-	rig_settled(r, wk);
+	rig_settle_ack(r, wk, &as, SETTLE_LOST, 0, 0, rig_not_reached);
 	rig_run(r, 10);
 	assert_true(rig_stack(r)->reserved == 1000);
 }
@@ -445,22 +385,10 @@ static void the_second_comes_back_and_finds_nothing(void **state)
 	rig_drop(r, t.second);
 	comes_back(r, t.second);
 	for (int i = 0; i < 2; i++) {
-		alarm_set(r->b.alarms, &task->alarm, broker_ms(&r->b), task->alarm.fire);
+		rig_ring(r, task, broker_ms(&r->b));
 		not_at_the_node(r, t.second, &t.w2);
 	}
 	the_first_is_billed(r, &t);
-}
-
-static void other_units(struct receipt *rc, struct settle *m)
-{
-	static uint8_t copy[RECEIPT_BYTES];
-
-	(void)rc;
-	if (!m)
-		return;
-	memcpy(copy, m->receipt.p, sizeof(copy));
-	copy[RECEIPT_BYTES - 9] ^= 1;
-	m->receipt = slice_of(copy, sizeof(copy));
 }
 
 /* What the node did not sign takes nothing from the one that has it. */
@@ -470,34 +398,20 @@ static void the_first_brings_a_bad_receipt(void **state)
 	struct twice t = given_twice(r, true);
 
 	comes_back(r, t.first);
-	rig_settle(r, t.first, &t.w1, SETTLE_COMPLETE, 300, 400, other_units);
-	rig_settled(r, t.first);
-	rig_run(r, 20);
-	assert_true(rig_stack(r)->reserved == 1000);
-	rig_settle(r, t.second, &t.w2, SETTLE_COMPLETE, 100, 100, NULL);
-	rig_settled(r, t.second);
+	rig_settle_ack(r, t.first, &t.w1, SETTLE_COMPLETE, 300, 400, rig_unsigned_units);
+	undecided(r);
+	rig_settle_ack(r, t.second, &t.w2, SETTLE_COMPLETE, 100, 100, NULL);
 	rig_billed(r, 200);
 }
 
 /* A request whose only worker was taken for dead before it had said "posted": it waits for another. */
 static struct work given_to_one_that_is_away(struct rig *r)
 {
-	struct locked l;
-	struct work w;
+	struct work w = rig_given(r);
 
-	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-	rig_job(r, l.stack, 0);
-	w = rig_work(r, &r->wk);
 	rig_drop(r, &r->wk);
 	rig_run(r, 10);
 	return w;
-}
-
-static void settled_whole(struct rig *r, const struct work *w)
-{
-	rig_settle(r, &r->wk, w, SETTLE_COMPLETE, 300, 400, NULL);
-	rig_settled(r, &r->wk);
-	rig_billed(r, 700);
 }
 
 static void it_waits_and_its_worker_claims_it(void **state)
@@ -512,10 +426,8 @@ static void it_waits_and_its_worker_claims_it(void **state)
 	assert_int_equal(task_find(&r->b, w.rid)->state, TASK_POSTED);
 	rig_restart(r);
 	comes_back(r, &r->wk);
-	rig_inflight(&r->wk, &w, true);
-	rig_run(r, 20);
-	assert_int_equal(task_find(&r->b, w.rid)->state, TASK_POSTED);
-	settled_whole(r, &w);
+	claims(r, &r->wk, &w);
+	settled_whole(r, &r->wk, &w);
 }
 
 static void it_waits_and_its_worker_settles_it(void **state)
@@ -524,7 +436,7 @@ static void it_waits_and_its_worker_settles_it(void **state)
 	struct work w = given_to_one_that_is_away(r);
 
 	comes_back(r, &r->wk);
-	settled_whole(r, &w);
+	settled_whole(r, &r->wk, &w);
 }
 
 static void it_waits_in_vain(void **state)
@@ -533,10 +445,9 @@ static void it_waits_in_vain(void **state)
 	struct work w = given_to_one_that_is_away(r);
 
 	assert_int_equal(rig_refusal(r).error, ERR_NO_WORKER); /* after 400 ms */
-	rig_run(r, 20);
-	assert_true(rig_stack(r)->reserved == 1000);
+	undecided(r);
 	comes_back(r, &r->wk);
-	settled_whole(r, &w);
+	settled_whole(r, &r->wk, &w);
 }
 
 static void it_waits_and_its_gateway_dies(void **state)
@@ -544,11 +455,10 @@ static void it_waits_and_its_gateway_dies(void **state)
 	struct rig *r = *state;
 	struct work w = given_to_one_that_is_away(r);
 
-	peers_drop(&r->b, peers_by_instance(&r->b, r->gw.instance, ROLE_GATEWAY), "test");
-	rig_run(r, 20);
-	assert_true(rig_stack(r)->reserved == 1000);
+	rig_drop(r, &r->gw);
+	undecided(r);
 	comes_back(r, &r->wk);
-	settled_whole(r, &w);
+	settled_whole(r, &r->wk, &w);
 }
 
 /* It was given to it once more before it could say that it has it. */
@@ -561,10 +471,8 @@ static void it_is_given_back_to_its_worker(void **state)
 	rig_introduce(r, &r->gw, &r->wk);
 	again = rig_work(r, &r->wk);
 	assert_int_equal(again.attempt, 2);
-	rig_inflight(&r->wk, &w, true);
-	rig_run(r, 20);
-	assert_int_equal(task_find(&r->b, w.rid)->state, TASK_POSTED);
-	settled_whole(r, &w);
+	claims(r, &r->wk, &w);
+	settled_whole(r, &r->wk, &w);
 }
 
 /* The same, and it has failed meanwhile. */
@@ -576,10 +484,9 @@ static void it_is_given_back_to_its_worker_that_has_ended_it(void **state)
 	comes_back(r, &r->wk);
 	rig_introduce(r, &r->gw, &r->wk);
 	again = rig_work(r, &r->wk);
-	given_back(&r->wk, &again);
+	rig_give_back(&r->wk, &again);
 	assert_int_equal(rig_refusal(r).error, ERR_NO_WORKER);
-	rig_settle(r, &r->wk, &w, SETTLE_FAILED, 0, 0, rig_not_reached);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_FAILED, 0, 0, rig_not_reached);
 	rig_billed(r, 0);
 }
 
@@ -587,32 +494,22 @@ static void it_is_given_back_to_its_worker_that_has_ended_it(void **state)
 static void posted_is_said_once_more(void **state)
 {
 	struct rig *r = *state;
-	struct locked l;
-	struct work w;
+	struct work w = rig_given(r);
 
-	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-	rig_job(r, l.stack, 0);
-	w = rig_work(r, &r->wk);
 	actor_hello(r, &r->wk);
-	rig_inflight(&r->wk, &w, true);
-	rig_run(r, 20);
-	assert_int_equal(task_find(&r->b, w.rid)->state, TASK_POSTED);
-	settled_whole(r, &w);
+	claims(r, &r->wk, &w);
+	settled_whole(r, &r->wk, &w);
 }
 
 /* Everybody spoke all the time, and the broker has not listened yet. */
 static void a_broker_that_stood_still(void **state)
 {
 	struct rig *r = *state;
-	struct locked l;
 	struct work w;
 
 	actor_ping(&r->gw);
 	actor_ping(&r->wk);
-	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-	rig_job(r, l.stack, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
+	w = rig_at_node(r);
 	for (int i = 0; i < 10; i++) {
 		actor_ping(&r->gw);
 		actor_ping(&r->wk);
@@ -621,8 +518,7 @@ static void a_broker_that_stood_still(void **state)
 	rig_run(r, 20);
 	assert_non_null(peers_by_instance(&r->b, r->gw.instance, ROLE_GATEWAY));
 	assert_non_null(peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER));
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 400, 400, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 400, 400, NULL);
 	rig_billed(r, 800);
 	actor_open(r, &r->wk2, ROLE_WORKER, 201);
 	rig_alive(r, 400, &r->wk2); /* and whoever is silent really is missed */
@@ -633,11 +529,8 @@ static void a_broker_that_stood_still(void **state)
 static void a_single_peer_of_a_broker_that_stood_still(void **state)
 {
 	struct rig *r = *state;
-	struct bye bye = { .instance = r->wk.instance };
-	struct buf msg = { 0 };
 
-	bye_encode(&bye, &msg);
-	actor_send(&r->wk, &msg, NULL);
+	actor_bye(&r->wk);
 	actor_ping(&r->gw);
 	rig_run(r, 20);
 	assert_int_equal(r->b.peers->n, 1);
@@ -655,14 +548,10 @@ static void a_single_peer_of_a_broker_that_stood_still(void **state)
 static void a_broker_that_hears_nobody(void **state)
 {
 	struct rig *r = *state;
-	struct locked l;
 	struct work w;
 
 	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	assert_int_equal(rig_lock(r, 1000, 60, &l), ERR_OK);
-	rig_job(r, l.stack, 0);
-	w = rig_work(r, &r->wk);
-	rig_posted(&r->wk, &w);
+	w = rig_at_node(r);
 	actor_ping(&r->wk2);
 	rig_run(r, 350);
 	for (int i = 0; i < 12; i++) { /* the first that can be heard does not speak against the others */
@@ -675,15 +564,14 @@ static void a_broker_that_hears_nobody(void **state)
 	actor_none(r, &r->gw, MSG_REFUSE, 1);
 	actor_none(r, &r->wk2, MSG_RECEIPT_WANTED, 1);
 	assert_non_null(peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER));
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 400, 400, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 400, 400, NULL);
 	rig_billed(r, 800);
 	rig_alive(r, 300, &r->wk2);
 	assert_null(peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER));
 	assert_non_null(peers_by_instance(&r->b, r->gw.instance, ROLE_GATEWAY));
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 int main(void)
 {
@@ -716,10 +604,10 @@ int main(void)
 		T(it_is_given_back_to_its_worker),
 		T(it_is_given_back_to_its_worker_that_has_ended_it),
 		T(posted_is_said_once_more),
-		cmocka_unit_test_setup_teardown(a_broker_that_stood_still, setup_short, teardown),
-		cmocka_unit_test_setup_teardown(a_single_peer_of_a_broker_that_stood_still, setup_short,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_broker_that_hears_nobody, setup_short, teardown),
+		cmocka_unit_test_setup_teardown(a_broker_that_stood_still, rig_setup_short, rig_teardown),
+		cmocka_unit_test_setup_teardown(a_single_peer_of_a_broker_that_stood_still, rig_setup_short,
+						rig_teardown),
+		cmocka_unit_test_setup_teardown(a_broker_that_hears_nobody, rig_setup_short, rig_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,8 +87,10 @@ static void on_problem(void *arg, const char *text)
 }
 
 struct world {
+	struct store *s;
 	struct ledger *l;
 	struct registry *r;
+	struct user *alice; /* of a seeded one */
 	unsigned rows;
 };
 
@@ -103,7 +105,7 @@ static void on_row(void *arg, const struct store_op *op)
 
 static struct world loaded(struct store *s)
 {
-	struct world w = { ledger_new(), registry_new(), 0 };
+	struct world w = { .s = s, .l = ledger_new(), .r = registry_new() };
 
 	assert_int_equal(store_load(s, on_row, &w), ERR_OK);
 	assert_true(ledger_check(w.l, on_problem, NULL));
@@ -116,7 +118,11 @@ static void world_free(struct world *w)
 	registry_free(w->r);
 }
 
-static struct user *seed(struct store *s, struct ledger *l, struct registry *r)
+#define SEEDED 8 /* operations */
+
+static const uint8_t token[KEY_BYTES] = { 1 }, node_key[KEY_BYTES] = { 8 }, rid[RID_BYTES] = { 3 };
+
+static void seed(struct world *w)
 {
 	struct row_node row = {
 		.id = 1, .state = NODE_ACTIVE, .sign_key = { 5 }, .counter = 44, .validity_s = 90
@@ -124,80 +130,114 @@ static struct user *seed(struct store *s, struct ledger *l, struct registry *r)
 	struct row_sub offer = {
 		.price = 1000, .max_concurrent = 4, .max_units = 77, .lock_units = 7, .active = true
 	};
-	struct node_key key = { .key = { 8 }, .counter = 3, .not_after = 2000, .has_statement = true };
-	uint8_t h[KEY_BYTES] = { 1 };
+	struct node_key key = { .counter = 3, .not_after = 2000, .has_statement = true };
 	struct store_op *op, *ops[2];
 	struct model *m;
 	struct node *n;
-	struct user *u;
 
-	assert_int_equal(ledger_user_add(l, SLICE_STR("alice"), 1, &u, &op), ERR_OK);
-	submit(s, op);
-	assert_int_equal(ledger_fund(l, u, 50000, "test", "start", 2, &op), ERR_OK);
-	submit(s, op);
-	assert_int_equal(ledger_token_add(l, u, h, SLICE_STR("laptop"), "wxyz", 3, &op), ERR_OK);
-	submit(s, op);
+	assert_int_equal(ledger_user_add(w->l, SLICE_STR("alice"), 1, &w->alice, &op), ERR_OK);
+	submit(w->s, op);
+	assert_int_equal(ledger_fund(w->l, w->alice, 50000, "test", "start", 2, &op), ERR_OK);
+	submit(w->s, op);
+	assert_int_equal(ledger_token_add(w->l, w->alice, token, SLICE_STR("laptop"), "wxyz", 3, &op),
+			 ERR_OK);
+	submit(w->s, op);
 	assert_int_equal(
-		registry_node_add(r, &row, SLICE_STR("https://n"), SLICE_STR("DE"), SLICE_STR("0.1"), &n),
+		registry_node_add(w->r, &row, SLICE_STR("https://n"), SLICE_STR("DE"), SLICE_STR("0.1"), &n),
 		ERR_OK);
-	submit(s, node_op(n));
-	m = registry_model_add(r, SLICE_STR("demo"), &op);
-	submit(s, op);
-	submit(s, node_set_sub(n, m, &offer));
+	submit(w->s, node_op(n));
+	m = registry_model_add(w->r, SLICE_STR("demo"), &op);
+	submit(w->s, op);
+	submit(w->s, node_set_sub(n, m, &offer));
+	memcpy(key.key, node_key, KEY_BYTES);
 	memset(key.signature, 'A', 132);
 	node_set_key(n, &key, 1000, ops);
-	submit(s, ops[0]);
-	submit(s, node_set_evidence(n, SLICE_STR("proof"), h, 9));
-	until(8);
-	return u;
+	submit(w->s, ops[0]);
+	submit(w->s, node_set_evidence(n, SLICE_STR("proof"), token, 9));
+	until(SEEDED);
+}
+
+/* A new ledger with alice, her money and token, and a node with a model. */
+static struct world seeded(const char *path)
+{
+	uint64_t epoch;
+	struct world w = loaded(opened(path, &epoch));
+
+	seed(&w);
+	return w;
+}
+
+/* 1,000 units for alice. */
+static struct stack *bought(struct world *w)
+{
+	struct store_op *op;
+	struct stack *st;
+
+	assert_int_equal(ledger_buy(w->l, w->alice, 1, 1, 1000, 1000, 5, &st, &op), ERR_OK);
+	submit(w->s, op);
+	return st;
+}
+
+static struct lock *locked(struct world *w, struct stack *st, uint64_t units)
+{
+	struct store_op *op;
+	struct lock *k;
+
+	assert_int_equal(ledger_lock(w->l, st, node_key, units, 10, 20, &k, &op), ERR_OK);
+	submit(w->s, op);
+	return k;
+}
+
+/* 300 of them, for the request that is always the same. */
+static struct reservation *reserved(struct world *w, struct stack *st)
+{
+	const struct reserve_ask ask = {
+		.rid = rid, .units = 300, .node_key = node_key, .endpoint = 2, .epoch = 1, .now = 6
+	};
+	struct reservation *res;
+	struct store_op *op;
+
+	assert_int_equal(ledger_reserve(w->l, st, &ask, &res, &op), ERR_OK);
+	submit(w->s, op);
+	return res;
 }
 
 static void everything_comes_back(void **state)
 {
 	const char *path = *state;
 	uint64_t e1, e2;
-	struct store *s = opened(path, &e1);
-	struct world w = loaded(s), again;
-	struct user *u = seed(s, w.l, w.r);
-	uint8_t key[KEY_BYTES] = { 8 }, rid[RID_BYTES] = { 3 }, h[KEY_BYTES] = { 1 };
-	struct reserve_ask ask = {
-		.rid = rid, .units = 300, .node_key = key, .endpoint = 2, .epoch = 1, .now = 6
-	};
+	struct world w = loaded(opened(path, &e1)), again;
 	struct reservation *res;
-	struct store_op *op;
 	struct stack *st;
+	struct user *u;
 	struct node *n;
-	struct lock *k;
 
 	assert_int_equal(w.rows, 0);
-	assert_int_equal(ledger_buy(w.l, u, 1, 1, 1000, 1000, 5, &st, &op), ERR_OK);
-	submit(s, op);
-	assert_int_equal(ledger_lock(w.l, st, key, 400, 10, 20, &k, &op), ERR_OK);
-	submit(s, op);
-	assert_int_equal(ledger_reserve(w.l, st, &ask, &res, &op), ERR_OK);
-	submit(s, op);
-	until(11);
-	closed(s);
+	seed(&w);
+	st = bought(&w);
+	(void)locked(&w, st, 400);
+	(void)reserved(&w, st);
+	until(SEEDED + 3);
+	closed(w.s);
 	assert_true(store_check(path, on_problem, NULL));
-	s = opened(path, &e2);
+	again = loaded(opened(path, &e2));
 	assert_true(e2 > e1);
-	again = loaded(s);
 	u = ledger_user_named(again.l, SLICE_STR("alice"));
 	assert_true(u && u->balance == 50000 - 1);
 	st = ledger_stack(again.l, st->id);
 	assert_true(st && st->bought == 1000 && st->reserved == 700 && stack_free(st) == 300);
 	res = ledger_reservation(again.l, rid);
 	assert_true(res && res->units == 300 && res->endpoint == 2 && res->epoch == 1);
-	assert_memory_equal(res->node_key, key, KEY_BYTES);
+	assert_memory_equal(res->node_key, node_key, KEY_BYTES);
 	assert_true(st->locks && st->locks->units == 400 && st->locks->expires_ms == 20);
-	assert_string_equal(ledger_token(again.l, h)->name, "laptop");
+	assert_string_equal(ledger_token(again.l, token)->name, "laptop");
 	n = registry_node(again.r, 1);
 	assert_true(n && n->row.counter == 44 && n->row.validity_s == 90 && n->n_keys == 1);
 	assert_true(node_current_key(n, 1500) && !node_current_key(n, 2000));
 	assert_string_equal(n->country, "DE");
 	assert_true(n->evidence.n == 5 && n->evidence_at == 9);
 	assert_true(registry_model(again.r, SLICE_STR("demo"))->subs[0]->max_units == 77);
-	closed(s);
+	closed(again.s);
 	world_free(&w);
 	world_free(&again);
 }
@@ -205,38 +245,25 @@ static void everything_comes_back(void **state)
 static void settled_once_for_ever(void **state)
 {
 	const char *path = *state;
-	uint64_t epoch;
-	struct store *s = opened(path, &epoch);
-	struct world w = loaded(s);
-	struct user *u = seed(s, w.l, w.r);
-	uint8_t key[KEY_BYTES] = { 8 }, rid[RID_BYTES] = { 3 };
-	struct reserve_ask ask = {
-		.rid = rid, .units = 300, .node_key = key, .endpoint = 2, .epoch = 1, .now = 6
-	};
+	struct world w = seeded(path);
 	struct row_settlement row = { .billed = 120,
 				      .prompt = 20,
 				      .completion = 100,
 				      .outcome = SETTLE_COMPLETE,
 				      .has_receipt = true,
 				      .at = 86400 };
-	struct reservation *res;
-	struct store_op *op;
-	struct stack *st;
+	struct stack *st = bought(&w);
+	struct reservation *res = reserved(&w, st);
 
-	assert_int_equal(ledger_buy(w.l, u, 1, 1, 1000, 1000, 5, &st, &op), ERR_OK);
-	submit(s, op);
-	assert_int_equal(ledger_reserve(w.l, st, &ask, &res, &op), ERR_OK);
-	submit(s, op);
-	submit(s, ledger_settle(w.l, res, &row));
-	until(11);
+	submit(w.s, ledger_settle(w.l, res, &row));
+	until(SEEDED + 3);
 	assert_int_equal(exists, 0);
 	/* a gateway that draws the same request id again gets nothing */
-	assert_int_equal(ledger_reserve(w.l, st, &ask, &res, &op), ERR_OK);
-	submit(s, op);
-	until(12);
+	res = reserved(&w, st);
+	until(SEEDED + 4);
 	assert_int_equal(exists, 1);
 	ledger_unreserve(w.l, res);
-	closed(s);
+	closed(w.s);
 	assert_int_equal(disk_int("SELECT spent FROM stacks"), 120);
 	assert_int_equal(disk_int("SELECT count(*) FROM reservations"), 0);
 	assert_int_equal(disk_int("SELECT billed FROM usage WHERE day = 1"), 120);
@@ -260,23 +287,20 @@ static void in_order(void *arg, enum err result)
 static void thousands_in_order(void **state)
 {
 	const char *path = *state;
-	uint64_t epoch;
-	struct store *s = opened(path, &epoch);
-	struct world w = loaded(s);
-	struct user *u = seed(s, w.l, w.r);
+	struct world w = seeded(path);
 	struct store_op *op;
 
 	last = 0;
 	for (uintptr_t i = 1; i <= 5000; i++) {
-		assert_int_equal(ledger_fund(w.l, u, i % 2 ? 7 : -3, "test", "walk", 2, &op), ERR_OK);
+		assert_int_equal(ledger_fund(w.l, w.alice, i % 2 ? 7 : -3, "test", "walk", 2, &op), ERR_OK);
 		op->done = in_order;
 		op->arg = (void *)i;
-		store_submit(s, op);
+		store_submit(w.s, op);
 	}
 	while (last < 5000)
 		uv_run(&loop, UV_RUN_ONCE);
-	assert_int_equal(store_backlog(s), 0);
-	closed(s);
+	assert_int_equal(store_backlog(w.s), 0);
+	closed(w.s);
 	assert_int_equal(disk_int("SELECT balance FROM users"), 50000 + 5000 / 2 * 4);
 	assert_int_equal(disk_int("SELECT count(*) FROM journal"), 5001);
 	assert_true(store_check(path, on_problem, NULL));
@@ -286,17 +310,14 @@ static void thousands_in_order(void **state)
 static void closing_commits_what_waits(void **state)
 {
 	const char *path = *state;
-	uint64_t epoch;
-	struct store *s = opened(path, &epoch);
-	struct world w = loaded(s);
-	struct user *u = seed(s, w.l, w.r);
+	struct world w = seeded(path);
 	struct store_op *op;
 
 	for (int i = 0; i < 1000; i++) {
-		assert_int_equal(ledger_fund(w.l, u, 1, "test", "walk", 2, &op), ERR_OK);
-		store_submit(s, op);
+		assert_int_equal(ledger_fund(w.l, w.alice, 1, "test", "walk", 2, &op), ERR_OK);
+		store_submit(w.s, op);
 	}
-	closed(s); /* without a turn of the loop in between */
+	closed(w.s); /* without a turn of the loop in between */
 	assert_int_equal(disk_int("SELECT balance FROM users"), 51000);
 	world_free(&w);
 }
@@ -484,27 +505,15 @@ static void a_broken_ledger_is_found(void **state)
 		{ "UPDATE locks SET stack = stack + 1", "UPDATE locks SET stack = stack - 1" },
 	};
 	const char *path = *state;
-	uint64_t epoch;
-	struct store *s = opened(path, &epoch);
-	struct world w = loaded(s);
-	struct user *u = seed(s, w.l, w.r);
-	uint8_t key[KEY_BYTES] = { 8 }, rid[RID_BYTES] = { 3 };
-	struct reserve_ask ask = { .rid = rid, .units = 300, .node_key = key, .endpoint = 2, .epoch = 1 };
-	struct reservation *res;
-	struct store_op *op;
-	struct stack *st;
-	struct lock *k;
+	struct world w = seeded(path);
+	struct stack *st = bought(&w);
 	unsigned found;
 
-	assert_int_equal(ledger_buy(w.l, u, 1, 1, 1000, 1000, 5, &st, &op), ERR_OK);
-	submit(s, op);
-	assert_int_equal(ledger_lock(w.l, st, key, 400, 10, 20, &k, &op), ERR_OK);
-	submit(s, op);
-	assert_int_equal(ledger_reserve(w.l, st, &ask, &res, &op), ERR_OK);
-	submit(s, op);
-	until(11);
+	(void)locked(&w, st, 400);
+	(void)reserved(&w, st);
+	until(SEEDED + 3);
 	assert_true(store_check(path, on_problem, NULL)); /* also while it serves */
-	closed(s);
+	closed(w.s);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_true(disk_sql(cases[i].breaks));
 		found = 0;
@@ -521,27 +530,24 @@ static void a_full_disk_delays_and_does_not_lose(void **state)
 {
 	const char *path = *state;
 	struct rlimit none = { 0, RLIM_INFINITY }, all = { RLIM_INFINITY, RLIM_INFINITY };
-	uint64_t epoch;
-	struct store *s = opened(path, &epoch);
-	struct world w = loaded(s);
-	struct user *u = seed(s, w.l, w.r);
+	struct world w = seeded(path);
 	struct store_op *op;
 
 	signal(SIGXFSZ, SIG_IGN);
-	assert_true(store_healthy(s));
+	assert_true(store_healthy(w.s));
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
-	assert_int_equal(ledger_fund(w.l, u, 11, "test", "full", 2, &op), ERR_OK);
-	submit(s, op);
-	for (int i = 0; i < 100 && store_healthy(s); i++) {
+	assert_int_equal(ledger_fund(w.l, w.alice, 11, "test", "full", 2, &op), ERR_OK);
+	submit(w.s, op);
+	for (int i = 0; i < 100 && store_healthy(w.s); i++) {
 		uv_run(&loop, UV_RUN_NOWAIT);
 		uv_sleep(20);
 	}
-	assert_false(store_healthy(s));
-	assert_int_equal(done, 8);
+	assert_false(store_healthy(w.s));
+	assert_int_equal(done, SEEDED);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
-	until(9);
-	assert_true(store_healthy(s));
-	closed(s);
+	until(SEEDED + 1);
+	assert_true(store_healthy(w.s));
+	closed(w.s);
 	assert_int_equal(disk_int("SELECT balance FROM users"), 50011);
 	assert_true(store_check(path, on_problem, NULL));
 	world_free(&w);
@@ -551,33 +557,25 @@ static void a_full_disk_delays_and_does_not_lose(void **state)
 static void the_log_stays_short(void **state)
 {
 	const char *path = *state;
-	uint64_t epoch;
-	struct store *s = opened(path, &epoch);
-	struct world w = loaded(s);
-	struct user *u = seed(s, w.l, w.r);
-	uint8_t key[KEY_BYTES] = { 8 };
-	struct store_op *op;
-	struct stack *st;
+	struct world w = seeded(path);
+	struct stack *st = bought(&w);
 	struct stat log;
 	char wal[128];
-	struct lock *k;
 
-	assert_int_equal(ledger_buy(w.l, u, 1, 1, 1000, 1000, 5, &st, &op), ERR_OK);
-	submit(s, op);
-	until(9);
+	until(SEEDED + 1);
 	for (unsigned i = 0; i < 15000; i++) { /* two pages or so each */
-		assert_int_equal(ledger_lock(w.l, st, key, 1, 10, 20, &k, &op), ERR_OK);
-		submit(s, op);
-		until(10 + 2 * i);
-		submit(s, ledger_lock_end(w.l, k));
-		until(11 + 2 * i);
+		struct lock *k = locked(&w, st, 1);
+
+		until(SEEDED + 2 + 2 * i);
+		submit(w.s, ledger_lock_end(w.l, k));
+		until(SEEDED + 3 + 2 * i);
 	}
 	snprintf(wal, sizeof(wal), "%s-wal", path);
 	assert_int_equal(stat(wal, &log), 0);
 	assert_in_range(log.st_size, 1,
 			4120 * 24000); /* of 60,000 pages; the thread may have to wait for a processor */
 	assert_true(store_check(path, on_problem, NULL));
-	closed(s);
+	closed(w.s);
 	world_free(&w);
 }
 

@@ -20,18 +20,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int setup_curve(void **state)
-{
-	*state = rig_new_curve();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 /* The HELLO of the version after ours: the number stands where it always does, the rest is anybody's guess.
  */
 static void hello_of_the_next(struct actor *a)
@@ -93,13 +81,11 @@ static void who_never_understands_gets_nothing(void **state)
 	assert_int_equal(p->n_tasks, 0);
 	assert_null(peers_worker_for(&r->b, r->gw.instance, 0, 1));
 	assert_null(peers_any_worker(&r->b, 0, 1));
-	actor_open(r, &r->wk2, ROLE_WORKER, 201);
-	rig_introduce(r, &r->gw, &r->wk2);
+	rig_second_worker(r);
 	w = rig_work(r, &r->wk2); /* the job goes to who does */
 	assert_int_equal(w.attempt, 2);
 	rig_posted(&r->wk2, &w);
-	rig_settle(r, &r->wk2, &w, SETTLE_COMPLETE, 1, 1, NULL);
-	rig_settled(r, &r->wk2);
+	rig_settle_ack(r, &r->wk2, &w, SETTLE_COMPLETE, 1, 1, NULL);
 }
 
 static void who_says_ping_has_understood(void **state)
@@ -130,8 +116,7 @@ static void what_it_has_posted_stays_its(void **state)
 	hello_for(r, &r->wk, FOREIGN_MS);
 	assert_true(p->foreign);
 	assert_int_equal(p->n_tasks, 1);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 1, 1, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 1, 1, NULL);
 }
 
 /* All processes of a machine were stopped: a worker that comes back says HELLO first, and has what it had. */
@@ -148,8 +133,7 @@ static void a_machine_that_stood_still(void **state)
 	rig_alive(r, 40, NULL);
 	assert_false(p->foreign);
 	assert_int_equal(p->n_tasks, 1);
-	rig_settle(r, &r->wk, &w, SETTLE_COMPLETE, 1, 1, NULL);
-	rig_settled(r, &r->wk);
+	rig_settle_ack(r, &r->wk, &w, SETTLE_COMPLETE, 1, 1, NULL);
 }
 
 /* An operator's command of the next version: the reply has ours in front. */
@@ -171,13 +155,14 @@ static void a_command_of_the_next_version(void **state)
 	assert_true(slice_is(reply.body, "{\"message\":\"this broker is sealway " SEALWAY_VERSION "\"}"));
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(another_number_is_told_ours),
-		cmocka_unit_test_setup_teardown(another_number_from_a_stranger, setup_curve, teardown),
+		cmocka_unit_test_setup_teardown(another_number_from_a_stranger, rig_setup_curve,
+						rig_teardown),
 		T(who_never_understands_gets_nothing),
 		T(who_says_ping_has_understood),
 		T(what_it_has_posted_stays_its),
