@@ -398,14 +398,15 @@ struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t 
 	return best[taken ? 0 : 1];
 }
 
-/* What speaks against p for a fetch, the worst first. */
+/* What speaks against p for asking a node, the worst first. */
 static unsigned reluctance(const struct broker *b, const struct party *p, uint64_t avoid, uint64_t node)
 {
 	return (silence_of(b, p) ? 8u : 0u) | (refusal_lasts(p, node, broker_ms(b)) ? 4u : 0u) |
 	       (p->instance == avoid ? 2u : 0u) | (p->draining ? 1u : 0u);
 }
 
-struct party *peers_any_worker(const struct broker *b, uint64_t avoid, uint64_t node)
+struct party *peers_to_ask(const struct broker *b, uint64_t avoid, uint64_t node,
+			   uint64_t (*busy)(const struct party *p))
 {
 	struct party *best = NULL;
 	unsigned least = 0;
@@ -413,10 +414,21 @@ struct party *peers_any_worker(const struct broker *b, uint64_t avoid, uint64_t 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
 		unsigned r = reluctance(b, p, avoid, node);
 
-		if (party_lost(p) || (best && (r > least || (r == least && p->n_tasks >= best->n_tasks))))
+		if (party_lost(p) || busy(p) == NOT_TO_ASK ||
+		    (best && (r > least || (r == least && busy(p) >= busy(best)))))
 			continue;
 		best = p;
 		least = r;
 	}
 	return best;
+}
+
+static uint64_t tasks_of(const struct party *p)
+{
+	return p->n_tasks;
+}
+
+struct party *peers_any_worker(const struct broker *b, uint64_t avoid, uint64_t node)
+{
+	return peers_to_ask(b, avoid, node, tasks_of);
 }

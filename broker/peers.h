@@ -104,8 +104,15 @@ void peers_recheck(struct broker *b);
  * that hear topic are such. */
 struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t avoid, uint64_t node);
 
-/* Any worker with time to fetch a receipt from the node, avoid (instance, 0: none) only if there is no
- * other, one that the node refuses only if there is not even that; NULL. */
+#define NOT_TO_ASK UINT64_MAX
+
+/* The least busy worker that may ask the node something, or NULL.  One that leaves only if there is no other;
+ * avoid (instance, 0: none), one that the node refuses and one that is silent, each only if there is not even
+ * that.  busy says how much one has had, or NOT_TO_ASK. */
+struct party *peers_to_ask(const struct broker *b, uint64_t avoid, uint64_t node,
+			   uint64_t (*busy)(const struct party *p));
+
+/* The same, for fetching a receipt. */
 struct party *peers_any_worker(const struct broker *b, uint64_t avoid, uint64_t node);
 
 #endif

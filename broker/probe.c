@@ -2,12 +2,13 @@
  *
  * Probing (probe.h; docs/ARCHITECTURE.md, When something dies).  Each node has
  * an alarm: it is asked every probe_ms, give or take a quarter; sooner after a
- * failure; when its breaker half-opens, as the one trial.  Workers take turns,
- * and one that failed is not asked about the same node next time, so that a
- * worker that lost its own network takes no node out by itself.  At most
- * probe_inflight are under way; a worker that does not answer, or is gone, says
- * nothing about the node, and neither does what was asked before it came back, nor a
- * worker that the node refuses while there is another (refusal.h).
+ * failure; when its breaker half-opens, as the one trial.  Workers take turns
+ * (silent ones have none while another is heard), and one that failed is not asked
+ * about the same node next time, so that a worker that lost its own network takes no
+ * node out by itself.  At most probe_inflight are under way; a worker that does not
+ * answer, or is gone, says nothing about the node, and neither does what was asked
+ * before it came back, nor a worker that the node refuses while there is another
+ * (refusal.h).
  */
 #include "broker/probe.h"
 
@@ -164,24 +165,10 @@ void probe_forget(struct broker *b, struct node *n)
 
 /* --- asking --- */
 
-/* The one whose turn it is; who brought nothing good last time only if there is nobody else, and
- * one that the node refuses only if there is not even that. */
-static struct party *next_worker(const struct broker *b, const struct node *n)
+/* When p had its last turn; one that leaves has none. */
+static uint64_t turn(const struct party *p)
 {
-	struct party *best = NULL;
-	unsigned least = 0;
-
-	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
-		unsigned r = (refusal_lasts(p, n->row.id, broker_ms(b)) ? 2u : 0u) |
-			     (p->instance == n->probe.avoid ? 1u : 0u);
-
-		if (p->draining || party_lost(p) ||
-		    (best && (r > least || (r == least && p->probe_turn >= best->probe_turn))))
-			continue;
-		best = p;
-		least = r;
-	}
-	return best;
+	return p->draining ? NOT_TO_ASK : p->probe_turn;
 }
 
 static bool ask(struct broker *b, struct node *n, struct party *p)
@@ -218,7 +205,9 @@ static void on_turn(void *arg, struct alarm *a)
 	}
 	if (!wanted(b, n))
 		return;
-	p = b->probes < b->conf.probe_inflight && n->open_until <= broker_ms(b) ? next_worker(b, n) : NULL;
+	p = b->probes < b->conf.probe_inflight && n->open_until <= broker_ms(b)
+		    ? peers_to_ask(b, n->probe.avoid, n->row.id, turn) /* avoid: it brought nothing good */
+		    : NULL;
 	if (!p || !ask(b, n, p))
 		plan(b, n, jitter(FULL_MS));
 }

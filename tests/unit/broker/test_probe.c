@@ -50,6 +50,7 @@ static struct probe asked(struct rig *r, struct actor *wk)
 
 	for (int i = 0; i < 200 && !rig_node(r)->probe.worker; i++)
 		alive(r, 20);
+	assert_int_equal(rig_node(r)->probe.worker, wk->instance);
 	assert_int_equal(probe_decode(actor_get(r, wk, MSG_PROBE), &m), ERR_OK);
 	assert_int_equal(m.node, 1);
 	assert_true(slice_is(m.address, "http://127.0.0.1:9"));
@@ -380,6 +381,41 @@ static void a_refused_worker(void **state)
 	assert_int_equal(rig_node(r)->failures, 1);
 }
 
+/* One that is not heard any more would most likely bring nothing: its turn is the other's. */
+static void a_silent_worker(void **state)
+{
+	struct rig *r = *state;
+
+	answer(r, PROBE_REACHED);
+	actor_open(r, &r->wk2, ROLE_WORKER, 300);
+	(void)actor_get(r, &r->wk2, MSG_WELCOME);
+	alarm_off(r->b.alarms, &r->b.peers->sweep); /* nobody is taken for dead for it */
+	party(r, &r->wk2)->heard_ms = 0;
+	for (int i = 0; i < 200 && !rig_node(r)->probe.worker; i++)
+		rig_alive(r, 20, &r->wk);
+	assert_int_equal(rig_node(r)->probe.worker, r->wk.instance);
+	actor_bye(&r->wk);
+	for (int i = 0; i < 200 && rig_node(r)->probe.worker != r->wk2.instance; i++)
+		rig_alive(r, 20, NULL);
+	assert_int_equal(rig_node(r)->probe.worker, r->wk2.instance); /* better than nobody */
+}
+
+/* One that leaves takes nothing new, and is not asked even when nobody else is there. */
+static void a_leaving_worker(void **state)
+{
+	struct rig *r = *state;
+
+	answer(r, PROBE_REACHED);
+	actor_open(r, &r->wk2, ROLE_WORKER, 300);
+	(void)actor_get(r, &r->wk2, MSG_WELCOME);
+	party(r, &r->wk2)->draining = true;
+	for (int i = 0; i < 200 && !rig_node(r)->probe.worker; i++)
+		rig_alive(r, 20, &r->wk);
+	assert_int_equal(rig_node(r)->probe.worker, r->wk.instance);
+	actor_bye(&r->wk);
+	actor_none(r, &r->wk2, MSG_PROBE, 400);
+}
+
 static void removed(void **state)
 {
 	struct rig *r = *state;
@@ -466,6 +502,8 @@ int main(void)
 		T(failures_of_an_earlier_life),
 		T(worker_gone),
 		T(a_refused_worker),
+		T(a_silent_worker),
+		T(a_leaving_worker),
 		T(removed),
 		T(a_bounded_number),
 		cmocka_unit_test_setup_teardown(without_probes, setup_without, rig_teardown),
