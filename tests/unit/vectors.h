@@ -29,6 +29,23 @@ static inline json_t *vectors_load(void)
 	return v;
 }
 
+/* The file for all tests of a program, which gives these two to cmocka_run_group_tests. */
+static json_t *vectors;
+
+static inline int vectors_setup(void **state)
+{
+	(void)state;
+	vectors = vectors_load();
+	return 0;
+}
+
+static inline int vectors_teardown(void **state)
+{
+	(void)state;
+	json_decref(vectors);
+	return 0;
+}
+
 static inline json_t *vget(json_t *o, const char *name)
 {
 	json_t *v = json_object_get(o, name);

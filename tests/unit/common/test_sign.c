@@ -10,8 +10,6 @@
 #include "common/sign.h"
 #include "proto/receipt.h"
 
-static json_t *vectors;
-
 struct vector {
 	uint8_t seed[32], key[32], hash[32];
 	struct slice text;
@@ -274,20 +272,6 @@ static void test_vector_request_signature(void **state)
 	sign_key_free(k);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	vectors = vectors_load();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	json_decref(vectors);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,5 +288,5 @@ int main(void)
 		cmocka_unit_test(test_vector_request_signature),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, vectors_setup, vectors_teardown);
 }

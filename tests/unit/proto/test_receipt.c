@@ -9,8 +9,6 @@
 #include "common/hash.h"
 #include "proto/receipt.h"
 
-static json_t *vectors;
-
 static void assert_hash_of(const uint8_t got[32], struct slice s)
 {
 	uint8_t want[32];
@@ -246,20 +244,6 @@ static void test_every_byte_counts(void **state)
 	}
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	vectors = vectors_load();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	json_decref(vectors);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,5 +253,5 @@ int main(void)
 		cmocka_unit_test(test_every_byte_counts),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, vectors_setup, vectors_teardown);
 }

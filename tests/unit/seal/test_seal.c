@@ -8,8 +8,6 @@
 #include "common/hash.h"
 #include "common/seal/seal.h"
 
-static json_t *vectors;
-
 struct fixture {
 	uint8_t client_secret[32], client_public[32], node_secret[32], node_public[32], salt[16], key[32];
 };
@@ -481,20 +479,6 @@ static void test_pad(void **state)
 	buf_free(&b);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	vectors = vectors_load();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	json_decref(vectors);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,5 +499,5 @@ int main(void)
 		cmocka_unit_test(test_pad),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, vectors_setup, vectors_teardown);
 }
