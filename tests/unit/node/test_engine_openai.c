@@ -58,6 +58,39 @@ static void ask(struct test *t, enum endpoint ep, const char *body, bool stream,
 	assert_int_equal(sink_start(&t->sink, ep, body, stream, 1000), ERR_OK);
 }
 
+/* One request, to its end. */
+static void ask_whole(struct test *t, enum endpoint ep, const char *body, bool stream,
+		      const char *const *pieces)
+{
+	ask(t, ep, body, stream, pieces);
+	sink_wait(&t->sink);
+}
+
+/* The same as the only one, to a server of its own. */
+static void ask_only(struct test *t, enum endpoint ep, const char *body, bool stream,
+		     const char *const *pieces)
+{
+	begin(t);
+	ask_whole(t, ep, body, stream, pieces);
+}
+
+/* What the server was asked last; the caller's to decref. */
+static json_t *was_asked(const struct test *t)
+{
+	json_t *asked;
+
+	assert_int_equal(json_object_of(script_body(&t->script), &asked), ERR_OK);
+	return asked;
+}
+
+static void assert_asked(const struct test *t, const char *want)
+{
+	json_t *asked = was_asked(t);
+
+	assert_json(asked, want);
+	json_decref(asked);
+}
+
 /* A reservation of nothing must not buy a prompt, however short. */
 static void test_no_prompt_is_free(void **state)
 {
@@ -96,12 +129,9 @@ static void test_ordinary_stream(void **state)
 		NULL
 	};
 	struct test t;
-	json_t *asked;
 
 	(void)state;
-	begin(&t);
-	ask(&t, EP_CHAT, CHAT, true, pieces);
-	sink_wait(&t.sink);
+	ask_only(&t, EP_CHAT, CHAT, true, pieces);
 	assert_int_equal(t.sink.e, ERR_OK);
 	assert_string_equal(sink_text(&t.sink), "Hello");
 	assert_string_equal(t.sink.finish, "length");
@@ -111,11 +141,9 @@ static void test_ordinary_stream(void **state)
 		    "{'index':0,'delta':{'role':'assistant','content':'Hel'},'finish_reason':null}");
 	assert_json(json_array_get(t.sink.chunks, 1),
 		    "{'index':0,'delta':{'content':'lo'},'finish_reason':null}");
-	assert_int_equal(json_object_of(script_body(&t.script), &asked), ERR_OK);
-	assert_json(asked,
-		    "{'model':'m','messages':[{'role':'user','content':'one two three'}],'max_tokens':50,"
-		    "'stream':true,'stream_options':{'include_usage':true}}");
-	json_decref(asked);
+	assert_asked(&t,
+		     "{'model':'m','messages':[{'role':'user','content':'one two three'}],'max_tokens':50,"
+		     "'stream':true,'stream_options':{'include_usage':true}}");
 	assert_memory_equal(t.script.asked.p, "POST /v1/chat/completions HTTP/1.1\r\n", 36);
 	end(&t);
 }
@@ -136,9 +164,7 @@ static void test_awkward_packets(void **state)
 	struct test t;
 
 	(void)state;
-	begin(&t);
-	ask(&t, EP_COMPLETIONS, PROMPT, true, pieces);
-	sink_wait(&t.sink);
+	ask_only(&t, EP_COMPLETIONS, PROMPT, true, pieces);
 	assert_int_equal(t.sink.e, ERR_OK);
 	assert_string_equal(sink_text(&t.sink), "h\xc3\xa4!");
 	assert_string_equal(t.sink.finish, "stop");
@@ -164,9 +190,7 @@ static void test_tool_calls(void **state)
 	struct test t;
 
 	(void)state;
-	begin(&t);
-	ask(&t, EP_CHAT, CHAT, true, pieces);
-	sink_wait(&t.sink);
+	ask_only(&t, EP_CHAT, CHAT, true, pieces);
 	assert_string_equal(t.sink.finish, "tool_calls");
 	assert_json(
 		json_array_get(t.sink.chunks, 0),
@@ -182,9 +206,7 @@ static void stream_fails(const char *const *pieces, enum err e, const char *text
 {
 	struct test t;
 
-	begin(&t);
-	ask(&t, EP_COMPLETIONS, PROMPT, true, pieces);
-	sink_wait(&t.sink);
+	ask_only(&t, EP_COMPLETIONS, PROMPT, true, pieces);
 	assert_int_equal(t.sink.e, e);
 	assert_string_equal(t.sink.finish, "");
 	assert_string_equal(sink_text(&t.sink), text);
@@ -235,13 +257,11 @@ static void test_silent_server(void **state)
 	(void)state;
 	begin(&t);
 	t.script.hold = true;
-	ask(&t, EP_COMPLETIONS, PROMPT, true, nothing);
-	sink_wait(&t.sink);
+	ask_whole(&t, EP_COMPLETIONS, PROMPT, true, nothing);
 	assert_int_equal(t.sink.e, ERR_TIMEOUT);
 	sink_run_ms(&t.sink, 20);
 	sink_reset(&t.sink);
-	ask(&t, EP_COMPLETIONS, PROMPT, true, first);
-	sink_wait(&t.sink);
+	ask_whole(&t, EP_COMPLETIONS, PROMPT, true, first);
 	assert_int_equal(t.sink.e, ERR_TIMEOUT);
 	assert_int_equal(t.sink.used.completion, 1);
 	assert_true(engine_reachable(t.sink.engine)); /* slow, but there */
@@ -257,15 +277,12 @@ static void test_finish_without_done(void **state)
 	struct test t;
 
 	(void)state;
-	begin(&t);
-	ask(&t, EP_COMPLETIONS, PROMPT, true, pieces);
-	sink_wait(&t.sink);
+	ask_only(&t, EP_COMPLETIONS, PROMPT, true, pieces);
 	assert_int_equal(t.sink.e, ERR_OK);
 	sink_run_ms(&t.sink, 20);
 	sink_reset(&t.sink);
 	t.script.hold = true;
-	ask(&t, EP_COMPLETIONS, PROMPT, true, pieces);
-	sink_wait(&t.sink);
+	ask_whole(&t, EP_COMPLETIONS, PROMPT, true, pieces);
 	assert_int_equal(t.sink.e, ERR_OK);
 	assert_string_equal(sink_text(&t.sink), "x");
 	end(&t);
@@ -276,9 +293,7 @@ static void status_gives(const char *head, enum err e)
 	const char *const pieces[] = { head, NULL };
 	struct test t;
 
-	begin(&t);
-	ask(&t, EP_CHAT, CHAT, false, pieces);
-	sink_wait(&t.sink);
+	ask_only(&t, EP_CHAT, CHAT, false, pieces);
 	assert_int_equal(t.sink.e, e);
 	assert_null(t.sink.whole);
 	end(&t);
@@ -311,8 +326,7 @@ static void test_nobody_listens(void **state)
 	uv_close((uv_handle_t *)&t.script.listener, NULL);
 	sink_run_ms(&t.sink, 5);
 	assert_true(engine_reachable(t.sink.engine));
-	ask(&t, EP_CHAT, CHAT, true, NULL);
-	sink_wait(&t.sink);
+	ask_whole(&t, EP_CHAT, CHAT, true, NULL);
 	assert_int_equal(t.sink.e, ERR_UNAVAILABLE);
 	assert_false(engine_reachable(t.sink.engine));
 	uv_close((uv_handle_t *)&t.script.timer, NULL);
@@ -327,8 +341,7 @@ static void refuse(struct test *t, enum endpoint ep, const char *body, const cha
 {
 	const char *const first[] = { refusal, NULL }, *const second[] = { trial, NULL };
 
-	ask(t, ep, body, false, first);
-	sink_wait(&t->sink);
+	ask_whole(t, ep, body, false, first);
 	script_set(&t->script, second);
 	sink_run_ms(&t->sink, 30);
 }
@@ -336,18 +349,14 @@ static void refuse(struct test *t, enum endpoint ep, const char *body, const cha
 static void is_tried(enum endpoint ep, const char *body, const char *path, const char *want)
 {
 	struct test t;
-	json_t *asked;
 
 	begin(&t);
 	refuse(&t, ep, body, CLOSING("500 Oh"), CLOSING("200 OK"));
 	assert_int_equal(t.sink.e, ERR_ENGINE);
 	assert_true(engine_reachable(t.sink.engine)); /* it does what is asked of it otherwise */
 	assert_memory_equal(t.script.asked.p, path, strlen(path));
-	if (want) {
-		assert_int_equal(json_object_of(script_body(&t.script), &asked), ERR_OK);
-		assert_json(asked, want);
-		json_decref(asked);
-	}
+	if (want)
+		assert_asked(&t, want);
 	end(&t);
 }
 
@@ -405,8 +414,7 @@ static void is_ill(const char *refusal, enum err e, const char *trial, bool well
 	refuse(&t, EP_COMPLETIONS, PROMPT, CLOSING("500 Oh"), CLOSING("500 Oh"));
 	assert_int_equal(t.sink.e, well ? ERR_ENGINE : ERR_NODE); /* now it is the node that fails */
 	sink_reset(&t.sink);
-	ask(&t, EP_COMPLETIONS, PROMPT, false, good);
-	sink_wait(&t.sink);
+	ask_whole(&t, EP_COMPLETIONS, PROMPT, false, good);
 	assert_int_equal(t.sink.e, ERR_OK);
 	assert_true(engine_reachable(t.sink.engine));
 	end(&t);
@@ -434,14 +442,12 @@ static void test_whole(void **state)
 	json_t *asked;
 
 	(void)state;
-	begin(&t);
-	ask(&t, EP_CHAT, CHAT, false, pieces);
-	sink_wait(&t.sink);
+	ask_only(&t, EP_CHAT, CHAT, false, pieces);
 	assert_int_equal(t.sink.e, ERR_OK);
 	assert_json(json_object_get(t.sink.whole, "choices"),
 		    "[{'index':0,'message':{'role':'assistant','content':'a b c'},'finish_reason':'stop'}]");
 	assert_true(t.sink.used.prompt == 8 && t.sink.used.completion == 3); /* its word, and our count */
-	assert_int_equal(json_object_of(script_body(&t.script), &asked), ERR_OK);
+	asked = was_asked(&t);
 	assert_null(json_object_get(asked, "stream"));
 	json_decref(asked);
 	end(&t);
@@ -455,9 +461,7 @@ static void test_whole_without_usage_or_length(void **state)
 	struct test t;
 
 	(void)state;
-	begin(&t);
-	ask(&t, EP_COMPLETIONS, PROMPT, false, pieces);
-	sink_wait(&t.sink);
+	ask_only(&t, EP_COMPLETIONS, PROMPT, false, pieces);
 	assert_int_equal(t.sink.e, ERR_OK);
 	assert_true(t.sink.used.prompt == 3 && t.sink.used.completion == 3);
 	end(&t);
@@ -473,8 +477,7 @@ static void goes_on(const char *head, const char *piece, size_t want)
 		pieces[i] = piece;
 	begin(&t);
 	t.script.hold = true;
-	ask(&t, EP_COMPLETIONS, "{'prompt':'one two three','max_tokens':2}", true, pieces);
-	sink_wait(&t.sink);
+	ask_whole(&t, EP_COMPLETIONS, "{'prompt':'one two three','max_tokens':2}", true, pieces);
 	assert_int_equal(t.sink.e, ERR_OK);
 	assert_string_equal(t.sink.finish, "length");
 	assert_int_equal(json_array_size(t.sink.chunks), want);
@@ -504,9 +507,7 @@ static void test_server_that_sends_letters(void **state)
 	for (unsigned i = 0; i < 5; i++)
 		pieces[17 + i] = "data: {\"choices\":[{\"text\":\"\",\"logprobs\":[1]}]}\n\n";
 	pieces[22] = "data: {\"choices\":[{\"text\":\"\",\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
-	begin(&t);
-	ask(&t, EP_COMPLETIONS, "{'prompt':'one two three','max_tokens':3}", true, pieces);
-	sink_wait(&t.sink);
+	ask_only(&t, EP_COMPLETIONS, "{'prompt':'one two three','max_tokens':3}", true, pieces);
 	assert_string_equal(t.sink.finish, "stop");
 	assert_int_equal(json_array_size(t.sink.chunks), 21);
 	end(&t);
@@ -528,15 +529,11 @@ static void test_deltas_that_are_none(void **state)
 	struct test t;
 
 	(void)state;
-	begin(&t);
-	ask(&t, EP_COMPLETIONS, "{'prompt':'one two three','max_tokens':3}", true, texts);
-	sink_wait(&t.sink);
+	ask_only(&t, EP_COMPLETIONS, "{'prompt':'one two three','max_tokens':3}", true, texts);
 	assert_int_equal(t.sink.e, ERR_OK);
 	assert_string_equal(sink_text(&t.sink), "ab");
 	end(&t);
-	begin(&t);
-	ask(&t, EP_CHAT, CHAT, true, chat);
-	sink_wait(&t.sink);
+	ask_only(&t, EP_CHAT, CHAT, true, chat);
 	assert_int_equal(t.sink.e, ERR_OK);
 	assert_json(json_array_get(t.sink.chunks, 0),
 		    "{'index':0,'delta':{'role':'assistant'},'logprobs':[1],'finish_reason':null}");
@@ -583,8 +580,7 @@ static void test_images_and_embeddings(void **state)
 	assert_memory_equal(t.script.asked.p, "POST /v1/images/generations ", 28);
 	sink_run_ms(&t.sink, 20);
 	sink_reset(&t.sink);
-	ask(&t, EP_EMBEDDINGS, "{'input':'x y'}", false, vector);
-	sink_wait(&t.sink);
+	ask_whole(&t, EP_EMBEDDINGS, "{'input':'x y'}", false, vector);
 	assert_int_equal(t.sink.e, ERR_OK);
 	assert_json(json_object_get(t.sink.whole, "data"),
 		    "[{'embedding':[0.5,-2.0],'object':'embedding','index':0}]");
@@ -678,7 +674,7 @@ static void test_prompt_bounds(void **state)
 			false, 100),
 		ERR_OK);
 	sink_wait(&t.sink);
-	assert_int_equal(json_object_of(script_body(&t.script), &asked), ERR_OK);
+	asked = was_asked(&t);
 	assert_int_equal(json_integer_value(json_object_get(asked, "max_tokens")), 100 - (14 + 8));
 	json_decref(asked);
 	end(&t);

@@ -3,7 +3,7 @@
  * Rotation by a fake clock: when a successor comes, how long the predecessor
  * stays, and that nothing rotates away before a gateway knows of it.
  */
-#include "tests/unit/node/unit.h"
+#include "tests/unit/node/signer.h"
 
 #include "node/keys.h"
 #include "proto/receipt.h"
@@ -11,8 +11,6 @@
 #define LIFE 100
 #define OVERLAP 30
 #define UNIX UINT64_C(1760000000000)
-
-static struct sign_key *sign;
 
 static struct keys *new_keys(size_t guard_max)
 {
@@ -236,22 +234,6 @@ static void test_derive_agrees(void **state)
 	keys_free(NULL);
 }
 
-static int setup(void **state)
-{
-	static const uint8_t seed[32] = { 4 };
-
-	(void)state;
-	sign = sign_key_new(seed);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	sign_key_free(sign);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_statement),
@@ -266,5 +248,5 @@ int main(void)
 					    cmocka_unit_test(test_crowded_rotates_early),
 					    cmocka_unit_test(test_derive_agrees) };
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, signer_setup, signer_teardown);
 }

@@ -2,7 +2,7 @@
  *
  * The sealed side of an answer, opened again as a client does, and its receipt.
  */
-#include "tests/unit/node/unit.h"
+#include "tests/unit/node/signer.h"
 
 #include "common/b64.h"
 #include "common/hash.h"
@@ -11,7 +11,6 @@
 
 static const uint8_t key[32] = { 1 }, rid[16] = { 2 }, node_key[32] = { 3 }, plain_hash[32] = { 4 };
 static const uint8_t request_nonce[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9 };
-static struct sign_key *sign;
 
 static struct response *respond(enum endpoint ep, bool stream)
 {
@@ -172,22 +171,6 @@ static void test_nothing_repeats(void **state)
 	response_free(NULL);
 }
 
-static int setup(void **state)
-{
-	static const uint8_t seed[32] = { 4 };
-
-	(void)state;
-	sign = sign_key_new(seed);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	sign_key_free(sign);
-	return 0;
-}
-
 static void assert_adopts(const struct response *r, const char *engine, const char *want)
 {
 	json_t *o = json_of("{'id':'ours'}"), *from = json_of(engine);
@@ -248,5 +231,5 @@ int main(void)
 					    cmocka_unit_test(test_close_without_end),
 					    cmocka_unit_test(test_nothing_repeats) };
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, signer_setup, signer_teardown);
 }
