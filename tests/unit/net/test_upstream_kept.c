@@ -19,6 +19,39 @@ static void keep_one(struct side *s)
 	assert_int_equal(side_get(s, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", false), UPSTREAM_OK);
 }
 
+/* Starts c, for which the kept connection dies before any answer. */
+static void start_on_dying(struct side *s, const struct upstream_call *c)
+{
+	keep_one(s);
+	s->hang_up_next = true;
+	side_start(s, c);
+}
+
+/* A POST whose caller says that it may be repeated. */
+static struct upstream_call repeatable_call(struct side *s)
+{
+	struct upstream_call c = side_call(s);
+
+	c.repeatable = true;
+	return c;
+}
+
+static struct upstream_call get_call(struct side *s)
+{
+	struct upstream_call c = side_call(s);
+
+	c.method = "GET";
+	c.body = slice_of(NULL, 0);
+	return c;
+}
+
+/* The request ends so, when that many have reached the server. */
+static void ends(struct side *s, enum upstream_result want, unsigned requests)
+{
+	assert_int_equal(side_finish(s), want);
+	assert_int_equal(s->requests, requests);
+}
+
 static void test_connection_is_kept(void **state)
 {
 	struct side *s = *state;
@@ -35,11 +68,8 @@ static void test_never_posted_twice(void **state)
 	struct side *s = *state;
 	struct upstream_call c = side_call(s);
 
-	keep_one(s);
-	s->hang_up_next = true;
-	side_start(s, &c);
-	assert_int_equal(side_finish(s), UPSTREAM_CUT);
-	assert_int_equal(s->requests, 2);
+	start_on_dying(s, &c);
+	ends(s, UPSTREAM_CUT, 2);
 	fake_run(&s->uv, NULL, 100);
 	assert_int_equal(s->requests, 2);
 }
@@ -48,43 +78,32 @@ static void test_never_posted_twice(void **state)
 static void test_get_is_asked_again(void **state)
 {
 	struct side *s = *state;
-	struct upstream_call c = side_call(s);
+	struct upstream_call c = get_call(s);
 
-	keep_one(s);
-	s->hang_up_next = true;
-	c.method = "GET";
-	c.body = slice_of(NULL, 0);
-	side_start(s, &c);
-	assert_int_equal(side_finish(s), UPSTREAM_OK);
-	assert_int_equal(s->requests, 3);
+	start_on_dying(s, &c);
+	ends(s, UPSTREAM_OK, 3);
 	assert_int_equal(fake_accepted(s->server), 2);
 	s->requests = 1; /* the second one again: and no third time */
 	s->answer = NULL;
 	s->hang_up = true;
 	side_start(s, &c);
-	assert_int_equal(side_finish(s), UPSTREAM_CUT);
-	assert_int_equal(s->requests, 3);
+	ends(s, UPSTREAM_CUT, 3);
 }
 
 /* So is a POST whose caller says that it may be, with its body. */
 static void test_repeatable_post_is_asked_again(void **state)
 {
 	struct side *s = *state;
-	struct upstream_call c = side_call(s);
+	struct upstream_call c = repeatable_call(s);
 
-	c.repeatable = true;
-	keep_one(s);
-	s->hang_up_next = true;
-	side_start(s, &c);
-	assert_int_equal(side_finish(s), UPSTREAM_OK);
-	assert_int_equal(s->requests, 3);
+	start_on_dying(s, &c);
+	ends(s, UPSTREAM_OK, 3);
 	assert_true(slice_eq(fake_body(buf_slice(&s->request)), c.body));
 	s->answer = "HTTP/1.1 200"; /* something came: no more */
 	s->hang_up = true;
 	s->hang_up_next = false;
 	side_start(s, &c);
-	assert_int_equal(side_finish(s), UPSTREAM_CUT);
-	assert_int_equal(s->requests, 4);
+	ends(s, UPSTREAM_CUT, 4);
 }
 
 /* Whatever of an answer has come, it is that one's: no other may go on where it was cut. */
@@ -93,18 +112,16 @@ static void test_not_asked_again_within_an_answer(void **state)
 	static const char *const begun[] = { "", "5\r\n", "5\r\nabc", "5\r\nabcde", "5\r\nabcde\r\n" };
 	static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 	struct side *s = *state;
-	struct upstream_call c = side_call(s);
+	struct upstream_call c = repeatable_call(s);
 	char answer[128];
 
-	c.repeatable = true;
 	for (unsigned i = 0; i < sizeof(begun) / sizeof(begun[0]); i++) {
 		keep_one(s);
 		snprintf(answer, sizeof(answer), "%s%s", head, begun[i]);
 		s->answer = answer;
 		s->hang_up = true;
 		side_start(s, &c);
-		assert_int_equal(side_finish(s), UPSTREAM_CUT);
-		assert_int_equal(s->requests, 2 * (i + 1));
+		ends(s, UPSTREAM_CUT, 2 * (i + 1));
 		assert_int_equal(fake_accepted(s->server), i + 1);
 	}
 }
@@ -113,27 +130,20 @@ static void test_not_asked_again_within_an_answer(void **state)
 static void test_not_asked_again_later(void **state)
 {
 	struct side *s = *state;
-	struct upstream_call c = side_call(s);
+	struct upstream_call c = repeatable_call(s);
 
-	c.repeatable = true;
-	keep_one(s);
-	s->hang_up_next = true;
 	s->late_ms = 1000;
-	side_start(s, &c);
-	assert_int_equal(side_finish(s), UPSTREAM_CUT);
-	assert_int_equal(s->requests, 2);
+	start_on_dying(s, &c);
+	ends(s, UPSTREAM_CUT, 2);
 }
 
 /* A caller frees the body once it is told that it may: not while it may be needed for a second time. */
 static void test_body_is_kept_for_another_time(void **state)
 {
 	struct side *s = *state;
-	struct upstream_call c = side_call(s);
+	struct upstream_call c = repeatable_call(s);
 
-	c.repeatable = true;
-	keep_one(s);
-	s->hang_up_next = true;
-	side_start(s, &c);
+	start_on_dying(s, &c);
 	while (s->requests < 2) {
 		uv_run(&s->uv, UV_RUN_ONCE);
 		assert_false(upstream_sent(s->req));
@@ -143,24 +153,18 @@ static void test_body_is_kept_for_another_time(void **state)
 		uv_run(&s->uv, UV_RUN_ONCE);
 	assert_true(upstream_sent(s->req));
 	fake_say(s->conn, "x");
-	assert_int_equal(side_finish(s), UPSTREAM_OK);
-	assert_int_equal(s->requests, 3);
+	ends(s, UPSTREAM_OK, 3);
 }
 
 /* A connection that dies late has used up the time to connect of its own only. */
 static void test_asked_again_with_time_to_connect(void **state)
 {
 	struct side *s = *state;
-	struct upstream_call c = side_call(s);
+	struct upstream_call c = get_call(s);
 
-	keep_one(s);
-	s->hang_up_next = true;
 	s->late_ms = 3000;
-	c.method = "GET";
-	c.body = slice_of(NULL, 0);
-	side_start(s, &c);
-	assert_int_equal(side_finish(s), UPSTREAM_OK);
-	assert_int_equal(s->requests, 3);
+	start_on_dying(s, &c);
+	ends(s, UPSTREAM_OK, 3);
 }
 
 /* Servers close theirs after 5 s; the sweep may be late. */
