@@ -15,25 +15,7 @@
 #include <unistd.h>
 
 #include "client/cli/keep.h"
-#include "tests/unit/tempdir.h"
-
-static char dir[TEMPDIR_ROOM], path[80];
-
-static int setup(void **state)
-{
-	(void)state;
-	tempdir_make(dir);
-	snprintf(path, sizeof(path), "%s/file", dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	tempdir_drop(dir, "file");
-	tempdir_remove(dir);
-	return 0;
-}
+#include "tests/unit/tempfile.h"
 
 /* Bytes in the file; -1: there is none. */
 static long size(void)
@@ -105,9 +87,9 @@ static void half_is_not_left(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(kept, setup, teardown),
-		cmocka_unit_test_setup_teardown(not_written, setup, teardown),
-		cmocka_unit_test_setup_teardown(half_is_not_left, setup, teardown),
+		cmocka_unit_test_setup_teardown(kept, tempfile_setup, tempfile_teardown),
+		cmocka_unit_test_setup_teardown(not_written, tempfile_setup, tempfile_teardown),
+		cmocka_unit_test_setup_teardown(half_is_not_left, tempfile_setup, tempfile_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,12 +31,13 @@ enum act {
 	ACT_CUT,         /* two objects, then the connection ends inside the chunked body */
 	ACT_NO_FINAL,    /* two objects and a clean end */
 	ACT_ERROR_EVENT, /* one object and an error event */
-	ACT_425,
+	ACT_425,         /* from here on: refusals[] */
 	ACT_423,
 	ACT_503,
 	ACT_503_LATER,
 	ACT_429,
 	ACT_402,
+	ACT_404,
 	ACT_REDIRECT,
 };
 
@@ -67,19 +68,37 @@ static void say(int fd, const struct buf *b)
 	}
 }
 
-static void refuse(int fd, const char *status, const char *code, const char *reason, const char *headers)
+/* The acts that are a refusal. */
+static const struct {
+	const char *status, *code, *reason, *headers;
+} refusals[] = {
+	[ACT_425] = { "425 Too Early", "UNAVAILABLE_STACK", "\"key_rotated\"", "" },
+	[ACT_423] = { "423 Locked", "LOCKED", "null", "" },
+	[ACT_503] = { "503 No", "SERVICE_UNAVAILABLE", "null", "Retry-After: 1\r\n" },
+	[ACT_503_LATER] = { "503 No", "SERVICE_UNAVAILABLE", "null", "Retry-After: 3000\r\n" },
+	[ACT_429] = { "429 Slow", "TOO_MANY_REQUESTS", "null", "" },
+	[ACT_402] = { "402 Pay", "BALANCE_ERROR", "null", "" },
+	[ACT_404] = { "404 No", "NOT_FOUND", "null", "" },
+	[ACT_REDIRECT] = { "307 There", "X", "null", "Location: http://127.0.0.1:1/\r\n" },
+};
+
+/* False: act is none of them. */
+static bool refuse(int fd, enum act act)
 {
 	struct buf b = { 0 }, body = { 0 };
 
+	if (act < ACT_425)
+		return false;
 	buf_fmt(&body,
 		"{\"error\":{\"code\":\"%s\",\"message\":\"no\",\"param\":\"max_tokens\",\"reason\":%s}}",
-		code, reason);
-	buf_fmt(&b, "HTTP/1.1 %s\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n", status,
-		headers, body.n);
+		refusals[act].code, refusals[act].reason);
+	buf_fmt(&b, "HTTP/1.1 %s\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n",
+		refusals[act].status, refusals[act].headers, body.n);
 	buf_add(&b, body.p, body.n);
 	say(fd, &b);
 	buf_free(&b);
 	buf_free(&body);
+	return true;
 }
 
 static void chunk(int fd, const struct buf *body)
@@ -170,32 +189,10 @@ static bool serve_request(int fd, const char *body)
 
 	open_request(body);
 	g.requests++;
-	switch (act) {
-	case ACT_425:
-		refuse(fd, "425 Too Early", "UNAVAILABLE_STACK", "\"key_rotated\"", "");
+	if (refuse(fd, act))
 		return true;
-	case ACT_423:
-		refuse(fd, "423 Locked", "LOCKED", "null", "");
-		return true;
-	case ACT_503:
-		refuse(fd, "503 No", "SERVICE_UNAVAILABLE", "null", "Retry-After: 1\r\n");
-		return true;
-	case ACT_503_LATER:
-		refuse(fd, "503 No", "SERVICE_UNAVAILABLE", "null", "Retry-After: 3000\r\n");
-		return true;
-	case ACT_429:
-		refuse(fd, "429 Slow", "TOO_MANY_REQUESTS", "null", "");
-		return true;
-	case ACT_402:
-		refuse(fd, "402 Pay", "BALANCE_ERROR", "null", "");
-		return true;
-	case ACT_REDIRECT:
-		refuse(fd, "307 There", "X", "null", "Location: http://127.0.0.1:1/\r\n");
-		return true;
-	default:
-		stream(fd, act);
-		return act == ACT_ANSWER || act == ACT_NO_FINAL;
-	}
+	stream(fd, act);
+	return act == ACT_ANSWER || act == ACT_NO_FINAL;
 }
 
 static void serve_lock(int fd)
@@ -203,10 +200,8 @@ static void serve_lock(int fd)
 	struct buf b = { 0 }, body = { 0 };
 
 	g.locks++;
-	if (g.lock_act == ACT_503) {
-		refuse(fd, "503 No", "SERVICE_UNAVAILABLE", "null", "Retry-After: 1\r\n");
+	if (refuse(fd, g.lock_act))
 		return;
-	}
 	fake_lock_json(&g.n, &body);
 	buf_fmt(&b, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
 		body.n);
@@ -221,7 +216,7 @@ static void serve_list(int fd)
 	struct buf b = { 0 };
 
 	if (g.lists++ < g.busy) {
-		refuse(fd, "503 No", "SERVICE_UNAVAILABLE", "null", "Retry-After: 1\r\n");
+		refuse(fd, ACT_503);
 		return;
 	}
 	buf_str(&b, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
@@ -266,7 +261,7 @@ static bool serve_one(int fd)
 		serve_list(fd);
 		return true;
 	}
-	refuse(fd, "404 No", "NOT_FOUND", "null", "");
+	refuse(fd, ACT_404);
 	return true;
 }
 
@@ -356,15 +351,19 @@ static struct sealway *client(const char *node_key)
 	return s;
 }
 
-static enum sealway_status ask(struct sealway *s, const enum act *script, size_t steps)
+static struct sealway_request chat(void)
 {
-	struct sealway_request r = { .kind = SEALWAY_CHAT,
-				     .model = FAKE_MODEL,
-				     .stream = true,
-				     .json = "{}",
-				     .json_n = 2,
-				     .on_object = on_object };
+	return (struct sealway_request){ .kind = SEALWAY_CHAT,
+					 .model = FAKE_MODEL,
+					 .stream = true,
+					 .json = "{}",
+					 .json_n = 2,
+					 .on_object = on_object };
+}
 
+static enum sealway_status ask(struct sealway *s, struct sealway_request r, const enum act *script,
+			       size_t steps)
+{
 	buf_reset(&seen);
 	buf_reset(&notes);
 	g.script = script;
@@ -373,9 +372,10 @@ static enum sealway_status ask(struct sealway *s, const enum act *script, size_t
 	return sealway_run(s, &r);
 }
 
-#define ASK(s, ...)                                                                                          \
-	ask(s, (const enum act[]){ __VA_ARGS__ },                                                            \
+#define ASK_FOR(s, r, ...)                                                                                   \
+	ask(s, r, (const enum act[]){ __VA_ARGS__ },                                                         \
 	    sizeof((const enum act[]){ __VA_ARGS__ }) / sizeof(enum act))
+#define ASK(s, ...) ASK_FOR(s, chat(), __VA_ARGS__)
 
 static bool all_shown(void)
 {
@@ -411,22 +411,12 @@ static void an_answer(void **state)
 /* The node's answers say 1 + 2. */
 static void more_units_than_reserved(void **state)
 {
-	static const enum act act = ACT_ANSWER;
 	struct sealway *s = client(NULL);
-	struct sealway_request r = { .kind = SEALWAY_CHAT,
-				     .model = FAKE_MODEL,
-				     .stream = true,
-				     .json = "{}",
-				     .json_n = 2,
-				     .on_object = on_object };
+	struct sealway_request r = chat();
 
 	(void)state;
-	g.script = &act;
-	g.steps = 1;
 	for (r.units = 2; r.units <= 3; r.units++) {
-		buf_reset(&notes);
-		g.requests = 0;
-		assert_int_equal(sealway_run(s, &r), SEALWAY_OK);
+		assert_int_equal(ASK_FOR(s, r, ACT_ANSWER), SEALWAY_OK);
 		assert_true(!memmem(notes.p, notes.n, "3 units, more than the 2 reserved", 33) ==
 			    (r.units == 3));
 	}
@@ -565,22 +555,13 @@ static bool calls_inside(void *arg, const char *json, size_t n, bool last)
 
 static void calls_within_a_callback(void **state)
 {
-	static const enum act act = ACT_ANSWER;
 	struct sealway *s = client(NULL);
-	struct sealway_request r = { .kind = SEALWAY_CHAT,
-				     .model = FAKE_MODEL,
-				     .stream = true,
-				     .json = "{}",
-				     .json_n = 2,
-				     .on_object = calls_inside,
-				     .arg = s };
+	struct sealway_request r = chat();
 
 	(void)state;
-	buf_reset(&seen);
-	g.script = &act;
-	g.steps = 1;
-	g.requests = g.locks = 0;
-	assert_int_equal(sealway_run(s, &r), SEALWAY_OK); /* goes on as if nothing had been */
+	r.on_object = calls_inside;
+	r.arg = s;
+	assert_int_equal(ASK_FOR(s, r, ACT_ANSWER), SEALWAY_OK); /* goes on as if nothing had been */
 	assert_true(all_shown());
 	assert_int_equal(g.requests, 1);
 	assert_int_equal(ASK(s, ACT_ANSWER), SEALWAY_OK);

@@ -14,25 +14,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
-#include "tests/unit/tempdir.h"
-
-static char dir[TEMPDIR_ROOM], path[80];
-
-static int setup(void **state)
-{
-	(void)state;
-	tempdir_make(dir);
-	snprintf(path, sizeof(path), "%s/file", dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	tempdir_drop(dir, "file");
-	tempdir_remove(dir);
-	return 0;
-}
+#include "tests/unit/tempfile.h"
 
 static void is_put(void **state)
 {
@@ -58,8 +40,9 @@ static void nothing_is_left_of_a_failure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(is_put, setup, teardown),
-		cmocka_unit_test_setup_teardown(nothing_is_left_of_a_failure, setup, teardown),
+		cmocka_unit_test_setup_teardown(is_put, tempfile_setup, tempfile_teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_left_of_a_failure, tempfile_setup,
+						tempfile_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
