@@ -365,6 +365,17 @@ void side_post(struct side *s)
 	assert_true(fake_run(&s->uv, &s->has_conn, PATIENCE_MS));
 }
 
+void side_next(struct side *s, const char *status, const char *body)
+{
+	snprintf(s->reply_text, sizeof(s->reply_text), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", status,
+		 strlen(body), body);
+	s->reply = s->reply_text;
+	s->posts = s->settled = 0;
+	s->w.rid[0]++;
+	memset(&s->got, 0, sizeof(s->got));
+	s->is_settled = false;
+}
+
 void side_wait_end(struct side *s)
 {
 	assert_true(fake_run(&s->uv, &s->got.ended, PATIENCE_MS));
@@ -435,6 +446,22 @@ void side_assert_settled_without(struct side *s, enum settle_outcome outcome, en
 }
 
 /* After one good event; then the test says more. */
+void side_assert_complete(struct side *s, struct buf *want)
+{
+	side_wait_end(s);
+	assert_int_equal(s->got.error, ERR_OK);
+	side_assert_settled_by_receipt(s, SETTLE_COMPLETE, true);
+	side_assert_got(s, want);
+}
+
+void side_acknowledge(struct side *s)
+{
+	struct settled done = { .attempt = 1 };
+
+	memcpy(done.rid, s->w.rid, RID_BYTES);
+	assert_true(settle_done(s->settles, &done));
+}
+
 void side_begin_stream(struct side *s, struct buf *want)
 {
 	side_post(s);

@@ -67,8 +67,9 @@ struct side {
 	struct buf post, stop;
 	bool has_conn, has_stop;
 	const char *reply; /* to the POST, or NULL: the test speaks */
-	bool has_receipt;  /* /v1/receipts answers */
-	bool has_none;     /* it says so; else it is not done */
+	char reply_text[512];
+	bool has_receipt; /* /v1/receipts answers */
+	bool has_none;    /* it says so; else it is not done */
 	bool conn_gone;
 };
 
@@ -83,6 +84,10 @@ int side_teardown(void **state);
 /* Gives the WORK to the tasks; post also waits until the node has it. */
 void side_work(struct side *s);
 void side_post(struct side *s);
+
+/* The next request is another, nothing is left of the one before, and the node will reply with that status
+ * ("400 Bad") and body. */
+void side_next(struct side *s, const char *status, const char *body);
 
 /* Waits for END or ERROR / for exactly one settlement. */
 void side_wait_end(struct side *s);
@@ -103,6 +108,13 @@ void side_assert_got(struct side *s, struct buf *want);
 /* Settled with the node's receipt, with or without a transcript / with no receipt. */
 void side_assert_settled_by_receipt(struct side *s, enum settle_outcome outcome, bool transcript);
 void side_assert_settled_without(struct side *s, enum settle_outcome outcome, enum err error);
+
+/* The answer ends as it should: settled with the node's receipt; the client got exactly want (which is
+ * freed). */
+void side_assert_complete(struct side *s, struct buf *want);
+
+/* The broker acknowledges the settlement, which waits for that. */
+void side_acknowledge(struct side *s);
 
 /* Posts, and the node says its head and one good event. */
 void side_begin_stream(struct side *s, struct buf *want);

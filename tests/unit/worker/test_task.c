@@ -19,7 +19,7 @@ static void test_stream(void **state)
 {
 	struct side *s = *state;
 	struct buf want = { 0 };
-	struct settled done = { .attempt = 1 };
+	size_t bytes;
 
 	side_post(s);
 	assert_int_equal(s->posted, 1);
@@ -37,15 +37,12 @@ static void test_stream(void **state)
 	side_event(s, "", false, &want);
 	side_last_event(s, 0, &want);
 	fake_say(s->conn, LAST);
-	side_wait_end(s);
-	assert_int_equal(s->got.error, ERR_OK);
-	side_assert_settled_by_receipt(s, SETTLE_COMPLETE, true);
+	bytes = want.n;
+	side_assert_complete(s, &want);
 	assert_int_equal(s->settle.error, ERR_OK);
 	assert_int_equal(s->settle.chunks, 3);
-	assert_int_equal(s->settle.bytes, want.n);
-	side_assert_got(s, &want);
-	memcpy(done.rid, s->w.rid, RID_BYTES);
-	assert_true(settle_done(s->settles, &done));
+	assert_int_equal(s->settle.bytes, bytes);
+	side_acknowledge(s);
 	assert_int_equal(s->fetches + s->stops, 0);
 }
 
@@ -73,10 +70,7 @@ static void test_stream_bytewise(void **state)
 	buf_reset(&s->got.body);
 	side_last_event(s, 0, &want);
 	fake_say(s->conn, LAST);
-	side_wait_end(s);
-	assert_int_equal(s->got.error, ERR_OK);
-	side_assert_settled_by_receipt(s, SETTLE_COMPLETE, true);
-	side_assert_got(s, &want);
+	side_assert_complete(s, &want);
 	buf_free(&json);
 	buf_free(&wire);
 }
@@ -126,11 +120,9 @@ static void test_whole(void **state)
 	node_side_receipt(&s->node, &s->w, 0);
 	node_side_object(&s->node, "", true, NULL, &json);
 	whole(s, &json);
-	assert_int_equal(s->got.error, ERR_OK);
 	assert_int_equal(s->got.heads, 1);
 	assert_int_equal(s->got.length, json.n);
-	side_assert_settled_by_receipt(s, SETTLE_COMPLETE, true);
-	side_assert_got(s, &json);
+	side_assert_complete(s, &json);
 }
 
 static void test_whole_without_receipt(void **state)
@@ -208,15 +200,7 @@ static void test_statuses(void **state)
 	struct side *s = *state;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char reply[256];
-
-		snprintf(reply, sizeof(reply), "HTTP/1.1 %s\r\nContent-Length: 2\r\n\r\n{}", rows[i].reply);
-		s->reply = reply;
-		s->posts = 0;
-		s->w.rid[0] = (uint8_t)i;
-		memset(&s->got, 0, sizeof(s->got));
-		s->is_settled = false;
-		s->settled = 0;
+		side_next(s, rows[i].reply, "{}");
 		side_post(s);
 		side_wait_end(s);
 		side_assert_settled_without(s, SETTLE_FAILED, rows[i].want);
@@ -224,35 +208,20 @@ static void test_statuses(void **state)
 		assert_int_equal(s->got.retry_after, rows[i].retry_after);
 		assert_int_equal(s->got.heads, 0);
 		assert_false(s->settle.key_unknown);
-		assert_true(settle_done(
-			s->settles,
-			&(struct settled){ .rid = { (uint8_t)i, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd,
-						    0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd, 0xcd },
-					   .attempt = 1 }));
+		side_acknowledge(s);
 	}
 	assert_int_equal(s->fetches + s->stops, 0);
 }
 
 static void reason_with(struct side *s, const char *status, const char *body, enum err want, bool key_unknown)
 {
-	struct settled done = { .attempt = 1 };
-	char reply[512];
-
-	snprintf(reply, sizeof(reply), "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body),
-		 body);
-	s->reply = reply;
-	s->posts = 0;
-	s->w.rid[0]++;
-	memset(&s->got, 0, sizeof(s->got));
-	s->is_settled = false;
-	s->settled = 0;
+	side_next(s, status, body);
 	side_post(s);
 	side_wait_end(s);
 	assert_int_equal(s->got.error, want);
 	side_wait_settled(s);
 	assert_int_equal(s->settle.key_unknown, key_unknown);
-	memcpy(done.rid, s->w.rid, RID_BYTES);
-	assert_true(settle_done(s->settles, &done));
+	side_acknowledge(s);
 }
 
 static void reason(struct side *s, const char *body, enum err want, bool key_unknown)

@@ -260,10 +260,7 @@ static void test_verified_stream(void **state)
 	side_begin_stream(s, &want);
 	side_last_event(s, 0, &want);
 	fake_say(s->conn, LAST);
-	side_wait_end(s);
-	assert_int_equal(s->got.error, ERR_OK);
-	side_assert_settled_by_receipt(s, SETTLE_COMPLETE, true);
-	side_assert_got(s, &want);
+	side_assert_complete(s, &want);
 }
 
 /* The node begins a whole answer of one request more. */
