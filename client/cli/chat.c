@@ -14,6 +14,18 @@ static void put_message(struct buf *json, const char *role, struct slice text)
 	buf_str(json, "\"}");
 }
 
+/* arg: the system message, or NULL. */
+static void put_messages(struct buf *json, struct slice text, const void *arg)
+{
+	buf_str(json, "{\"messages\":[");
+	if (arg) {
+		put_message(json, "system", slice_str(arg));
+		buf_str(json, ",");
+	}
+	put_message(json, "user", text);
+	buf_str(json, "]");
+}
+
 int cmd_chat(int argc, char **argv)
 {
 	static const struct command c = {
@@ -27,9 +39,7 @@ int cmd_chat(int argc, char **argv)
 	struct ask a;
 	const char *system_text = NULL;
 	uint64_t max_tokens = 0;
-	struct buf json = { .secret = true };
 	struct operands words;
-	int status;
 
 	ask_init(&a);
 	const struct arg args[] = {
@@ -41,19 +51,5 @@ int cmd_chat(int argc, char **argv)
 
 	if (r != ARGS_RUN)
 		return r;
-	if (!ask_text(&a, words.v[0])) {
-		ask_fini(&a);
-		return EXIT_USAGE;
-	}
-	buf_str(&json, "{\"messages\":[");
-	if (system_text) {
-		put_message(&json, "system", slice_str(system_text));
-		buf_str(&json, ",");
-	}
-	put_message(&json, "user", buf_slice(&a.text));
-	buf_str(&json, "]");
-	status = text_run(&a, SEALWAY_CHAT, &json, max_tokens);
-	buf_free(&json);
-	ask_fini(&a);
-	return status;
+	return text_run(&a, SEALWAY_CHAT, words.v[0], max_tokens, put_messages, system_text);
 }

@@ -8,6 +8,14 @@
 #include "client/cli/cli.h"
 #include "client/cli/text.h"
 
+static void put_prompt(struct buf *json, struct slice text, const void *arg)
+{
+	(void)arg;
+	buf_str(json, "{\"prompt\":\"");
+	buf_json(json, text);
+	buf_str(json, "\"");
+}
+
 int cmd_complete(int argc, char **argv)
 {
 	static const struct command c = {
@@ -16,9 +24,7 @@ int cmd_complete(int argc, char **argv)
 	};
 	struct ask a;
 	uint64_t max_tokens = 0;
-	struct buf json = { .secret = true };
 	struct operands words;
-	int status;
 
 	ask_init(&a);
 	const struct arg args[] = { TEXT_ARGS(&a, &max_tokens), ASK_ARGS(&a) };
@@ -26,15 +32,5 @@ int cmd_complete(int argc, char **argv)
 
 	if (r != ARGS_RUN)
 		return r;
-	if (!ask_text(&a, words.v[0])) {
-		ask_fini(&a);
-		return EXIT_USAGE;
-	}
-	buf_str(&json, "{\"prompt\":\"");
-	buf_json(&json, buf_slice(&a.text));
-	buf_str(&json, "\"");
-	status = text_run(&a, SEALWAY_COMPLETIONS, &json, max_tokens);
-	buf_free(&json);
-	ask_fini(&a);
-	return status;
+	return text_run(&a, SEALWAY_COMPLETIONS, words.v[0], max_tokens, put_prompt, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 
+#include "client/cli/cli.h"
 #include "client/json.h"
 
 enum { TEXT, DELTA, MESSAGE, MEMBERS };
@@ -66,12 +67,21 @@ static bool show(struct ask *a, struct slice json, bool last, void *arg)
 	return ok;
 }
 
-int text_run(struct ask *a, enum sealway_kind kind, struct buf *json, uint64_t max_tokens)
+int text_run(struct ask *a, enum sealway_kind kind, const char *operand, uint64_t max_tokens,
+	     void (*put)(struct buf *json, struct slice text, const void *arg), const void *arg)
 {
+	struct buf json = { .secret = true };
 	struct shown s = { 0 };
+	int status = EXIT_USAGE;
 
-	if (max_tokens)
-		buf_fmt(json, ",\"max_tokens\":%" PRIu64, max_tokens);
-	buf_str(json, "}");
-	return ask_run(a, kind, buf_slice(json), ask_units(a, max_tokens), show, &s);
+	if (ask_text(a, operand)) {
+		put(&json, buf_slice(&a->text), arg);
+		if (max_tokens)
+			buf_fmt(&json, ",\"max_tokens\":%" PRIu64, max_tokens);
+		buf_str(&json, "}");
+		status = ask_run(a, kind, buf_slice(&json), ask_units(a, max_tokens), show, &s);
+	}
+	buf_free(&json);
+	ask_fini(a);
+	return status;
 }

@@ -14,9 +14,11 @@
 			"length of the answer at most (default: the model's)", 1, 1u << 30                   \
 	}
 
-/* Ends json (an object without its closing brace) with max_tokens, runs it and
- * prints the text of the first choice as it comes.  Returns the exit status. */
-int text_run(struct ask *a, enum sealway_kind kind, struct buf *json, uint64_t max_tokens);
+/* Takes the text (ask_text), lets put begin the request with it (a JSON object without
+ * its closing brace), adds max_tokens, runs it, prints the text of the first choice as
+ * it comes, and frees a.  Returns the exit status. */
+int text_run(struct ask *a, enum sealway_kind kind, const char *operand, uint64_t max_tokens,
+	     void (*put)(struct buf *json, struct slice text, const void *arg), const void *arg);
 
 /* The text of the first choice of an object: "text", "delta.content" or
  * "message.content", appended to out; nothing when it has none.  False when the

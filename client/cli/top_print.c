@@ -70,38 +70,36 @@ static void totals(struct view *v, const json_t *before, const json_t *now)
 	line(v, text);
 }
 
-static void nodes(struct view *v, const json_t *now)
+static void node(const json_t *n, char out[LINE_MAX_BYTES])
 {
-	char text[LINE_MAX_BYTES], state[NAME_MAX_BYTES];
-	const json_t *n;
-	size_t i;
+	char state[NAME_MAX_BYTES];
 
-	line(v, "");
-	line(v, "node              state      running  locks  models  faults  refused workers");
-	json_array_foreach(json_object_get(now, "nodes"), i, n)
-	{
-		snprintf(text, sizeof(text), "%-16lld  %-9s  %7lld  %5lld  %6lld  %6lld  %15lld",
-			 number(n, "node"), text_of(n, "state", state), number(n, "running"),
-			 number(n, "locks"), number(n, "models"), number(n, "faults"),
-			 number(n, "workers_refused"));
-		line(v, text);
-	}
+	snprintf(out, LINE_MAX_BYTES, "%-16lld  %-9s  %7lld  %5lld  %6lld  %6lld  %15lld", number(n, "node"),
+		 text_of(n, "state", state), number(n, "running"), number(n, "locks"), number(n, "models"),
+		 number(n, "faults"), number(n, "workers_refused"));
 }
 
-static void workers(struct view *v, const json_t *now)
+static void worker(const json_t *w, char out[LINE_MAX_BYTES])
 {
-	char text[LINE_MAX_BYTES], name[NAME_MAX_BYTES];
-	const json_t *w;
+	char name[NAME_MAX_BYTES];
+
+	snprintf(out, LINE_MAX_BYTES, "%-16s  %5lld  %8lld  %8lld  %10lld%s", text_of(w, "worker", name),
+		 number(w, "tasks"), number(w, "capacity"), number(w, "gateways"), number(w, "refused_by"),
+		 json_is_true(json_object_get(w, "draining")) ? "  draining" : "");
+}
+
+static void table(struct view *v, const char *heading, const json_t *list,
+		  void (*row)(const json_t *o, char out[LINE_MAX_BYTES]))
+{
+	char text[LINE_MAX_BYTES];
+	const json_t *o;
 	size_t i;
 
 	line(v, "");
-	line(v, "worker            tasks  capacity  gateways  refused by");
-	json_array_foreach(json_object_get(now, "workers"), i, w)
+	line(v, heading);
+	json_array_foreach(list, i, o)
 	{
-		snprintf(text, sizeof(text), "%-16s  %5lld  %8lld  %8lld  %10lld%s",
-			 text_of(w, "worker", name), number(w, "tasks"), number(w, "capacity"),
-			 number(w, "gateways"), number(w, "refused_by"),
-			 json_is_true(json_object_get(w, "draining")) ? "  draining" : "");
+		row(o, text);
 		line(v, text);
 	}
 }
@@ -111,6 +109,8 @@ void top_view(struct buf *out, const json_t *before, const json_t *now, unsigned
 	struct view v = { .out = out, .rows = rows, .columns = columns };
 
 	totals(&v, before, now);
-	workers(&v, now);
-	nodes(&v, now); /* the longest list comes last */
+	table(&v, "worker            tasks  capacity  gateways  refused by", json_object_get(now, "workers"),
+	      worker);
+	table(&v, "node              state      running  locks  models  faults  refused workers",
+	      json_object_get(now, "nodes"), node); /* the longest list comes last */
 }
