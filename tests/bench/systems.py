@@ -3,28 +3,20 @@
 import glob
 import json
 import os
-import random
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+from ports import free_port  # noqa: E402
+
 MODEL_PATH = "/v1/chat/completions"
 SEALED_PATH = "/v1/confidential/chat/completions"
-
-
-def free_port():
-    """Outside the range of outgoing connections, so that it stays free until its owner takes it."""
-    while True:
-        port = random.randrange(15000, 32000)
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-            return port
-        except OSError:
-            pass
 
 
 def wait_for(what, check, seconds=20):

@@ -3,29 +3,19 @@
 import http.client
 import json
 import os
-import random
 import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 
 from cluster import SEALWAY, SLOW, binary, wait_for
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-def free_port():
-    """A port outside the range of outgoing connections, so that it stays free while its owner is away."""
-    while True:
-        port = random.randrange(15000, 32000)
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-            return port
-        except OSError:
-            pass
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+from ports import free_port  # noqa: E402
 
 
 def readme_commands():

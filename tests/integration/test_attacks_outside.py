@@ -15,18 +15,11 @@ import zlib
 
 import pytest
 
-from cluster import SLOW, Up, children, rss_kb, wait_for
-from scripted_node import Request, ScriptedNode, admin
+from cluster import SLOW, children, rss_kb, wait_for
+from scripted_node import Request, admin
 from sealclient import Client, Cut, Refused, text_of
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-
-@pytest.fixture(scope="module")
-def system():
-    with Up() as u:
-        with ScriptedNode(u) as node:
-            yield u, node
 
 
 @pytest.fixture

@@ -9,18 +9,11 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from cluster import Up, children, rss_kb, wait_for
-from scripted_node import Request, ScriptedNode, admin
+from cluster import children, rss_kb, wait_for
+from scripted_node import Request, admin
 from sealclient import Client, Cut, H, RAW, Refused, b64, text_of, unb64
 
 FOREVER = 30
-
-
-@pytest.fixture(scope="module")
-def system():
-    with Up() as u:
-        with ScriptedNode(u) as node:
-            yield u, node
 
 
 @pytest.fixture
