@@ -47,7 +47,7 @@ SANITIZERS = {
 # word is final.
 AGAIN = 2
 LONGER = 5  # times as long as in CI may --long take for the same files: it kills each process many times over
-UNITS = 4  # programs of tests/unit at a time
+UNITS = 3  # programs of tests/unit at a time
 FUZZERS = 6  # at a time: starting and reading a corpus leave a processor idle
 
 passed = failed = 0

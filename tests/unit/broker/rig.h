@@ -49,6 +49,7 @@ struct rig {
 	struct zcurve curve[3];      /* with CURVE: keys of broker, gateway, worker (enum role) */
 	bool original_form;          /* rig_register leaves the full form out */
 	uint8_t rid;                 /* of the last request made here */
+	const char *extra;           /* one more setting of the broker, in all of its lives */
 	unsigned loading_ms;         /* that a restart needs until the ledger is there; 0 at first */
 };
 

@@ -345,6 +345,18 @@ static struct party *party(struct rig *r, const struct actor *wk)
 	return peers_by_instance(&r->b, wk->instance, ROLE_WORKER);
 }
 
+/* Nobody is asking any more, and the next turn is some time away. */
+static void nobody_asks(struct rig *r)
+{
+	while (rig_node(r)->probe.worker) {
+		struct actor *wk = rig_node(r)->probe.worker == r->wk.instance ? &r->wk : &r->wk2;
+		struct probe m = asked(r, wk);
+
+		say(wk, &m, PROBE_NOT_TRIED);
+		rig_run(r, 5);
+	}
+}
+
 /* One that the node refuses says nothing of it, and is not asked, as long as there is another. */
 static void a_refused_worker(void **state)
 {
@@ -355,6 +367,7 @@ static void a_refused_worker(void **state)
 	actor_open(r, &r->wk2, ROLE_WORKER, 300);
 	(void)actor_get(r, &r->wk2, MSG_WELCOME);
 	for (int result = PROBE_REACHED; result <= PROBE_FAILED; result++) {
+		nobody_asks(r);
 		rig_node(r)->probe.avoid = r->wk.instance; /* the next turn is wk2's */
 		m = asked(r, &r->wk2);
 		for (int i = 0; i < 3 && result == PROBE_REACHED; i++)
