@@ -349,6 +349,24 @@ static void test_what_is_not_taken_gives_way(void **state)
 	assert_true(s->tasks->answer_bytes < 260000);
 }
 
+/* Who takes it slowly is not who takes nothing. */
+static void test_what_is_taken_stays(void **state)
+{
+	struct side *s = *state;
+
+	another(s);
+	waits(s);
+	((struct task *)map_get(s->tasks->map, s->w.rid))->moved -= 3001;
+	side_grant(s, 1);
+	for (int k = 0; k < 100 && s->got.body.n == CREDIT_INITIAL; k++)
+		side_pass(s);
+	assert_int_equal(s->got.body.n, CREDIT_INITIAL + 1);
+	another(s);
+	side_wait_end(s);
+	assert_int_equal(s->got.error, ERR_UNAVAILABLE);
+	assert_int_equal(s->before_error, ERR_OK);
+}
+
 /* Nor may a few that come and never end. */
 static void test_a_much_larger_one_gives_way(void **state)
 {
@@ -366,6 +384,29 @@ static void test_a_much_larger_one_gives_way(void **state)
 	assert_int_equal(s->before_error, ERR_UNAVAILABLE);
 	assert_false(s->got.ended);
 	assert_int_equal(s->tasks->answer_bytes, 20000);
+}
+
+/* The largest is the first to go: it alone makes room enough. */
+static void test_the_largest_gives_way_first(void **state)
+{
+	struct side *s = *state;
+	static uint8_t bytes[200000];
+
+	s->conf.capacity = 3;
+	s->conf.answer_budget = sizeof(bytes) + 61000;
+	next_whole(s);
+	fake_chunk(s->conn, slice_of(bytes, 60000));
+	side_pass(s);
+	next_whole(s);
+	fake_chunk(s->conn, slice_of(bytes, sizeof(bytes)));
+	side_pass(s);
+	assert_int_equal(s->tasks->answer_bytes, sizeof(bytes) + 60000);
+	next_whole(s);
+	fake_chunk(s->conn, slice_of(bytes, 20000));
+	for (int k = 0; k < 100 && !s->before_error; k++)
+		side_pass(s);
+	assert_int_equal(s->before_error, ERR_UNAVAILABLE);
+	assert_int_equal(s->tasks->answer_bytes, 80000);
 }
 
 /* --- foreign nodes --- */
@@ -430,7 +471,9 @@ int main(void)
 		T(test_answer_budget),
 		T(test_answer_budget_of_what_waits),
 		T(test_what_is_not_taken_gives_way),
+		T(test_what_is_taken_stays),
 		T(test_a_much_larger_one_gives_way),
+		T(test_the_largest_gives_way_first),
 		T(test_foreign),
 		T(test_foreign_goes_on_after_done),
 		T(test_receipt_rid),
