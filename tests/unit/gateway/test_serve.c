@@ -540,6 +540,25 @@ static void not_known_any_more(void **state)
 	live_linked(&l, true);
 }
 
+static int start_slowly(void **state)
+{
+	live_interval_ms = 400;
+	start(state);
+	live_interval_ms = 150;
+	return 0;
+}
+
+/* It need not wait for another PING to see that the PONG before is missing. */
+static void not_known_is_said_hello_to_at_once(void **state)
+{
+	(void)state;
+	live_until(&l, pinged, &l);
+	l.stranger = true;
+	l.pings = l.hellos = 0;
+	live_until(&l, welcomed_again, &l);
+	assert_int_equal(l.pings, 1);
+}
+
 static void two_brokers(struct gw_conf *c)
 {
 	char both[400];
@@ -669,6 +688,7 @@ int main(void)
 		T(health_follows_the_broker),
 		T(a_quick_restart),
 		T(not_known_any_more),
+		cmocka_unit_test_setup_teardown(not_known_is_said_hello_to_at_once, start_slowly, stop),
 		T(the_next_endpoint),
 		T(a_foreign_broker),
 		T(a_foreign_broker_and_another),

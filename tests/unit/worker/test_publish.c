@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "tests/unit/net/fake_server.h"
+#include "tests/unit/said.h"
 #include "tests/unit/tempdir.h"
 #include "worker/publish.h"
 
@@ -303,6 +304,30 @@ static void test_bad_messages(void **state)
 	zsock_close(g.z);
 }
 
+/* Whoever has a key can say as much of them as it likes. */
+static void test_complaints_are_few(void **state)
+{
+	struct side *s = *state;
+	struct gateway g = { 0 };
+	static char text[1 << 16];
+	struct said said;
+	unsigned n = 0;
+
+	assert_int_equal(name_peer(s, 0, NULL, true), ERR_OK);
+	gateway_open(s, &g, false, TOPIC);
+	assert_true(fake_run(&s->uv, &s->is_heard, PATIENCE_MS));
+	said_begin(&said);
+	for (int i = 0; i < 300; i++)
+		say(&g, SLICE_STR("hello"));
+	say_credit(&g);
+	assert_true(fake_run(&s->uv, &s->has_credit, PATIENCE_MS));
+	said_end(&said, text, sizeof(text));
+	zsock_close(g.z);
+	for (const char *p = text; (p = strstr(p, "publish.bad_message")) != NULL; p++)
+		n++;
+	assert_int_equal(n, 100);
+}
+
 /* A topic named by two brokers goes when both have taken it back. */
 static void test_two_brokers(void **state)
 {
@@ -439,11 +464,12 @@ int main(void)
 {
 #define T(f, set) cmocka_unit_test_setup_teardown(f, set, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_heard, setup_ipc),          T(test_unknown_topic, setup_ipc),
-		T(test_bad_messages, setup_ipc),   T(test_two_brokers, setup_ipc),
-		T(test_topics_bounded, setup_ipc), T(test_queue, setup_ipc),
-		T(test_bind_refused, setup),       T(test_right_key, setup_curve),
-		T(test_other_key, setup_curve),    T(test_stranger, setup_curve),
+		T(test_heard, setup_ipc),        T(test_unknown_topic, setup_ipc),
+		T(test_bad_messages, setup_ipc), T(test_complaints_are_few, setup_ipc),
+		T(test_two_brokers, setup_ipc),  T(test_topics_bounded, setup_ipc),
+		T(test_queue, setup_ipc),        T(test_bind_refused, setup),
+		T(test_right_key, setup_curve),  T(test_other_key, setup_curve),
+		T(test_stranger, setup_curve),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
