@@ -144,6 +144,12 @@ static bool is_refused(const struct failure *f)
 	return f->status == 400 && strcmp(f->param, "registration") == 0;
 }
 
+/* Its address. */
+static bool is_not_allowed(const struct failure *f)
+{
+	return f->status == 400 && strcmp(f->param, "public_address") == 0;
+}
+
 /* What to do about it, owned; empty where the status says enough. */
 static char *advice(const struct target *t)
 {
@@ -155,6 +161,10 @@ static char *advice(const struct target *t)
 			 "admit this node: sealway node admit %s --id %llu; if it is admitted, under another "
 			 "number, set node_id to that",
 			 key, (unsigned long long)t->r->o.node);
+	else if (is_not_allowed(&t->last))
+		snprintf(text, sizeof(text),
+			 "a public_address that is private, or without TLS, has to be inside the broker's "
+			 "node_networks");
 	else if (is_refused(&t->last))
 		snprintf(text, sizeof(text),
 			 "compare the clocks here and at the broker: it takes a key whose time is now, and "

@@ -312,7 +312,7 @@ def test_a_key_taken_off_the_list_is_out_at_once():
 
 
 def test_a_node_is_told_why_it_is_not_taken():
-    """Each reason once: nobody there, no broker, not admitted with what to do; and then that it is registered."""
+    """Each reason once: nobody there, no broker, not admitted with what to do; then that it is registered; and a private address."""
     with Parts() as p:
         p.start("node")
         why = lambda: [x for x in p.node.log().splitlines() if "registration_failed" in x]
@@ -330,6 +330,10 @@ def test_a_node_is_told_why_it_is_not_taken():
         command = said[-1].split("sealway ")[1].split(";")[0].split()
         p.run(*command)
         wait_for("its registration", lambda: "event=registered" in p.node.log())
+        p.node.end()
+        p.start("node", "--public-address", "https://10.0.0.1:9000")
+        wait_for("its address", lambda: "param=public_address" in why()[-1])
+        assert "inside the broker's node_networks" in why()[-1]
 
 
 def test_a_node_at_several_gateways():
