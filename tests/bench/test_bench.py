@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benchmark's own tools: that the load generator counts what is wrong, and that a round of everything works."""
+import contextlib
 import glob
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -272,25 +274,30 @@ def test_a_run_that_is_cut_off_leaves_nothing(tmp_path, number):
     p = subprocess.Popen([os.path.join(HERE, "run"), "--smoke", "--no-portkey", "--installed-only", "--build", BUILD],
                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
                          env=dict(os.environ, TMPDIR=str(tmp_path)), preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
-    systems.wait_for("its processes", lambda: len(systems.tree(p.pid)) > 10)
-    p.send_signal(number)
-    _, err = p.communicate(timeout=30)
-    assert p.returncode == 1 and err.endswith("stopped, with all that was started\n"), err
-    systems.wait_for("the end of all", lambda: not running_in(p.pid), 5)
-    assert not list(tmp_path.iterdir())
+    try:
+        systems.wait_for("its processes", lambda: len(systems.tree(p.pid)) > 10)
+        p.send_signal(number)
+        _, err = p.communicate(timeout=30)
+        assert p.returncode == 1 and err.endswith("stopped, with all that was started\n"), err
+        systems.wait_for("the end of all", lambda: not running_in(p.pid), 5)
+        assert not list(tmp_path.iterdir())
+    finally:
+        for pid in running_in(p.pid):  # a session of its own: nobody else would end it
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def running_in(session):
-    """Processes of a session that are more than an entry in the system's table."""
+    """Ids of the processes of a session that are more than an entry in the system's table."""
     out = []
     for path in glob.glob("/proc/[0-9]*/stat"):
         try:
             with open(path) as f:
-                state, _, _, of = f.read().rsplit(")", 1)[1].split()[:4]
+                pid, state, _, _, of = re.sub(r"\(.*\)", "", f.read(), flags=re.S).split()[:5]
         except OSError:
             continue
         if int(of) == session and state != "Z":
-            out.append(path)
+            out.append(int(pid))
     return out
 
 
