@@ -99,6 +99,7 @@ static enum err check(const struct broker *b, const struct job *m, struct admiss
 	if (e != ERR_OK)
 		return e;
 	if (!place_for(a->sub, a->token->user->use.running, broker_ms(b))) {
+		place_refused(a->sub, a->token->user->use.running, broker_ms(b));
 		a->retry_after_s = 1;
 		return ERR_RATE;
 	}

@@ -47,7 +47,8 @@ static void row_of(const struct broker *b, const struct choice *c, const struct 
 struct candidates {
 	struct sub *subs[PICK_LOOK_MAX];
 	size_t n;
-	enum err why; /* what kept a ready node out: ERR_OK, or as pick's */
+	enum err why;     /* what kept a ready node out: ERR_OK, or as pick's */
+	struct sub *full; /* the one of those without a place that is to have one next */
 };
 
 static bool may_be_asked(const struct broker *b, const struct choice *c, const struct node *n)
@@ -67,12 +68,14 @@ static void consider(const struct broker *b, const struct pick_ask *ask, const s
 	}
 	if (all->n == PICK_LOOK_MAX || !may_be_asked(b, c, s->node))
 		return;
-	if (!place_for(s, c->user->use.running, broker_ms(b)))
+	if (!place_for(s, c->user->use.running, broker_ms(b))) {
 		all->why = ERR_RATE;
-	else if (!ask->has_units || !s->max_units || ask->units <= s->max_units)
+		all->full = place_next(all->full, s, broker_ms(b));
+	} else if (!ask->has_units || !s->max_units || ask->units <= s->max_units) {
 		all->subs[all->n++] = s;
-	else if (all->why != ERR_RATE)
+	} else if (all->why != ERR_RATE) {
 		all->why = ERR_RANGE;
+	}
 }
 
 static void consider_node(const struct broker *b, const struct pick_ask *ask, const struct choice *c,
@@ -118,6 +121,8 @@ enum err choose_node(const struct broker *b, const struct pick_ask *ask, struct 
 	for (size_t i = 0; i < all.n; i++)
 		row_of(b, c, all.subs[i], &rows[i]);
 	e = pick(ask, rows, all.n, &best);
+	if (e != ERR_OK && all.full)
+		place_refused(all.full, c->user->use.running, broker_ms(b));
 	if (e != ERR_OK)
 		return all.why == ERR_RATE || (e == ERR_NO_NODE && all.why) ? all.why : e;
 	c->sub = all.subs[best];

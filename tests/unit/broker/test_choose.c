@@ -255,11 +255,112 @@ static void the_cost_is_the_same(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* --- places of many nodes (place.h) --- */
+
+#define NODES 20
+#define PLACES 8
+
+/* n nodes with so many places each, which the user has all taken. */
+static void crowd(struct world *w, struct sub *subs[], unsigned n, uint32_t places)
+{
+	for (unsigned i = 0; i < n; i++) {
+		subs[i] = add(w, i + 1, 10 + i)->subs;
+		subs[i]->max_concurrent = subs[i]->running = places;
+	}
+	w->u->use.running = (uint64_t)n * places;
+}
+
+static enum err ask_as(struct world *w, struct user *u, struct sub **sub)
+{
+	struct pick_ask ask = { .has_units = true, .units = 100 };
+	struct choice c = { .user = u, .model = w->m, .now = NOW };
+	enum err e = choose_node(&w->b, &ask, &c);
+
+	*sub = c.sub;
+	return e;
+}
+
+/* A request of the user at s ends, and it asks again. */
+static bool again(struct world *w, struct sub *s)
+{
+	struct sub *got;
+
+	s->running--;
+	w->u->use.running--;
+	if (ask_as(w, w->u, &got) != ERR_OK)
+		return false;
+	got->running++;
+	w->u->use.running++;
+	return true;
+}
+
+static struct user *somebody_else(struct world *w)
+{
+	struct store_op *op;
+	struct user *u;
+
+	assert_int_equal(ledger_user_add(w->b.ledger, SLICE_STR("bob"), 2, &u, &op), ERR_OK);
+	keep(op);
+	return u;
+}
+
+static uint64_t sum(struct sub *subs[], unsigned n)
+{
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		all += subs[i]->running;
+	return all;
+}
+
+/* What a user has at one node is not held against it at the others: one refusal of somebody else does not
+ * empty them all. */
+static void one_refused_takes_few_places(void **state)
+{
+	const uint32_t sizes[] = { 1, 2, 3, PLACES, 64 };
+	struct world *w = *state;
+	struct user *bob = somebody_else(w);
+	struct sub *subs[NODES], *got;
+
+	crowd(w, subs, NODES, PLACES);
+	for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
+		uint64_t all = (uint64_t)NODES * sizes[k];
+
+		for (unsigned i = 0; i < NODES; i++) {
+			subs[i]->max_concurrent = subs[i]->running = sizes[k];
+			subs[i]->shared_until = 0;
+		}
+		w->u->use.running = all;
+		assert_int_equal(ask_as(w, bob, &got), ERR_RATE);
+		for (unsigned i = 0; i < 100 * NODES; i++)
+			if (subs[i * 7 % NODES]->running)
+				(void)again(w, subs[i * 7 % NODES]);
+		assert_in_range(sum(subs, NODES), all - (all + 15) / 16, all - 1);
+		assert_int_equal(ask_as(w, bob, &got), ERR_OK);
+	}
+}
+
+/* Nor does it count as refused who was taken elsewhere. */
+static void a_place_elsewhere_is_a_place(void **state)
+{
+	struct world *w = *state;
+	struct sub *subs[2], *got;
+
+	crowd(w, subs, 1, PLACES);
+	subs[1] = add(w, 100, 5000)->subs;
+	assert_int_equal(ask_as(w, somebody_else(w), &got), ERR_OK);
+	assert_ptr_equal(got, subs[1]);
+	subs[1]->max_concurrent = subs[1]->running = 1;
+	assert_true(again(w, subs[0]));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(behind_many_that_are_down), T(offers_change_while_aside), T(no_place_is_taken_by_the_full),
-		T(what_is_the_users_own),     T(the_cost_is_the_same),
+		T(behind_many_that_are_down),     T(offers_change_while_aside),
+		T(no_place_is_taken_by_the_full), T(what_is_the_users_own),
+		T(the_cost_is_the_same),          T(one_refused_takes_few_places),
+		T(a_place_elsewhere_is_a_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,19 +9,27 @@
 
 #define LONG_MS 10001
 
+static bool place_asked(struct sub *s, uint64_t own, uint64_t now_ms)
+{
+	if (place_for(s, own, now_ms))
+		return true;
+	place_refused(s, own, now_ms);
+	return false;
+}
+
 static void alone(void **state)
 {
 	struct sub s = { .max_concurrent = 4 };
 
 	(void)state;
 	for (; s.running < 4; s.running++)
-		assert_true(place_for(&s, s.running, 1));
-	assert_false(place_for(&s, 4, 1));
+		assert_true(place_asked(&s, s.running, 1));
+	assert_false(place_asked(&s, 4, 1));
 	s.running--;
-	assert_true(place_for(&s, 3, 1));
+	assert_true(place_asked(&s, 3, 1));
 	s.max_concurrent = 0;
 	s.running = 1000000;
-	assert_true(place_for(&s, 1000000, 1));
+	assert_true(place_asked(&s, 1000000, 1));
 }
 
 static void who_has_none_gets_the_next(void **state)
@@ -30,11 +38,11 @@ static void who_has_none_gets_the_next(void **state)
 	for (uint32_t max = 2; max <= 64; max *= 2) {
 		struct sub s = { .max_concurrent = max, .running = max };
 
-		assert_false(place_for(&s, 0, 1));
+		assert_false(place_asked(&s, 0, 1));
 		s.running--;
-		assert_false(place_for(&s, max - 1, 2));
-		assert_true(place_for(&s, 0, 3));
-		assert_true(place_for(&s, max - 1, LONG_MS)); /* nobody else has come since */
+		assert_false(place_asked(&s, max - 1, 2));
+		assert_true(place_asked(&s, 0, 3));
+		assert_true(place_asked(&s, max - 1, LONG_MS)); /* nobody else has come since */
 	}
 }
 
@@ -48,7 +56,7 @@ static void asking_more_often_is_no_use(void **state)
 	for (uint64_t ms = 1; ms < 20000; ms++) {
 		unsigned who = ms % 20 == 0;
 
-		if (place_for(&s, own[who], ms)) {
+		if (place_asked(&s, own[who], ms)) {
 			own[who]++;
 			s.running++;
 		}
