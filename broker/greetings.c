@@ -16,6 +16,7 @@
 	      */
 #define AGAIN_PER_MIN 6000
 #define UNREAD_MAX (UINT64_C(512) << 20) /* bytes; one key gets half of it, and leaves others room */
+#define WORDS_MAX (UNREAD_MAX / 4 * 5)   /* with what is not work: nobody says it again */
 #define KEYS_MAX 4096                    /* as many as an allow-list has */
 
 struct greeter {
@@ -91,7 +92,7 @@ struct zcount *greetings_unread(struct greetings *g, const uint8_t key[KEY_BYTES
 	return zcount_hold(greeter_of(g, key)->unread);
 }
 
-bool greetings_room(const struct greetings *g, const struct zcount *c)
+bool greetings_room(const struct greetings *g, const struct zcount *c, bool work)
 {
-	return !c || limit_share(zcount_bytes(c), zcount_bytes(g->unread), UNREAD_MAX);
+	return !c || limit_share(zcount_bytes(c), zcount_bytes(g->unread), work ? UNREAD_MAX : WORDS_MAX);
 }

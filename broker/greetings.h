@@ -26,7 +26,8 @@ bool greetings_allow(struct greetings *g, const uint8_t key[KEY_BYTES], bool fre
 /* Where it is counted what waits for peers of key (zcount.h), held once more for the caller. */
 struct zcount *greetings_unread(struct greetings *g, const uint8_t key[KEY_BYTES]);
 
-/* Whether there is room for more in c, one of those; NULL is a peer without a key. */
-bool greetings_room(const struct greetings *g, const struct zcount *c);
+/* Whether there is room for more in c, one of those; NULL is a peer without a key.  work: for a request,
+ * which can wait or be another's.  What else peers are told finds room when there is none for work. */
+bool greetings_room(const struct greetings *g, const struct zcount *c, bool work);
 
 #endif

@@ -75,9 +75,9 @@ struct party *peers_by_instance(const struct broker *b, uint64_t instance, enum 
 	return p && p->role == role ? p : NULL;
 }
 
-bool peers_room(const struct broker *b, const struct party *p)
+bool peers_room(const struct broker *b, const struct party *p, bool work)
 {
-	return greetings_room(b->peers->greetings, p->unread);
+	return greetings_room(b->peers->greetings, p->unread, work);
 }
 
 const char *peers_role(enum role role)
@@ -387,7 +387,7 @@ struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t 
 		bool no;
 
 		if (party_lost(p) || p->draining || silence_of(b, p) || !map_get(p->topics, &topic) ||
-		    !peers_room(b, p))
+		    !peers_room(b, p, true))
 			continue;
 		no = refusal_lasts(p, node, broker_ms(b)) || (n && blame_passes_over(b, n, p));
 		taken = taken || !no;

@@ -77,8 +77,8 @@ static inline bool party_lost(const struct party *p)
 	return p->ended || p->foreign;
 }
 
-/* Whether there is room for something more to wait for p to read it. */
-bool peers_room(const struct broker *b, const struct party *p);
+/* Whether there is room for something more to wait for p to read it; work: for a request. */
+bool peers_room(const struct broker *b, const struct party *p, bool work);
 
 /* The name of a role in logs (static). */
 const char *peers_role(enum role role);

@@ -177,12 +177,13 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 
 enum err router_send(struct broker *b, const struct party *to, struct buf *msg)
 {
+	bool room = peers_room(b, to, false);
 	struct zmsg parts[2];
 	enum err e;
 
 	zmsg_copy_init(&parts[0], slice_of(to->route, ROUTE_BYTES));
 	zmsg_take_counted(&parts[1], msg, to->unread);
-	e = peers_room(b, to) ? zsock_send(b->bus, parts, 2) : ERR_AGAIN;
+	e = room ? zsock_send(b->bus, parts, 2) : ERR_AGAIN;
 	if (e != ERR_OK) {
 		stat_inc(&metrics.unsent, 1);
 		zmsg_close(&parts[0]);
@@ -207,17 +208,31 @@ bool router_answer(struct broker *b, struct zmsg *parts, struct buf *msg)
 	return true;
 }
 
+/* With no more memory than it needs: that is what is counted. */
+static struct buf copy_of(struct slice s)
+{
+	struct buf b = { .p = mem_grow(NULL, s.n + 1), .n = s.n, .cap = s.n + 1 };
+
+	if (s.n)
+		memcpy(b.p, s.p, s.n);
+	return b;
+}
+
 enum err router_send_body(struct broker *b, const struct party *to, struct buf *msg, struct slice body)
 {
-	struct buf copy = { 0 };
 	struct zmsg parts[3];
+	struct buf copy;
 	enum err e;
 
-	buf_add(&copy, body.p, body.n);
+	if (!peers_room(b, to, true)) {
+		buf_free(msg);
+		return ERR_AGAIN;
+	}
+	copy = copy_of(body);
 	zmsg_copy_init(&parts[0], slice_of(to->route, ROUTE_BYTES));
 	zmsg_take_counted(&parts[1], msg, to->unread);
 	zmsg_take_counted(&parts[2], &copy, to->unread);
-	e = peers_room(b, to) ? zsock_send(b->bus, parts, 3) : ERR_AGAIN;
+	e = zsock_send(b->bus, parts, 3);
 	for (int i = 0; i < 3 && e != ERR_OK; i++)
 		zmsg_close(&parts[i]);
 	return e;

@@ -333,25 +333,80 @@ static void one_key_does_not_keep_everybody_busy(void **state)
 	assert_in_range(lines_with(text, "event=peer_refused"), 0, 2);
 }
 
-/* What is sent to a peer that does not read waits in our memory. */
+/* MiB that wait for p in our memory, as they do for a peer that does not read. */
+static void leave_unread(struct party *p, size_t mib, struct zmsg *waits)
+{
+	struct buf much = { .p = malloc(mib << 20), .n = mib << 20, .cap = mib << 20 };
+
+	zmsg_take_counted(waits, &much, p->unread);
+}
+
+static enum err say_pong(struct rig *r, struct party *p)
+{
+	struct ping pong = { .instance = r->b.instance };
+	struct buf msg = { 0 };
+	enum err e;
+
+	pong_encode(&pong, &msg);
+	e = router_send(&r->b, p, &msg);
+	assert_int_equal(msg.n, 0);
+	return e;
+}
+
 static void who_does_not_read_gets_no_more(void **state)
 {
 	struct rig *r = *state;
 	struct party *p = peers_by_instance(&r->b, 200, ROLE_WORKER);
-	struct buf much = { .p = malloc(300u << 20), .n = 300u << 20, .cap = 300u << 20 }, msg = { 0 };
-	struct ping pong = { .instance = 1 };
-	struct zmsg waits;
+	struct zmsg work, words;
 
 	assert_ptr_equal(peers_worker_for(&r->b, 100, 0, 1), p);
-	zmsg_take_counted(&waits, &much, p->unread);
+	leave_unread(p, 260, &work);
 	assert_null(peers_worker_for(&r->b, 100, 0, 1));
-	pong_encode(&pong, &msg);
-	assert_int_equal(router_send(&r->b, p, &msg), ERR_AGAIN);
-	assert_int_equal(msg.n, 0);
-	pong_encode(&pong, &msg); /* another key's peer feels nothing */
-	assert_int_equal(router_send(&r->b, peers_by_instance(&r->b, 100, ROLE_GATEWAY), &msg), ERR_OK);
-	zmsg_close(&waits);
+	leave_unread(p, 100, &words);
+	assert_int_equal(say_pong(r, p), ERR_AGAIN);
+	/* another key's peer feels nothing */
+	assert_int_equal(say_pong(r, peers_by_instance(&r->b, 100, ROLE_GATEWAY)), ERR_OK);
+	zmsg_close(&words);
+	zmsg_close(&work);
 	assert_ptr_equal(peers_worker_for(&r->b, 100, 0, 1), p);
+}
+
+/* A worker that has as much work to read as it may is told everything else all the same: who is not told of a
+ * gateway once never hears it. */
+static void a_gateway_comes_while_work_waits(void **state)
+{
+	struct rig *r = *state;
+	struct party *p = peers_by_instance(&r->b, 200, ROLE_WORKER);
+	struct zmsg work;
+	struct peer m;
+
+	leave_unread(p, 260, &work);
+	assert_null(peers_worker_for(&r->b, 100, 0, 1));
+	assert_false(actor_has(&r->wk, MSG_PEER));
+	actor_hello(r, &r->gw); /* all workers hear of whoever says it */
+	assert_int_equal(peer_decode(actor_get(r, &r->wk, MSG_PEER), &m), ERR_OK);
+	assert_true(m.topic == 100 && m.present);
+	zmsg_close(&work);
+}
+
+/* A large body takes as much as it has, and goes to whoever was found to have room: it is not copied in vain
+ * each time that somebody looks. */
+static void large_bodies_where_there_is_room(void **state)
+{
+	struct rig *r = *state;
+	struct party *p = peers_by_instance(&r->b, 200, ROLE_WORKER);
+	struct buf body = { .p = calloc(1, (8u << 20) + 200), .n = (8u << 20) + 200 }, msg = { 0 };
+	struct zmsg waits;
+	uint64_t before;
+
+	leave_unread(p, 250, &waits);
+	before = zcount_bytes(p->unread);
+	assert_ptr_equal(peers_worker_for(&r->b, 100, 0, 1), p);
+	buf_str(&msg, "a message");
+	assert_int_equal(router_send_body(&r->b, p, &msg, buf_slice(&body)), ERR_OK);
+	assert_in_range(zcount_bytes(p->unread) - before, 0, body.n + 1000);
+	zmsg_close(&waits);
+	free(body.p);
 }
 
 #define C(name) cmocka_unit_test_setup_teardown(name, rig_setup_curve, rig_teardown)
@@ -376,6 +431,8 @@ int main(void)
 		C(one_key_does_not_take_all_places),
 		C(one_key_does_not_keep_everybody_busy),
 		C(who_does_not_read_gets_no_more),
+		C(a_gateway_comes_while_work_waits),
+		C(large_bodies_where_there_is_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
