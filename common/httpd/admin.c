@@ -119,9 +119,42 @@ static enum err ready_file_told(const char *path, enum err e)
 	return e;
 }
 
+/* The name of a process, and whether it lives. */
+static bool alive(long pid, char name[32])
+{
+	char path[64], state;
+	bool found;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	found = fscanf(f, "%*d (%31[^)]) %c", name, &state) == 2;
+	fclose(f);
+	return found && state != 'Z' && state != 'X';
+}
+
+/* Whether what is at path, a regular file, was written by another process of this program that still lives.
+ * We shall fail then at what it holds; numbers of processes come again after a reboot. */
+static bool is_anothers(const char *path)
+{
+	char its[32], ours[32];
+	FILE *f = fopen(path, "re");
+	bool told;
+	long pid;
+
+	if (!f)
+		return false;
+	told = fscanf(f, "{\"pid\":%ld,", &pid) == 1;
+	fclose(f);
+	return told && pid != getpid() && alive(pid, its) && alive(getpid(), ours) && strcmp(its, ours) == 0;
+}
+
 enum err ready_file_forget(const char *path)
 {
-	bool gone = !*path || (file_may_put(path) && (unlink(path) == 0 || errno == ENOENT));
+	bool gone =
+		!*path || (file_may_put(path) && (is_anothers(path) || unlink(path) == 0 || errno == ENOENT));
 
 	return ready_file_told(path, gone ? ERR_OK : ERR_IO);
 }

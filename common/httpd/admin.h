@@ -31,8 +31,8 @@ enum err admin_http_check(const char *listen) MUST_USE;
 void admin_http_close(struct admin_http *a);
 
 /* For the start of a program: takes away what an earlier life wrote to path, which would tell that we are
- * ready; "" and a path where nothing is are fine.  ERR_IO with a log line, also when something that is no
- * regular file is there. */
+ * ready, but not what another that serves has written; "" and a path where nothing is are fine.  ERR_IO with
+ * a log line, also when something that is no regular file is there. */
 enum err ready_file_forget(const char *path) MUST_USE;
 
 /* Writes text to path by rename (mode 0600), so that readers see all or nothing:

@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/httpd/admin.h"
@@ -87,6 +89,39 @@ static void test_an_earlier_life_is_forgotten(void **state)
 	assert_int_not_equal(access(s->path, F_OK), 0);
 }
 
+static bool stays(const struct side *s, long pid)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "{\"pid\":%ld,\"listen\":\"127.0.0.1:8080\"}\n", pid);
+	assert_int_equal(ready_file_write(s->path, text), ERR_OK);
+	assert_int_equal(ready_file_forget(s->path), ERR_OK);
+	return access(s->path, F_OK) == 0;
+}
+
+/* A second start by mistake fails at what the first one holds, and must not make that look unready. */
+static void test_another_that_serves_keeps_its_own(void **state)
+{
+	struct side *s = *state;
+	pid_t child = fork();
+	siginfo_t ended;
+
+	if (child == 0) {
+		alarm(10); /* should the test fail */
+		pause();
+		_exit(0);
+	}
+	assert_true(child > 0);
+	assert_true(stays(s, child));
+	kill(child, SIGKILL);
+	assert_int_equal(waitid(P_PID, (id_t)child, &ended, WEXITED | WNOWAIT), 0);
+	assert_false(stays(s, child)); /* dead, and not waited for */
+	waitpid(child, NULL, 0);
+	assert_false(stays(s, child));
+	assert_false(stays(s, getpid())); /* in a container it is the same at each start */
+	assert_false(stays(s, 1));        /* is something else by now */
+}
+
 static void test_other_things_stay(void **state)
 {
 	struct side *s = *state;
@@ -115,6 +150,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_is_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_earlier_life_is_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_another_that_serves_keeps_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_things_stay, setup, teardown),
 		cmocka_unit_test(test_no_such_directory),
 	};
