@@ -11,9 +11,8 @@
 #include "common/map.h"
 #include "common/mem.h"
 
-#define FRESH_PER_MIN                                                                                        \
-	1200 /* as many at once: more than one key may have (peers.c, LIVES_MAX), twice over                 \
-	      */
+/* As many at once: more than one key may have (peers.c, LIVES_MAX), twice over. */
+#define FRESH_PER_MIN 1200
 #define AGAIN_PER_MIN 6000
 #define UNREAD_MAX (UINT64_C(512) << 20) /* bytes; one key gets half of it, and leaves others room */
 #define WORDS_MAX (UNREAD_MAX / 4 * 5)   /* with what is not work: nobody says it again */

@@ -210,9 +210,8 @@ static void set_curve(struct zsock *z, const struct zcurve *c)
 
 static void set_type_options(struct zsock *z)
 {
-	if (z->o.type == ZSOCK_ROUTER)
-		set_int(z, ZMQ_ROUTER_MANDATORY,
-			1); /* no HANDOVER: it gives a peer's place to whoever says its id */
+	if (z->o.type == ZSOCK_ROUTER) /* without HANDOVER: it gives a peer's place to whoever says its id */
+		set_int(z, ZMQ_ROUTER_MANDATORY, 1);
 	if (z->o.type == ZSOCK_XPUB) {
 		set_int(z, ZMQ_XPUB_NODROP, 1);
 		set_int(z, ZMQ_XPUB_MANUAL, 1);

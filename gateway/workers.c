@@ -16,9 +16,8 @@
 #include "common/seldom.h"
 #include "gateway/metrics.h"
 
-#define FRAME_MAX                                                                                            \
-	(CHUNK_BYTES_MAX +                                                                                   \
-	 1024)           /* a chunk with its header, sealed by CURVE; a longer one costs the connection */
+/* A chunk with its header, sealed by CURVE; a longer frame costs the connection. */
+#define FRAME_MAX (CHUNK_BYTES_MAX + 1024)
 #define SEND_QUEUE 65536 /* messages of some 40 bytes */
 #define COMPLAINTS 20    /* of one kind in ten seconds: a worker can be introduced as often as it likes */
 
