@@ -153,6 +153,11 @@ def summary(rounds, counts):
     return out
 
 
+def failed(them):
+    """Whether what was measured of one of them is worth nothing: it did not answer, or an answer was wrong."""
+    return any(s.get("failed") or s.get("wrong") for s in them.values())
+
+
 def compare(lab, all_systems, row, plan, say):
     """All systems in turn, several rounds, so that a bad moment of the machine meets all of them."""
     what, names, _, counts, _ = LOADS[row]
@@ -161,7 +166,7 @@ def compare(lab, all_systems, row, plan, say):
         for n in rounds:
             rounds[n].append(once(lab, all_systems[n], row, plan))
     out = {"row": row, "what": what, "counts": counts, "systems": {n: summary(r, counts) for n, r in rounds.items()}}
-    out["failed"] = any(s.get("failed") for s in out["systems"].values())
+    out["failed"] = failed(out["systems"])
     say(f"{row}: " + ", ".join(f"{n} {s.get('failed') or round(s['value']['median'], 1)}"
                                + (f" ({s['wrong']} wrong)" if s.get("wrong") else "") for n, s in out["systems"].items()))
     void(out, lab.node_processes)
@@ -335,7 +340,7 @@ def growth(build, plan, say):
             ready = sum(" ready " in line for line in s.run("node", "list").splitlines())
             if ready != sizes["nodes"]:
                 raise RuntimeError(f"{ready} nodes are ready, not {sizes['nodes']}")
-    out["failed"] = any(x["wrong"] for x in out["systems"].values())
+    out["failed"] = failed(out["systems"])
     say("growth: " + json.dumps(out["systems"]))
     return out
 
@@ -363,7 +368,7 @@ def open_streams(build, plan, say, streams=32000, gap_s=4, ramp_s=24):
     out["chunk"] = {p: max(r["chunk"][p] for r in results) for p in ("p50", "p99")} if all(r["answers"] for r in results) else {}
     out["rss_kb"], out["rss_idle_kb"] = top, base
     out["kb_per_stream"] = round((sum(top.values()) - sum(base.values())) / streams, 2)
-    out["failed"] = out["answers"] != streams
+    out["failed"] = out["answers"] != streams or any(out["wrongs"])
     say("open: " + json.dumps(out))
     return out
 

@@ -71,6 +71,12 @@ def event(i):
 DONE = b"data: [DONE]\n\n"
 
 
+def test_a_wrong_answer_fails_its_row():
+    assert rows.failed({"nginx": {"wrong": 0}, "sealway": {"wrong": 1}})
+    assert rows.failed({"nginx": {"failed": "it did not answer"}})
+    assert not rows.failed({"nginx": {"wrong": 0}, "sealway": {"wrong": 0}})
+
+
 def test_a_complete_stream_is_right():
     out = Fake(sse(event(0), event(1), DONE)).load("--chunks", "2")
     assert out["wrong"] == 0 and out["answers"] == 1 and out["all_events"] == 2
