@@ -20,6 +20,12 @@ enum err admin_open(struct broker *b) MUST_USE;
 /* Answers ERR_OK with body (a reference that is taken). */
 void admin_ok(struct admin_call *c, json_t *body);
 
+/* For store_check and ledger_check: one problem more in list, a JSON array. */
+void admin_add_problem(void *list, const char *text);
+
+/* What ledger.check says, of a file and of the running broker's; problems stays the caller's. */
+json_t *admin_checked(bool sound, json_t *problems);
+
 /* Answers an error with a sentence for the operator. */
 void admin_fail(struct admin_call *c, enum err e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

@@ -10,22 +10,27 @@
 
 #define FILE_BYTES_MAX 4000
 
-static void add_problem(void *arg, const char *text)
+void admin_add_problem(void *list, const char *text)
 {
-	json_array_append_new(arg, json_string(text));
+	json_array_append_new(list, json_string(text));
+}
+
+json_t *admin_checked(bool sound, json_t *problems)
+{
+	return json_pack("{s:b, s:O}", "ok", sound, "problems", problems);
 }
 
 static void check_work(struct reading *r)
 {
-	r->sound = store_check(r->path, add_problem, r->list);
+	r->sound = store_check(r->path, admin_add_problem, r->list);
 }
 
 static void check_done(struct reading *r)
 {
 	struct broker *b = admin_broker(r->call);
 
-	r->sound = ledger_check(b->ledger, add_problem, r->list) && r->sound;
-	admin_ok(r->call, json_pack("{s:b, s:O}", "ok", r->sound, "problems", r->list));
+	r->sound = ledger_check(b->ledger, admin_add_problem, r->list) && r->sound;
+	admin_ok(r->call, admin_checked(r->sound, r->list));
 	reading_free(r);
 }
 

@@ -49,8 +49,7 @@ static bool at_the_brink(const struct broker *b, const struct node *n)
 static bool another_is_there(const struct broker *b, const struct node *n)
 {
 	for (const struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
-		if (!party_lost(p) && !p->draining && !silence_of(b, p) && !is(n, p) &&
-		    !refusal_lasts(p, n->row.id, broker_ms(b)))
+		if (party_works(b, p) && !is(n, p) && !refusal_lasts(p, n->row.id, broker_ms(b)))
 			return true;
 	}
 	return false;

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <jansson.h>
 #include <sodium.h>
 
+#include "broker/admin.h"
 #include "broker/allow.h"
 #include "broker/broker.h"
 #include "broker/metrics.h"
@@ -119,23 +119,20 @@ static int serve(struct broker *b)
 	return status;
 }
 
-/* list: a JSON array; NULL: they are printed. */
-static void on_problem(void *list, const char *text)
+static void print_problem(void *arg, const char *text)
 {
-	if (list)
-		json_array_append_new(list, json_string(text));
-	else
-		printf("%s\n", text);
+	(void)arg;
+	printf("%s\n", text);
 }
 
-/* What the verb ledger.check answers. */
-static void print_check(bool sound, json_t *problems)
+static void print_checked(bool sound, json_t *problems)
 {
-	json_t *o = json_pack("{s:b, s:o}", "ok", sound, "problems", problems);
+	json_t *o = admin_checked(sound, problems);
 
 	json_dumpf(o, stdout, JSON_INDENT(2));
 	putchar('\n');
 	json_decref(o);
+	json_decref(problems);
 }
 
 /* --check-ledger: for a ledger that no broker may serve, or that one serves just now. */
@@ -150,9 +147,9 @@ static int check_ledger(const char *path, bool as_json)
 		return 1;
 	}
 	problems = as_json ? json_array() : NULL;
-	sound = store_check(path, on_problem, problems);
+	sound = store_check(path, as_json ? admin_add_problem : print_problem, problems);
 	if (as_json)
-		print_check(sound, problems);
+		print_checked(sound, problems);
 	else
 		printf("%s: the ledger %s\n", path, sound ? "adds up" : "does not add up");
 	if (fflush(stdout) == 0 && !ferror(stdout))

@@ -386,8 +386,7 @@ struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
 		bool no;
 
-		if (party_lost(p) || p->draining || silence_of(b, p) || !map_get(p->topics, &topic) ||
-		    !peers_room(b, p, true))
+		if (!party_works(b, p) || !map_get(p->topics, &topic) || !peers_room(b, p, true))
 			continue;
 		no = refusal_lasts(p, node, broker_ms(b)) || (n && blame_passes_over(b, n, p));
 		taken = taken || !no;

@@ -17,6 +17,12 @@ void silence_broken(struct broker *b, struct party *p);
 /* Whether p has not been heard for so long, whatever the reason. */
 bool silence_of(const struct broker *b, const struct party *p);
 
+/* Whether p would do what it is given now. */
+static inline bool party_works(const struct broker *b, const struct party *p)
+{
+	return !party_lost(p) && !p->draining && !silence_of(b, p);
+}
+
 /* Looks in ms at the latest: somebody has ended. */
 void silence_sweep_within(struct broker *b, uint64_t ms);
 
