@@ -103,21 +103,32 @@ static void gaps_and_repeats(void **state)
 	}
 }
 
-static void a_lost_beginning(void **state)
+/* Of an answer without its head: refused, and so is whatever else comes of it. */
+static void beginning_lost(bool stream, struct chunk begins)
 {
 	struct flight f;
 
-	(void)state;
-	flight_init(&f, true);
-	assert_int_equal(apply(&f, data(1, 10), ERR_INTERNAL), FLIGHT_REFUSE);
+	flight_init(&f, stream);
+	assert_int_equal(apply(&f, begins, ERR_INTERNAL), FLIGHT_REFUSE);
 	assert_true(f.fault);
 	assert_int_equal(f.worker, 9); /* so that it can be told */
-	flight_init(&f, true);
-	assert_int_equal(apply(&f, data(0, 10), ERR_INTERNAL), FLIGHT_REFUSE);
-	flight_init(&f, true);
-	assert_int_equal(apply(&f, frame(CHUNK_END, 0), ERR_INTERNAL), FLIGHT_REFUSE);
-	flight_init(&f, true);
-	assert_int_equal(apply(&f, frame(CHUNK_HEAD, 1), ERR_INTERNAL), FLIGHT_REFUSE);
+	assert_int_equal(apply(&f, data(begins.seq + 1, 10), ERR_OK), FLIGHT_DROP);
+	assert_int_equal(apply(&f, frame(CHUNK_END, begins.seq + 2), ERR_OK), FLIGHT_DROP);
+}
+
+static void a_lost_beginning(void **state)
+{
+	(void)state;
+	for (int stream = 0; stream < 2; stream++) {
+		struct chunk late = frame(CHUNK_HEAD, 1);
+
+		late.length = stream ? 0 : 20;
+		beginning_lost(stream, late);
+		beginning_lost(stream, data(0, 10));
+		beginning_lost(stream, data(1, 10));
+		beginning_lost(stream, frame(CHUNK_END, 0));
+		beginning_lost(stream, frame(CHUNK_END, 1));
+	}
 }
 
 static void errors(void **state)
