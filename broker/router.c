@@ -75,13 +75,13 @@ static bool key_allows(const struct broker *b, const uint8_t key[KEY_BYTES], enu
 	return (zauth_roles(b->zauth, key) & want) != 0;
 }
 
-static bool peer_allowed(const struct broker *b, const struct party *p, struct zmsg *frame)
+static bool peer_allowed(const struct broker *b, const struct party *p, struct zmsg *route)
 {
 	uint8_t key[KEY_BYTES];
 
 	if (!b->zauth)
 		return true;
-	return zmsg_peer_key(frame, key) && p->has_key && memcmp(key, p->key, KEY_BYTES) == 0 &&
+	return zmsg_peer_key(route, key) && p->has_key && memcmp(key, p->key, KEY_BYTES) == 0 &&
 	       key_allows(b, key, p->role);
 }
 
@@ -111,7 +111,7 @@ static void on_hello(struct broker *b, struct zmsg *parts, struct slice msg)
 		peers_hello(b, zmsg_slice(&parts[0]), NULL, msg);
 		return;
 	}
-	if (!zmsg_peer_key(&parts[1], key)) {
+	if (!zmsg_peer_key(&parts[0], key)) {
 		dropped(MSG_HELLO, "no key");
 		return;
 	}
@@ -165,7 +165,7 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 			on_strangers_ping(b, parts);
 		return;
 	}
-	if (!peer_allowed(b, p, &parts[1])) {
+	if (!peer_allowed(b, p, &parts[0])) {
 		dropped(type, "key");
 		return;
 	}
@@ -199,7 +199,7 @@ bool router_answer(struct broker *b, struct zmsg *parts, struct buf *msg)
 	uint8_t key[KEY_BYTES];
 
 	if (route.n != ROUTE_BYTES ||
-	    (b->zauth && (!zmsg_peer_key(&parts[1], key) || !zauth_roles(b->zauth, key)))) {
+	    (b->zauth && (!zmsg_peer_key(&parts[0], key) || !zauth_roles(b->zauth, key)))) {
 		buf_free(msg);
 		return false;
 	}

@@ -23,7 +23,7 @@ void version_other(struct broker *b, struct zmsg *parts, struct slice msg)
 	welcome_encode(&w, &out);
 	if (!router_answer(b, parts, &out))
 		return;
-	zmsg_peer_key(&parts[1], key);
+	zmsg_peer_key(&parts[0], key);
 	if (news(key, broker_ms(b)))
 		log_warn("peer_other_version", L_U("its_messages", msg_version(msg)),
 			 L_U("our_messages", PROTO_VERSION), L_S("our_version", SEALWAY_VERSION),

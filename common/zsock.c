@@ -30,6 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/zpiece.h"
 #include "common/zsock_priv.h"
 
 #define IPC_LOOKS 50 /* 10 ms apart */
@@ -69,7 +70,7 @@ static void deliver(struct zsock *z, struct zmsg *parts, size_t n)
 	z->o.on_msg(z->o.arg, z, parts + first, n - first);
 }
 
-static int receive(struct zsock *z, struct zmsg *m)
+int zsock_receive(struct zsock *z, struct zmsg *m)
 {
 	int rc;
 
@@ -79,29 +80,36 @@ static int receive(struct zsock *z, struct zmsg *m)
 	return rc;
 }
 
+/* Makes *m the next frame, whole; false when there is none. */
+static bool take_frame(struct zsock *z, struct zmsg *m, bool *more, bool *good)
+{
+	zmsg_init(m);
+	*more = false;
+	if (zsock_receive(z, m) < 0)
+		return false;
+	*more = zmq_msg_more(zsock_frame(m));
+	if (zpieces_are(z, m) && !zpieces_join(z, m, more))
+		*good = false;
+	return true;
+}
+
 /* Takes one message and hands it over; false when there is none. */
 static bool take_one(struct zsock *z)
 {
 	struct zmsg parts[ZSOCK_ROOM], rest;
-	size_t n = 0;
-	bool more = true, long_one = false;
+	size_t n = 1;
+	bool more, good = true, cut = z->o.type == ZSOCK_REP || z->o.type == ZSOCK_XPUB;
 
-	zmsg_init(&parts[0]);
-	if (receive(z, &parts[n++]) < 0)
+	if (!take_frame(z, &parts[0], &more, &good))
 		return false;
-	more = zmq_msg_more(zsock_frame(&parts[0]));
-	while (more && n < ZSOCK_ROOM) {
-		zmsg_init(&parts[n]);
-		more = receive(z, &parts[n]) >= 0 && zmq_msg_more(zsock_frame(&parts[n]));
-		n++;
-	}
+	while (more && n < ZSOCK_ROOM && good)
+		take_frame(z, &parts[n++], &more, &good);
+	good = good && (!more || cut);
 	zmsg_init(&rest);
-	while (more) {
-		long_one = true;
-		more = receive(z, &rest) >= 0 && zmq_msg_more(zsock_frame(&rest));
-	}
-	zmq_msg_close(zsock_frame(&rest));
-	if (!long_one || z->o.type == ZSOCK_REP || z->o.type == ZSOCK_XPUB)
+	while (more)
+		more = zsock_receive(z, &rest) >= 0 && zmq_msg_more(zsock_frame(&rest));
+	zmsg_close(&rest);
+	if (good)
 		deliver(z, parts, n);
 	else
 		z->dropped++;
@@ -234,17 +242,32 @@ static void set_alive(struct zsock *z)
 	set_int(z, ZMQ_TCP_MAXRT, 3 * z->o.heartbeat_ms);
 }
 
+uint64_t zsock_max_msg(const struct zsock *z)
+{
+	return z->o.max_msg > 0 ? z->o.max_msg : MAX_MSG_DEFAULT;
+}
+
+static void set_max(struct zsock *z)
+{
+	uint64_t max = zsock_max_msg(z);
+	int64_t n;
+
+	if (z->o.type == ZSOCK_XPUB)
+		max = ZSOCK_UPSTREAM_HEAD + ZSOCK_UPSTREAM_MAX; /* what may come in */
+	else if (z->o.type != ZSOCK_XSUB && max > ZPIECE_BYTES)
+		max = ZPIECE_BYTES + ZPIECE_SEALED;
+	n = (int64_t)max;
+	BUG_ON(zmq_setsockopt(z->z, ZMQ_MAXMSGSIZE, &n, sizeof(n)) < 0);
+}
+
 /* All before the first bind or connect: later ones would not apply to it. */
 static void set_options(struct zsock *z)
 {
 	int snd = z->o.sndhwm > 0 ? z->o.sndhwm : HWM_DEFAULT;
-	int64_t max_msg = z->o.max_msg > 0 ? (int64_t)z->o.max_msg : MAX_MSG_DEFAULT;
 
 	if (z->o.type == ZSOCK_XSUB && snd < HWM_UPSTREAM)
 		snd = HWM_UPSTREAM;
-	if (z->o.type == ZSOCK_XPUB)
-		max_msg = ZSOCK_UPSTREAM_HEAD + ZSOCK_UPSTREAM_MAX; /* what may come in */
-	BUG_ON(zmq_setsockopt(z->z, ZMQ_MAXMSGSIZE, &max_msg, sizeof(max_msg)) < 0);
+	set_max(z);
 	set_int(z, ZMQ_SNDHWM, snd);
 	set_int(z, ZMQ_RCVHWM, z->o.rcvhwm > 0 ? z->o.rcvhwm : HWM_DEFAULT);
 	set_int(z, ZMQ_LINGER, z->o.type == ZSOCK_XSUB ? 0 : LINGER_MS);

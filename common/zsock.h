@@ -41,6 +41,8 @@ enum zsock_type { ZSOCK_DEALER, ZSOCK_ROUTER, ZSOCK_XPUB, ZSOCK_XSUB };
 #define ZSOCK_TOPIC_BYTES 8
 #define ZSOCK_UPSTREAM_MAX 1024
 
+/* DEALER and ROUTER: a frame of 64 KiB or more goes in pieces, and comes out whole (zpiece.h). */
+
 /* CURVE keys, raw.  server: our secret makes us the server side. */
 struct zcurve {
 	bool on, server;
@@ -51,7 +53,7 @@ struct zcurve {
 struct zsock_opts {
 	enum zsock_type type;
 	int sndhwm, rcvhwm; /* messages; 0 = 1000 */
-	uint64_t max_msg;   /* bytes; 0 = 20 MiB; larger ones cut the peer */
+	uint64_t max_msg;   /* bytes of a frame; 0 = 20 MiB; longer ones cut the peer or are dropped */
 	unsigned budget;    /* messages handled per service; 0 = 256 */
 	int heartbeat_ms;   /* TCP keepalives, in whole seconds; 0 = 1000, dead after three */
 	int reconnect_ms;   /* least time without a connection when one broke; 0 = 50, and longer in vain */
@@ -151,7 +153,8 @@ struct slice zmsg_slice(struct zmsg *m);
 void zmsg_close(struct zmsg *m);
 
 /* The CURVE key that the sender proved to hold, as set by the ZAP handler
- * (zauth.h): true and 32 bytes, or false for peers without CURVE (ipc). */
+ * (zauth.h): true and 32 bytes, or false for peers without CURVE (ipc).  Frames
+ * that came in pieces do not know it: a ROUTER's parts[0] always does. */
 bool zmsg_peer_key(struct zmsg *m, uint8_t key[32]);
 
 /* A new CURVE key pair, raw. */

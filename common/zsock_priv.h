@@ -63,6 +63,12 @@ static inline zmq_msg_t *zsock_frame(struct zmsg *m)
 	return (zmq_msg_t *)(void *)m->z;
 }
 
+/* zmq_msg_recv without waiting: below 0 for nothing. */
+int zsock_receive(struct zsock *z, struct zmsg *m);
+
+/* Bytes of a frame of z, at most. */
+uint64_t zsock_max_msg(const struct zsock *z);
+
 /* Something was done with z outside its receiving: look again before the loop blocks. */
 void zsock_mark_dirty(struct zsock *z);
 

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/zsock_priv.h"
+#include "common/zpiece.h"
 
 static int send_frame(struct zsock *z, zmq_msg_t *m, bool more)
 {
@@ -52,10 +52,48 @@ static void end_half(struct zsock *z)
 		zmq_msg_close(&m);
 }
 
+/* A message on its way out. */
+struct sending {
+	struct zsock *z;
+	bool begun, half; /* a frame is out; it broke off with more to come */
+};
+
+static int send_next(struct sending *s, zmq_msg_t *m, bool more)
+{
+	int rc = s->begun ? send_frame(s->z, m, more) : send_first(s->z, m, more);
+
+	if (rc >= 0)
+		s->begun = true;
+	else
+		s->half = s->begun && more;
+	return rc;
+}
+
+static int send_pieces(struct sending *s, struct zmsg *m, bool more)
+{
+	struct zpieces p;
+	zmq_msg_t piece;
+	bool last;
+	int rc;
+
+	zpieces_begin(&p, m);
+	do {
+		last = zpieces_next(&p, &piece);
+		rc = send_next(s, &piece, more || !last);
+		if (rc < 0)
+			zmq_msg_close(&piece);
+	} while (rc >= 0 && !last);
+	zpieces_end(&p);
+	if (rc >= 0)
+		zmsg_close(m);
+	return rc;
+}
+
 /* Copies of all frames but the last are kept (they share the bytes), so that a
  * refusal in the middle can give everything back. */
 static enum err send_all(struct zsock *z, struct zmsg *parts, size_t n)
 {
+	struct sending s = { .z = z };
 	zmq_msg_t kept[ZSOCK_ROOM];
 	enum err e = ERR_OK;
 	size_t i;
@@ -67,11 +105,11 @@ static enum err send_all(struct zsock *z, struct zmsg *parts, size_t n)
 	for (i = 0; i < n && e == ERR_OK; i++) {
 		bool more = i + 1 < n;
 
-		if ((i == 0 ? send_first(z, zsock_frame(&parts[i]), more)
-			    : send_frame(z, zsock_frame(&parts[i]), more)) < 0)
+		if ((zpieces_are(z, &parts[i]) ? send_pieces(&s, &parts[i], more)
+					       : send_next(&s, zsock_frame(&parts[i]), more)) < 0)
 			e = send_error();
 	}
-	if (e != ERR_OK && i > 1 && i < n)
+	if (s.half)
 		end_half(z);
 	for (i = 0; i + 1 < n; i++) {
 		if (e != ERR_OK)

@@ -5,7 +5,7 @@
 #ifndef SEALWAY_PROTO_LIMITS_H
 #define SEALWAY_PROTO_LIMITS_H
 
-#define PROTO_VERSION 1
+#define PROTO_VERSION 2
 
 #define RID_BYTES 16                     /* request id, PROTOCOL section 7 */
 #define KEY_BYTES 32                     /* X25519, Ed25519 and CURVE keys, and digests */

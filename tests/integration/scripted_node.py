@@ -49,10 +49,10 @@ def admin(up, verb, **args):
     where = getattr(up, "admin_socket", None) or setting(up, "broker", "admin").removeprefix("ipc://")
     s.connect("ipc://" + os.path.join(up.dir, where))  # relative to the directory of the system
     try:
-        s.send(msgpack.packb([1, 26, os.urandom(16), verb, json.dumps(args)]))
+        s.send(msgpack.packb([2, 26, os.urandom(16), verb, json.dumps(args)]))
         assert s.poll(10000), f"no answer to {verb}"
         version, kind, _, error, body = msgpack.unpackb(s.recv())
-        assert (version, kind) == (1, 27)
+        assert (version, kind) == (2, 27)
         body = json.loads(body)
         assert error == 0, f"{verb}: {error} {body}"
         return body

@@ -44,7 +44,7 @@ class Liar:
 
     def hello(self, role):
         endpoint, key = ("", None) if role == 1 else ("tcp://127.0.0.1:9", b"k" * 32)
-        m = [1, HELLO, None, role, self.topic, "liar", "1", endpoint, key, 10, 0]
+        m = [2, HELLO, None, role, self.topic, "liar", "1", endpoint, key, 10, 0]
         wait_for("the bus", lambda: self.say(m))
 
     def say(self, m, body=None):
@@ -154,9 +154,9 @@ def test_a_gateway_cannot_end_anothers_answers(parts, liar):
             liar.sub.send(b"\x01" + t)  # libzmq passes on the end of what it has passed on
             liar.sub.send(b"\x00" + t)
         for rid in [os.urandom(16), *rids]:
-            liar.upstream([1, CANCEL, rid, 0])
-            liar.upstream([1, CREDIT, rid, 0, 1 << 30])
-            assert liar.say([1, CANCEL, rid, 0])
+            liar.upstream([2, CANCEL, rid, 0])
+            liar.upstream([2, CREDIT, rid, 0, 1 << 30])
+            assert liar.say([2, CANCEL, rid, 0])
 
     done = []
     before = parts.worker.metrics()["sealway_worker_stops_total"]
@@ -172,14 +172,14 @@ def test_roles_hold_for_every_message(parts, liar):
     dropped = lambda: parts.broker.metrics()["sealway_broker_dropped_total"]  # noqa: E731
     rid = os.urandom(16)
     before = dropped()
-    assert liar.say([1, POSTED, rid, 1, 1])
-    assert liar.say([1, SETTLE, rid, 1, 1, 1, 3, 0, None, None, None, False, 0, 0, False, 0, 0, False])
-    assert liar.say([1, 6, None, 1, None, True]) and liar.say([1, 99, rid])
+    assert liar.say([2, POSTED, rid, 1, 1])
+    assert liar.say([2, SETTLE, rid, 1, 1, 1, 3, 0, None, None, None, False, 0, 0, False, 0, 0, False])
+    assert liar.say([2, 6, None, 1, None, True]) and liar.say([2, 99, rid])
     wait_for("them to be dropped", lambda: dropped() >= before + 3)
     wolf = Liar(parts, "wolf", role=1)  # a worker's key that says it is a gateway
     assert wolf.heard(WELCOME, 300) is None and "peer_refused" in parts.broker.log()
     before = dropped()
-    job = [1, JOB, rid, wolf.topic, b"t" * 32, 1, 1, b"k" * 32, "demo", None, False, b"h" * 32, b"h" * 32, 1000, 0, None]
+    job = [2, JOB, rid, wolf.topic, b"t" * 32, 1, 1, b"k" * 32, "demo", None, False, b"h" * 32, b"h" * 32, 1000, 0, None]
     assert wolf.say(job + [False], b"{}")
     wait_for("its job to be dropped", lambda: dropped() > before)
     wolf.close()

@@ -83,7 +83,7 @@ def raw(up, verb, args):
     s.linger = 0
     s.connect("ipc://" + os.path.join(up.dir, setting(up, "broker", "admin").removeprefix("ipc://")))
     try:
-        s.send(msgpack.packb([1, 26, os.urandom(16), verb, args]))
+        s.send(msgpack.packb([2, 26, os.urandom(16), verb, args]))
         assert s.poll(10_000 * SLOW), f"no answer to {verb} {args}"
         return msgpack.unpackb(s.recv())[3:5]
     finally:

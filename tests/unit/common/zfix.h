@@ -101,7 +101,7 @@ static inline void inbox_take(void *arg, struct zsock *z, struct zmsg *parts, si
 	(void)z;
 	in->n++;
 	in->parts = n;
-	in->has_key = zmsg_peer_key(&parts[n - 1], in->key);
+	in->has_key = zmsg_peer_key(&parts[0], in->key);
 	in->id_n = id.n < sizeof(in->id) ? id.n : sizeof(in->id);
 	memcpy(in->id, id.p, in->id_n);
 	in->last_n = last.n < sizeof(in->last) ? last.n : sizeof(in->last);

@@ -578,8 +578,8 @@ static void the_next_endpoint(void **state)
 
 /* Answers to HELLO of other versions: a WELCOME of 2026-11-22, which has no member, and one of the next. */
 static const struct slice foreign_welcomes[] = {
-	SLICE_STR("\x96\x01\x02\xc0\x07\xcd\x01\x2c\x28"),
-	SLICE_STR("\x98\x02\x02\xc0\x07\xcd\x01\x2c\x28\x01\x01"),
+	SLICE_STR("\x96\x02\x02\xc0\x07\xcd\x01\x2c\x28"),
+	SLICE_STR("\x98\x03\x02\xc0\x07\xcd\x01\x2c\x28\x01\x01"),
 };
 
 static void a_foreign_broker(void **state)

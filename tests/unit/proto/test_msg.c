@@ -22,21 +22,21 @@ static void test_peek(void **state)
 	enum msg_type t = MSG_JOB;
 
 	(void)state;
-	assert_int_equal(peek("\x94\x01\x01\xc0", 4, &t), ERR_OK);
+	assert_int_equal(peek("\x94\x02\x01\xc0", 4, &t), ERR_OK);
 	assert_int_equal(t, MSG_HELLO);
-	assert_int_equal(peek("\xdc\x00\x10\x01\x0a\xc4", 6, &t), ERR_OK);
+	assert_int_equal(peek("\xdc\x00\x10\x02\x0a\xc4", 6, &t), ERR_OK);
 	assert_int_equal(t, MSG_JOB);
-	assert_int_equal(peek("\x94\x02\x01\xc0", 4, &t), ERR_VERSION);
+	assert_int_equal(peek("\x94\x03\x01\xc0", 4, &t), ERR_VERSION);
 	assert_int_equal(peek("\x94\x00\x01\xc0", 4, &t), ERR_VERSION);
-	assert_int_equal(peek("\x94\x01\x00\xc0", 4, &t), ERR_FORMAT);
-	assert_int_equal(peek("\x94\x01\x21\xc0", 4, &t), ERR_FORMAT); /* after the last type */
-	assert_int_equal(peek("\x94\x01\x7f\xc0", 4, &t), ERR_FORMAT);
-	assert_int_equal(peek("\x94\xcc\x01\x01", 4, &t), ERR_FORMAT);
-	assert_int_equal(peek("\x94\x01\xcc\x80", 4, &t), ERR_FORMAT);
-	assert_int_equal(peek("\x91\x01\x01\x01", 4, &t), ERR_FORMAT);
-	assert_int_equal(peek("\x84\x01\x01\xc0", 4, &t), ERR_FORMAT);
-	assert_int_equal(peek("\xdc\x00\x10\x01\x0a", 5, &t), ERR_FORMAT);
-	assert_int_equal(peek("\x94\x01\x01", 3, &t), ERR_FORMAT);
+	assert_int_equal(peek("\x94\x02\x00\xc0", 4, &t), ERR_FORMAT);
+	assert_int_equal(peek("\x94\x02\x21\xc0", 4, &t), ERR_FORMAT); /* after the last type */
+	assert_int_equal(peek("\x94\x02\x7f\xc0", 4, &t), ERR_FORMAT);
+	assert_int_equal(peek("\x94\xcc\x02\x01", 4, &t), ERR_FORMAT);
+	assert_int_equal(peek("\x94\x02\xcc\x80", 4, &t), ERR_FORMAT);
+	assert_int_equal(peek("\x91\x02\x01\x01", 4, &t), ERR_FORMAT);
+	assert_int_equal(peek("\x84\x02\x01\xc0", 4, &t), ERR_FORMAT);
+	assert_int_equal(peek("\xdc\x00\x10\x02\x0a", 5, &t), ERR_FORMAT);
+	assert_int_equal(peek("\x94\x02\x01", 3, &t), ERR_FORMAT);
 	assert_int_equal(peek("", 0, &t), ERR_FORMAT);
 	assert_int_equal(t, MSG_JOB); /* written only on success */
 }

@@ -358,16 +358,16 @@ static void foreign(struct side *s, struct slice welcome, const char *numbers)
 	until_up(s); /* and back again */
 }
 
-/* A WELCOME of 2026-11-22, which has no member. */
+/* A WELCOME as of 2026-11-22, which has no member, with the number of today. */
 static void test_foreign_form(void **state)
 {
-	foreign(*state, SLICE_STR("\x96\x01\x02\xc0\x07\xcd\x01\x2c\x28"), "our_messages=1 its_messages=1");
+	foreign(*state, SLICE_STR("\x96\x02\x02\xc0\x07\xcd\x01\x2c\x28"), "our_messages=2 its_messages=2");
 }
 
 static void test_foreign_number(void **state)
 {
-	foreign(*state, SLICE_STR("\x98\x02\x02\xc0\x07\xcd\x01\x2c\x28\x01\x01"),
-		"our_messages=1 its_messages=2");
+	foreign(*state, SLICE_STR("\x98\x03\x02\xc0\x07\xcd\x01\x2c\x28\x01\x01"),
+		"our_messages=2 its_messages=3");
 }
 
 static void test_broker_comes_back(void **state)
@@ -502,8 +502,8 @@ static void test_other_messages(void **state)
 
 static void test_nonsense(void **state)
 {
-	static const char *const bad[] = { "", "hello", "\xdd\xff\xff\xff\xff", "\x91\x01",
-					   "\x93\x01\x02\xc0" };
+	static const char *const bad[] = { "", "hello", "\xdd\xff\xff\xff\xff", "\x91\x02",
+					   "\x93\x02\x02\xc0" };
 	struct side *s = *state;
 	struct buf b = { 0 };
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Long frames of DEALER and ROUTER in pieces.  libzmq limits the length of a frame by one number, in a
+ * handshake, too, which a stranger sends, and takes what that holds apart before it knows the key: as many
+ * bytes as the longest body would be a gigabyte of memory.  So no frame on the wire is longer than a piece.
+ * A frame of ZPIECE_BYTES or more is sent as pieces of just so many, and a shorter one, perhaps empty, that
+ * ends it.
+ */
+#ifndef SEALWAY_COMMON_ZPIECE_H
+#define SEALWAY_COMMON_ZPIECE_H
+
+#include "common/zsock_priv.h"
+
+#define ZPIECE_BYTES 65536
+#define ZPIECE_SEALED 64 /* bytes that CURVE adds to a frame, rounded up */
+
+/* A frame on its way out, in pieces. */
+struct zpieces {
+	struct zpieces_whole *whole;
+	size_t at, n; /* bytes */
+};
+
+/* Whether m is a frame that goes, or came, in pieces on z. */
+bool zpieces_are(const struct zsock *z, struct zmsg *m);
+
+/* Begins with m, which is shared, not copied, and stays the caller's. */
+void zpieces_begin(struct zpieces *p, struct zmsg *m);
+
+/* Makes *out (uninitialised before) the next piece; true when it is the last one. */
+bool zpieces_next(struct zpieces *p, zmq_msg_t *out);
+
+/* To be called once; the pieces stay good. */
+void zpieces_end(struct zpieces *p);
+
+/* m is a first piece that was received, *more whether a frame follows it: reads the others, and makes m the
+ * whole frame.  False if it is longer than z's max_msg, or ends in the middle: frames of its message may be
+ * left, as *more says. */
+bool zpieces_join(struct zsock *z, struct zmsg *m, bool *more);
+
+#endif
