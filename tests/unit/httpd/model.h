@@ -105,7 +105,7 @@ struct client {
 	int64_t first_window, first_room;
 	bool exact; /* opens windows for what the answers have, and no byte more */
 	uint32_t max_id;
-	size_t frames;
+	unsigned owed; /* answers to its PINGs and SETTINGS */
 };
 
 /* From 0 to n - 1. */

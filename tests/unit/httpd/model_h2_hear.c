@@ -122,10 +122,18 @@ static void take_stream_frame(struct client *c, uint8_t type, uint8_t flags, uin
 		answer_end(a);
 }
 
+static void take_ack(struct client *c)
+{
+	client_must(c, c->owed > 0, "an answer to no PING or SETTINGS");
+	c->owed--;
+}
+
 static void take_settings(struct client *c, uint8_t flags, struct slice p)
 {
-	if (flags & ACK)
+	if (flags & ACK) {
+		take_ack(c);
 		return;
+	}
 	for (size_t i = 0; i + 6 <= p.n; i += 6) {
 		int64_t by = (int64_t)get_be32(p.p + i + 2) - c->first_room;
 
@@ -155,7 +163,9 @@ static void take_frame(struct client *c, uint8_t type, uint8_t flags, uint32_t i
 		client_must(c, get_be32(p.p + 4) == 0 || c->excused, "an error of ours");
 	} else {
 		client_must(c, type == PING, "another kind of frame");
-		if (!(flags & ACK))
+		if (flags & ACK)
+			take_ack(c);
+		else
 			h2_add(&c->out, PING, ACK, 0, p.p, p.n);
 	}
 }
