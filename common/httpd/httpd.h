@@ -90,7 +90,8 @@ unsigned httpd_conns(const struct httpd *h);
 /* "GET", "POST", ... */
 struct slice hreq_method(const struct hreq *r);
 
-/* Path without query, normalised, percent-decoded. */
+/* The path without query, just as it was sent: escapes and dots are not resolved, so that a path
+ * reads here as it read to a proxy in front. */
 struct slice hreq_path(const struct hreq *r);
 
 /* Value of a header (lower-case name), or an empty slice with p == NULL. */

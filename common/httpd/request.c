@@ -166,7 +166,9 @@ struct slice hreq_method(const struct hreq *r)
 
 struct slice hreq_path(const struct hreq *r)
 {
-	return of_iovec(r->req->path_normalized);
+	struct slice s = of_iovec(r->req->path);
+
+	return slice_of(s.p, r->req->query_at < s.n ? r->req->query_at : s.n);
 }
 
 struct slice hreq_header(const struct hreq *r, const char *name)

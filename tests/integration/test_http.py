@@ -214,7 +214,10 @@ def test_head_is_get_without_the_body(send, path):
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/confidential", COMPLETIONS + "/", COMPLETIONS + "x", "/v1/nodes/1",
                                   "/v1/nodes/lock/x", "/V1/models", "/v1/nodes/1/attestation/x", "/v1/nodes/x/attestation",
-                                  "/v1/nodes/99999999999999999999/attestation", "/v1/nodes/424242/attestation"])
+                                  "/v1/nodes/99999999999999999999/attestation", "/v1/nodes/424242/attestation",
+                                  # none is another spelling of a path: a proxy in front reads them so, too
+                                  "/v1/./models", "/x/../v1/models", "/v1/%6dodels", "/v1/x%2f..%2fmodels", "/v1//models", "//v1/models",
+                                  "/v1/models/../models", "/v1/models/%2e%2e/models", "/v1/models%2Fdemo", "/v1/./models/demo"])
 def test_unknown_paths(send, path):
     refused(send("GET", path), 404)
 

@@ -54,7 +54,11 @@ static void whole_answers_keep_the_connection(void **state)
 	rig_say(&x.g, x.fd, "GET /nowhere?x=1 HTTP/1.1\r\nHost: a\r\n\r\n");
 	assert_true(rig_expect(&x.g, x.fd, &x.in, "404 Not Found", 2000));
 	assert_string_equal(x.g.path, "/nowhere");
-	assert_int_equal(x.g.seen, 3);
+	buf_reset(&x.in);
+	rig_say(&x.g, x.fd, "GET /no/../hi/./x%2f%2E%2e//?a/../b HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_true(rig_expect(&x.g, x.fd, &x.in, "404 Not Found", 2000));
+	assert_string_equal(x.g.path, "/no/../hi/./x%2f%2E%2e//"); /* as it was sent */
+	assert_int_equal(x.g.seen, 4);
 	assert_int_equal(httpd_conns(x.g.h), 1);
 	down(&x);
 }
