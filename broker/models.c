@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Model lists in OpenAI's and OpenRouter's shape, and a node's statement and
- * evidence (PROTOCOL sections 1 and 4.9).  A model is listed while a node that
- * serves it is ready.
+ * Model lists in OpenAI's and OpenRouter's shape, one model, and a node's
+ * statement and evidence (PROTOCOL sections 1 and 4.9).  A model is there while a
+ * node that serves it is ready.
  */
 #include "broker/models.h"
 
@@ -116,6 +116,17 @@ static void put_list(const struct broker *b, void (*put)(const struct sub *s, st
 	}
 }
 
+static enum err put_model(const struct broker *b, struct slice name, struct buf *out)
+{
+	struct model *m = registry_model(b->registry, name);
+	const struct sub *s = m ? servable(b, m) : NULL;
+
+	if (!s)
+		return ERR_NOT_FOUND;
+	put_openai(s, out);
+	return ERR_OK;
+}
+
 static void add_b64(struct buf *out, const char *member, struct slice bytes)
 {
 	buf_fmt(out, ",\"%s\":", member);
@@ -167,23 +178,30 @@ static enum err put_attestation(struct broker *b, uint64_t id, struct buf *out)
 	return ERR_OK;
 }
 
+/* A user asks: one request of those per minute. */
+static enum err metered(struct broker *b, const struct query *q, struct refuse *no)
+{
+	struct token *t = q->has_token ? ledger_token(b->ledger, q->token_hash) : NULL;
+
+	return t ? meter_request(b, t->user, &no->quota, &no->retry_after_s) : ERR_AUTH;
+}
+
 static enum err answer_for(struct broker *b, const struct query *q, struct buf *out, struct refuse *no)
 {
-	struct token *t;
 	enum err e;
 
 	switch (q->kind) {
 	case QUERY_MODELS:
-		t = q->has_token ? ledger_token(b->ledger, q->token_hash) : NULL;
-		if (!t)
-			return ERR_AUTH;
-		e = meter_request(b, t->user, &no->quota, &no->retry_after_s);
+		e = metered(b, q, no);
 		if (e != ERR_OK)
 			return e;
 		buf_str(out, "{\"object\":\"list\",\"data\":[");
 		put_list(b, put_openai, out);
 		buf_str(out, "]}");
 		return ERR_OK;
+	case QUERY_MODEL:
+		e = metered(b, q, no);
+		return e == ERR_OK ? put_model(b, q->model, out) : e;
 	case QUERY_OPEN_ROUTER:
 		buf_str(out, "{\"data\":[");
 		put_list(b, put_open_router, out);

@@ -18,14 +18,29 @@ static void ask(struct call *c, struct query *m)
 	serve_send(c, PENDING_QUERY, &head, NULL);
 }
 
-void serve_models(struct call *c)
+static void ask_as_user(struct call *c, struct query *m)
 {
-	struct query m = { .kind = QUERY_MODELS, .has_token = true };
-
-	if (call_check_token(c, m.token_hash) != ERR_OK)
+	m->has_token = true;
+	if (call_check_token(c, m->token_hash) != ERR_OK)
 		call_refuse(c, ERR_AUTH, NULL);
 	else
-		ask(c, &m);
+		ask(c, m);
+}
+
+void serve_models(struct call *c)
+{
+	struct query m = { .kind = QUERY_MODELS };
+
+	ask_as_user(c, &m);
+}
+
+void serve_model(struct call *c)
+{
+	uint8_t name[MODEL_BYTES_MAX];
+	struct query m = { .kind = QUERY_MODEL };
+
+	m.model = slice_of(name, route_model(c->route.model, name));
+	ask_as_user(c, &m);
 }
 
 void serve_open_router(struct call *c)

@@ -32,6 +32,7 @@ static void (*const verbs[ROUTE_NONE])(struct call *c) = {
 	[ROUTE_REGISTER] = serve_register,
 	[ROUTE_ATTESTATION] = serve_attestation,
 	[ROUTE_MODELS] = serve_models,
+	[ROUTE_MODEL] = serve_model,
 	[ROUTE_OPEN_ROUTER] = serve_open_router,
 	[ROUTE_HEALTH] = serve_health,
 	[ROUTE_OPENAPI] = serve_openapi,

@@ -35,6 +35,9 @@ void serve_register(struct call *c);
 /* GET /v1/models (query.c). */
 void serve_models(struct call *c);
 
+/* GET /v1/models/{model} (query.c). */
+void serve_model(struct call *c);
+
 /* GET /v1/open_router/models (query.c). */
 void serve_open_router(struct call *c);
 

@@ -14,13 +14,14 @@ void query_encode(const struct query *m, struct buf *out)
 {
 	struct mp_writer w;
 
-	wire_begin(&w, out, MSG_QUERY, m->rid, 3);
+	wire_begin(&w, out, MSG_QUERY, m->rid, 4);
 	mp_put_u64(&w, m->kind);
 	if (m->has_token)
 		wire_put_key(&w, m->token_hash);
 	else
 		mp_put_nil(&w);
 	mp_put_u64(&w, m->number);
+	mp_put_text(&w, m->model);
 }
 
 enum err query_decode(struct slice bytes, struct query *out)
@@ -37,6 +38,7 @@ enum err query_decode(struct slice bytes, struct query *out)
 	if (m.has_token)
 		mp_fixed(&r, m.token_hash, KEY_BYTES);
 	m.number = mp_u64(&r, ID_MAX);
+	m.model = mp_text(&r, 0, MODEL_BYTES_MAX);
 	e = wire_close(&r);
 	if (e == ERR_OK)
 		*out = m;

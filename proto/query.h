@@ -9,15 +9,22 @@
 #include "proto/msg.h"
 #include "proto/quota.h"
 
-enum query_kind { QUERY_MODELS = 1, QUERY_OPEN_ROUTER = 2, QUERY_ATTESTATION = 3, QUERY_KIND_MAX };
+enum query_kind {
+	QUERY_MODELS = 1,
+	QUERY_OPEN_ROUTER = 2,
+	QUERY_ATTESTATION = 3,
+	QUERY_MODEL = 4,
+	QUERY_KIND_MAX
+};
 
-/* [v, QUERY, rid, kind, token_hash | nil, number] */
+/* [v, QUERY, rid, kind, token_hash | nil, number, model] */
 struct query {
 	uint8_t rid[RID_BYTES];
 	enum query_kind kind;
 	bool has_token;
 	uint8_t token_hash[KEY_BYTES];
-	uint64_t number; /* ATTESTATION: node_small_id */
+	uint64_t number;    /* ATTESTATION: node_small_id */
+	struct slice model; /* MODEL: its name, 0..256 bytes */
 };
 
 /* [v, ANSWER, rid, body, quota]: to REGISTER and QUERY; refusals are REFUSE (job.h). */

@@ -87,6 +87,8 @@ def rows(d, schema, prefix=""):
     s = d.solve(schema)
     for name, member in s.get("properties", {}).items():
         m = d.solve(member)
+        if "items" in m:
+            m = dict(m, items=d.solve(m["items"]))
         needed = "required" if name in s.get("required", []) else "optional"
         yield prefix + name, kind(m), needed, m.get("description", "")
         inner = m.get("items", m) if m.get("type") == "array" else m

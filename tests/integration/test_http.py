@@ -5,10 +5,12 @@ import json
 import os
 import re
 import socket
+from urllib.parse import quote
 
 import pytest
 
 import h2client
+from scripted_node import ScriptedNode
 from sealclient import Refused
 
 COMPLETIONS = "/v1/confidential/completions"
@@ -189,11 +191,11 @@ def test_media_type_parameters(send, content_type):
     refused(send("POST", COMPLETIONS, b"{}", content_type=content_type), 400, "ciphertext")
 
 
-@pytest.mark.parametrize("path", SEALED + ["/v1/nodes/lock", "/v1/nodes", "/v1/models", "/v1/open_router/models",
-                                           "/health"])
+@pytest.mark.parametrize("path", SEALED + ["/v1/nodes/lock", "/v1/nodes", "/v1/models", "/v1/models/demo",
+                                           "/v1/open_router/models", "/health"])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "POST"])
 def test_methods(send, path, method):
-    allowed = "GET" if path in ("/v1/models", "/v1/open_router/models", "/health") else "POST"
+    allowed = "GET" if path in ("/v1/models", "/v1/models/demo", "/v1/open_router/models", "/health") else "POST"
     if method == allowed:
         return
     answer = send(method, path, b"{}" if method != "GET" else None)
@@ -201,8 +203,8 @@ def test_methods(send, path, method):
     assert allowed in answer[1]["allow"]
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/open_router/models", "/health", "/openapi.json", "/docs",
-                                  "/v1/nodes/424242/attestation"])
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/demo", "/v1/models/nobodys", "/v1/open_router/models", "/health",
+                                  "/openapi.json", "/docs", "/v1/nodes/424242/attestation"])
 def test_head_is_get_without_the_body(send, path):
     """Health checks of proxies and monitors ask so."""
     status, head, _, body = send("GET", path)
@@ -294,6 +296,44 @@ def test_models_and_attestation(send, client):
     assert status == 200 and answer["key_statement"] and answer["node_signing_key"] == lock["node_signing_key"]
     for unknown in ("2", "0", str(2**53 - 1), str(2**53), "01", "-1", "1e0"):
         refused(send("GET", f"/v1/nodes/{unknown}/attestation", token=""), 404)
+
+
+NAMES = ["meta-llama/Llama-3.3-70B-Instruct", 'ü "/..//a%2Fb+c?d#e']
+
+
+@pytest.fixture(scope="module")
+def named(up):
+    nodes = [ScriptedNode(up, 60 + i, name) for i, name in enumerate(NAMES)]
+    yield NAMES
+    for n in nodes:
+        up.cli("node", "remove", str(n.id), "--dir", up.dir)
+        n.close()
+
+
+def test_one_model(send, client, named):
+    """As the list holds it, whether slashes in the name are escaped or not; nothing else of the name is read."""
+    models = {m["id"]: m for m in json.loads(send("GET", "/v1/models")[3])["data"]}
+    for name in (client.model, *named):
+        for path in {quote(name, safe=""), quote(name, safe="/"), "".join(f"%{b:02x}" for b in name.encode())}:
+            for query in ("", "?x=/y"):
+                status, head, _, body = send("GET", "/v1/models/" + path + query)
+                assert status == 200 and json.loads(body) == models[name], path
+                assert head["content-type"] == "application/json"
+    refused(send("GET", f"/v1/models/{client.model}", token=""), 401)
+    refused(send("GET", f"/v1/models/{client.model}", token="Bearer sk-unknown"), 401)
+    refused(send("GET", "/v1/models/nobodys", token=""), 401)
+
+
+def test_no_such_model(send, client):
+    def shown(path):
+        error = refused(send("GET", "/v1/models/" + path), 404)
+        return {k: v for k, v in error.items() if k != "request_id"}
+
+    nothing = shown("nobodys")
+    for path in ("", "?x", "%", "a%4", "a%zz", "%00", client.model + "%00", client.model + "/", "/" + client.model, "..", "../health",
+                 "%2e%2e%2fhealth", "./" + client.model, client.model.upper(), "m" * 256, "m" * 257, "%6d" * 257,
+                 "a%0d%0aSet-Cookie:%20x=y", "%ff", quote(quote(NAMES[0], safe=""), safe="")):
+        assert shown(path) == nothing, path
 
 
 def test_open_router_models(send, client):

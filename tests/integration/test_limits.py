@@ -32,22 +32,26 @@ def ask(c, **more):
 
 def test_rate(up):
     user, c = customer(up, "fast")
-    r = up.cli("user", "limit", user, "--rate", "4", "--dir", up.dir)
-    assert r.returncode == 0 and b"rate 4" in r.stdout, r.stderr
+    r = up.cli("user", "limit", user, "--rate", "6", "--dir", up.dir)
+    assert r.returncode == 0 and b"rate 6" in r.stdout, r.stderr
     status, headers, _ = c.request("GET", "/v1/models")
-    assert status == 200 and numbers(headers) == (4, 3, 15)
+    assert status == 200 and numbers(headers) == (6, 5, 10)
     assert "ratelimit-remaining" in headers["access-control-expose-headers"]
+    for name, expect, left in ((up.model, 200, 4), ("no-such-model", 404, 3)):
+        status, headers, _ = c.request("GET", "/v1/models/" + name)
+        assert status == expect and numbers(headers)[:2] == (6, left)
     status, headers, body = c.request("POST", "/v1/nodes/lock", {"model": up.model})
-    assert status == 200 and numbers(headers)[:2] == (4, 2)
+    assert status == 200 and numbers(headers)[:2] == (6, 2)
     status, headers, _ = c.request("POST", "/v1/confidential/completions", {})  # refused before the broker
     assert status == 400 and "ratelimit-limit" not in headers
     ask(c)  # a lock and a request
     r = refused(c.lock)
     limit, left, reset = numbers(r.headers)
     assert r.status == 429 and r.error["code"] == "TOO_MANY_REQUESTS" and r.error["type"] == "rate_limit_error"
-    assert (limit, left) == (4, 0) and 10 <= int(r.headers["retry-after"]) <= 15 and 55 <= reset <= 60
-    r = refused(lambda: c.json("GET", "/v1/models"))
-    assert r.status == 429 and numbers(r.headers)[:2] == (4, 0)
+    assert (limit, left) == (6, 0) and 5 <= int(r.headers["retry-after"]) <= 10 and 55 <= reset <= 60
+    for path in ("/v1/models", "/v1/models/" + up.model, "/v1/models/no-such-model"):
+        r = refused(lambda: c.json("GET", path))
+        assert r.status == 429 and numbers(r.headers)[:2] == (6, 0)
     r = up.cli("user", "limit", user, "--rate", "none", "--dir", up.dir)
     assert r.returncode == 0, r.stderr
     status, headers, _ = c.request("GET", "/v1/models")

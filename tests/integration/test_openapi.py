@@ -46,15 +46,20 @@ def test_anybody_gets_it_on_both_protocols(client, path, kind):
 
 def test_every_route_is_documented(document):
     with open(os.path.join(ROOT, "gateway", "routes.h")) as f:
-        routes = set(re.findall(r'X\(ROUTE_\w+, "(\w+)", "([^"]*)"', f.read().replace("\\\n", " ")))
-    assert len(routes) > 12 and ("GET", "") in routes
-    routes = {(m, p or "/v1/nodes/{node_small_id}/attestation") for m, p in routes}
+        routes = set(re.findall(r'X\((ROUTE_\w+), "(\w+)", "([^"]*)"', f.read().replace("\\\n", " ")))
+    patterns = {"ROUTE_ATTESTATION": "/v1/nodes/{node_small_id}/attestation", "ROUTE_MODEL": "/v1/models/{model}"}
+    assert len(routes) > 12 and {i for i, _, p in routes if not p} == set(patterns)
+    routes = {(m, p or patterns[i]) for i, m, p in routes}
     assert {(m.upper(), p) for p, item in document["paths"].items() for m in item} == routes
+
+
+def real_path(path):
+    return path.replace("{node_small_id}", "1").replace("{model}", "demo")
 
 
 def test_what_is_documented_is_served(client, document):
     for path, item in document["paths"].items():
-        real = path.replace("{node_small_id}", "1")
+        real = real_path(path)
         for method in METHODS:
             status, head, body = client.request(method, real, b"{}" if method != "GET" else None)
             if method.lower() in item:
@@ -67,7 +72,7 @@ def test_what_is_documented_is_served(client, document):
 def test_tokens_are_needed_where_it_says_so(client, document):
     for path, item in document["paths"].items():
         for method, o in item.items():
-            status, _, _ = client.request(method.upper(), path.replace("{node_small_id}", "1"),
+            status, _, _ = client.request(method.upper(), real_path(path),
                                           b"{}" if method == "post" else None, auth=False)
             assert (status == 401) == bool(o["security"]), (method, path, status)
             assert bool(o["security"]) <= ("401" in o["responses"])

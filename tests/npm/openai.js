@@ -87,6 +87,12 @@ const scenarios = {
     for await (const m of openai.models.list()) ids.push(m.id);
     return { ids };
   },
+  async model() {
+    const found = await openai.models.retrieve(model);
+    const listed = [];
+    for await (const m of openai.models.list()) if (m.id === model) listed.push(m);
+    return { found, listed };
+  },
   async aborted() {
     const stream = await openai.chat.completions.create({ model, messages, max_tokens: 1000, stream: true });
     let chunks = 0;
@@ -100,6 +106,7 @@ const scenarios = {
   badBody: () => caught(() => openai.chat.completions.create({ model, messages, max_tokens: -1 })),
   badSize: () => caught(() => openai.images.generate({ model, prompt: "a cat", size: "huge" })),
   noModel: () => caught(() => openai.chat.completions.create({ model: "nobody's", messages })),
+  noModelNow: () => caught(() => openai.models.retrieve("nobody's/model")),
   noPath: () => caught(() => openai.moderations.create({ input: "x" })),
 };
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from cluster import Up, wait_for
-from scripted_node import admin
+from scripted_node import ScriptedNode, admin
 from test_sdk import packages  # noqa: F401 - a fixture
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -21,8 +21,8 @@ def system():
 
 @pytest.fixture(scope="module")
 def openai(system, packages):  # noqa: F811
-    def call(scenario):
-        r = subprocess.run(["node", os.path.join(HERE, "openai.js"), scenario, system.url, system.token, system.model],
+    def call(scenario, model=system.model):
+        r = subprocess.run(["node", os.path.join(HERE, "openai.js"), scenario, system.url, system.token, model],
                            cwd=packages, capture_output=True, text=True, timeout=60)
         assert r.returncode == 0, r.stderr
         return json.loads(r.stdout)
@@ -96,6 +96,15 @@ def test_models(openai):
     assert "demo" in openai("models")["ids"]
 
 
+def test_a_model(system, openai):
+    """By its name alone, which the package escapes or not as it pleases."""
+    name = "meta-llama/Llama-3.3-70B-Instruct"
+    with ScriptedNode(system, model=name):
+        for model in (system.model, name):
+            r = openai("model", model)
+            assert r["found"]["id"] == model and r["found"]["object"] == "model" and [r["found"]] == r["listed"]
+
+
 def test_a_caller_that_stops_is_billed_for_what_came(system, openai):
     before = spent(system)
     assert openai("aborted")["chunks"] >= 3
@@ -107,6 +116,7 @@ def test_a_caller_that_stops_is_billed_for_what_came(system, openai):
     ("badBody", "BadRequestError", 400, "INVALID_BODY", "max_tokens"),
     ("badSize", "BadRequestError", 400, "INVALID_BODY", "size"),
     ("noModel", "InternalServerError", 503, "SERVICE_UNAVAILABLE", None),
+    ("noModelNow", "NotFoundError", 404, "NOT_FOUND", None),
     ("noPath", "NotFoundError", 404, "NOT_FOUND", None),
 ])
 def test_errors_are_of_the_right_class(openai, scenario, kind, status, code, param):

@@ -391,6 +391,54 @@ static void model_lists(void **state)
 	assert_int_equal(rig_refusal(r).error, ERR_AUTH);
 }
 
+static void ask_for_model(struct rig *r, const char *name, bool token)
+{
+	struct query q = { .kind = QUERY_MODEL, .has_token = token, .model = slice_str(name) };
+	struct buf msg = { 0 };
+
+	memset(q.rid, 3, RID_BYTES);
+	memcpy(q.token_hash, r->token, KEY_BYTES);
+	query_encode(&q, &msg);
+	actor_send(&r->gw, &msg, NULL);
+}
+
+static void no_model(struct rig *r, const char *name)
+{
+	struct refuse no;
+
+	ask_for_model(r, name, true);
+	no = rig_refusal(r);
+	assert_int_equal(no.error, ERR_NOT_FOUND);
+	assert_int_equal(no.param.n, 0);
+}
+
+/* The object of the list, and a name that is served by nobody now is as one that there never was. */
+static void one_model(void **state)
+{
+	struct rig *r = *state;
+	struct answer a;
+	char want[256];
+
+	ask_for_model(r, "demo", true);
+	assert_int_equal(answer_decode(actor_get(r, &r->gw, MSG_ANSWER), &a), ERR_OK);
+	snprintf(want, sizeof(want), "{\"object\":\"list\",\"data\":[%.*s]}", (int)a.body.n,
+		 (const char *)a.body.p);
+	assert_string_equal(ask(r, QUERY_MODELS, true, 0), want);
+	no_model(r, "");
+	no_model(r, "dem");
+	no_model(r, "demo2");
+	no_model(r, "Demo");
+	ask_for_model(r, "demo", false);
+	assert_int_equal(rig_refusal(r).error, ERR_AUTH);
+	rig_node(r)->row.state = NODE_DRAINING;
+	no_model(r, "demo");
+	rig_node(r)->row.state = NODE_ACTIVE;
+	assert_int_equal(rig_register(r, false, other_offers), ERR_OK);
+	no_model(r, "demo"); /* its name is still known */
+	ask_for_model(r, "other", true);
+	assert_int_equal(answer_decode(actor_get(r, &r->gw, MSG_ANSWER), &a), ERR_OK);
+}
+
 static void attestation(void **state)
 {
 	struct rig *r = *state;
@@ -486,6 +534,7 @@ int main(void)
 		T(what_it_changes),
 		T(a_lock_at_a_node_that_leaves),
 		T(model_lists),
+		T(one_model),
 		T(attestation),
 		T(much_evidence),
 		cmocka_unit_test(price_texts),

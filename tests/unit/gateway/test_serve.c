@@ -95,6 +95,10 @@ static void order_of_refusals(void **state)
 	refused("POST", "/v1/nodes", "", "x", "HTTP/1.1 415 ", "UNSUPPORTED_MEDIA_TYPE");
 	refused("POST", "/v1/nodes", JSON, "{}", "HTTP/1.1 400 ", "\"param\":\"data\"");
 	refused("GET", "/v1/models", "", NULL, "HTTP/1.1 401 ", "AUTH_ERROR");
+	refused("GET", "/v1/models/demo", "", NULL, "HTTP/1.1 401 ", "AUTH_ERROR");
+	refused("POST", "/v1/models/demo", "", "x", "HTTP/1.1 405 ", "\r\nallow: GET, HEAD, OPTIONS\r\n");
+	refused("GET", "/v1/models/a%00b", TOKEN, NULL, "HTTP/1.1 404 ", "NOT_FOUND");
+	refused("GET", "/v1/models/?model=demo", TOKEN, NULL, "HTTP/1.1 404 ", "NOT_FOUND");
 	refused("GET", "/v1/nodes/07/attestation", "", NULL, "HTTP/1.1 404 ", "NOT_FOUND");
 }
 
@@ -305,12 +309,15 @@ static void queries(void **state)
 		const char *path, *headers;
 		enum query_kind kind;
 		uint64_t number;
+		const char *model;
 	} rows[] = {
-		{ "/v1/models", TOKEN, QUERY_MODELS, 0 },
-		{ "/v1/nodes/4711/attestation", "", QUERY_ATTESTATION, 4711 },
-		{ "/v1/open_router/models", "", QUERY_OPEN_ROUTER, 0 },
-		{ "/v1/open_router/models", TOKEN, QUERY_OPEN_ROUTER,
-		  0 }, /* it asks for none and passes none on */
+		{ "/v1/models", TOKEN, QUERY_MODELS, 0, "" },
+		{ "/v1/models/a/b%2Fc%0a?x/y", TOKEN, QUERY_MODEL, 0, "a/b/c\n" },
+		{ "/v1/models/%2e%2e/models", TOKEN, QUERY_MODEL, 0, "../models" },
+		{ "/v1/nodes/4711/attestation", "", QUERY_ATTESTATION, 4711, "" },
+		{ "/v1/open_router/models", "", QUERY_OPEN_ROUTER, 0, "" },
+		{ "/v1/open_router/models", TOKEN, QUERY_OPEN_ROUTER, 0,
+		  "" }, /* it asks for none and passes none on */
 	};
 
 	(void)state;
@@ -324,7 +331,8 @@ static void queries(void **state)
 		assert_int_equal(query_decode(buf_slice(&g->head), &q), ERR_OK);
 		assert_int_equal(q.kind, rows[i].kind);
 		assert_int_equal(q.number, rows[i].number);
-		assert_int_equal(q.has_token, i == 0);
+		assert_int_equal(q.has_token, i <= 2);
+		assert_true(slice_is(q.model, rows[i].model));
 		memcpy(a.rid, q.rid, RID_BYTES);
 		answer_encode(&a, &b);
 		live_say(&l, &b);

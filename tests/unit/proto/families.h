@@ -397,9 +397,10 @@ static inline void register_sample(bool full, struct buf *out)
 static inline void query_sample(bool full, struct buf *out)
 {
 	struct query m = { .rid = FILL_RID,
-			   .kind = full ? QUERY_MODELS : QUERY_ATTESTATION,
+			   .kind = full ? QUERY_MODEL : QUERY_ATTESTATION,
 			   .has_token = full,
-			   .number = full ? 0 : ID_MAX };
+			   .number = full ? 0 : ID_MAX,
+			   .model = full ? TEXT(144) : NONE };
 
 	if (full)
 		memcpy(m.token_hash, FILLER, KEY_BYTES);

@@ -339,6 +339,10 @@ static void test_query(void **state)
 	assert_int_equal(q.kind, QUERY_ATTESTATION);
 	assert_false(q.has_token);
 	assert_int_equal(q.token_hash[0], 0);
+	assert_int_equal(q.model.n, 0);
+	GOOD(query, query, query_sample, m->model = LONG_TEXT(256));
+	BAD(query, query, query_sample, m->model = LONG_TEXT(257));
+	BAD(query, query, query_sample, m->model = SLICE_STR("a\0b"));
 	BAD(query, query, query_sample, m->kind = QUERY_KIND_MAX);
 	BAD(query, query, query_sample, m->kind = (enum query_kind)0);
 	BAD(query, query, query_sample, m->number = ID_MAX + 1);
