@@ -21,6 +21,7 @@
 #include "broker/router.h"
 #include "broker/silence.h"
 #include "broker/task.h"
+#include "broker/trust.h"
 #include "broker/version.h"
 #include "common/log.h"
 
@@ -380,19 +381,23 @@ void peers_recheck(struct broker *b)
 struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t avoid, uint64_t node)
 {
 	struct party *best[2] = { NULL, NULL }; /* the second is refused, or the next word is another's */
+	uint64_t least[2] = { 0, 0 };
 	const struct node *n = registry_node(b->registry, node);
 	bool taken = false;
 
 	for (struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next) {
+		uint64_t busy;
 		bool no;
 
 		if (!party_works(b, p) || !map_get(p->topics, &topic) || !peers_room(b, p, true))
 			continue;
 		no = refusal_lasts(p, node, broker_ms(b)) || (n && blame_passes_over(b, n, p));
 		taken = taken || !no;
-		if (p->n_tasks < p->capacity && p->instance != avoid &&
-		    (!best[no] || p->n_tasks < best[no]->n_tasks))
-			best[no] = p;
+		busy = (uint64_t)p->n_tasks + trust_handicap(b, p);
+		if (p->n_tasks >= p->capacity || p->instance == avoid || (best[no] && busy >= least[no]))
+			continue;
+		best[no] = p;
+		least[no] = busy;
 	}
 	return best[taken ? 0 : 1];
 }

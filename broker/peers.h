@@ -40,6 +40,8 @@ struct party {
 	struct map *topics;  /* worker: instances of gateways that it hears */
 	struct task *tasks;  /* worker: in hand, by next_of_worker */
 	uint32_t n_tasks;
+	unsigned failures;        /* worker: of its requests, in a row (trust.h) */
+	uint64_t failed_ms;       /* the last one */
 	struct refusal *refusals; /* worker: by nodes (refusal.c's) */
 	unsigned n_refusals;
 	struct party *next, **prev; /* all of one role */
@@ -100,8 +102,8 @@ void peers_drop(struct broker *b, struct party *p, const char *why);
 void peers_recheck(struct broker *b);
 
 /* A worker that hears topic, has room and is not avoid (instance, 0: none), the
- * least loaded one; NULL.  One that the node refuses, or that alone has seen it fail (blame.h), only when all
- * that hear topic are such. */
+ * least loaded one (trust.h adds to what it has); NULL.  One that the node refuses, or that alone has seen it
+ * fail (blame.h), only when all that hear topic are such. */
 struct party *peers_worker_for(const struct broker *b, uint64_t topic, uint64_t avoid, uint64_t node);
 
 #define NOT_TO_ASK UINT64_MAX

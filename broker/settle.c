@@ -20,6 +20,7 @@
 #include "broker/refusal.h"
 #include "broker/router.h"
 #include "broker/task.h"
+#include "broker/trust.h"
 #include "common/hash.h"
 #include "common/log.h"
 #include "common/sign.h"
@@ -62,9 +63,13 @@ static void finish(struct broker *b, struct task *t, const struct judge_case *c,
 static void on_verified(void *arg, enum err result)
 {
 	struct pending *p = arg;
+	struct broker *b = p->task->broker;
+	struct party *from = peers_by_instance(b, p->task->settle_to, ROLE_WORKER);
 
 	p->judge.receipt_good = result == ERR_OK;
-	finish(p->task->broker, p->task, &p->judge, &p->row);
+	if (from && result != ERR_OK) /* it has looked at the signature itself */
+		trust_note(b, from, false);
+	finish(b, p->task, &p->judge, &p->row);
 	free(p);
 }
 
@@ -146,12 +151,24 @@ static bool users_doing(const struct broker *b, const struct task *t, const stru
 	return m->error == ERR_ENGINE || (m->error == ERR_TIMEOUT && !t->stream && b->conf.probe_ms != 0);
 }
 
-static void note_node(struct broker *b, struct task *t, const struct party *from, const struct settle *m)
+/* Whose client left before there was anything to bill says nothing of its worker, nor does what was lost with
+ * a connection or with an earlier life of the node.  That a node does not know it is refusal.c's. */
+static void note_worker(const struct broker *b, const struct task *t, struct party *from,
+			const struct settle *m, bool good)
+{
+	if (t->worker == from && !t->cut_off && !in_earlier_life(t) && m->error != ERR_STRANGER &&
+	    (good || m->outcome != SETTLE_STOPPED))
+		trust_note(b, from, good);
+}
+
+/* good: there is something to bill. */
+static void note_node(struct broker *b, struct task *t, struct party *from, const struct settle *m, bool good)
 {
 	bool no_room = m->error == ERR_UNAVAILABLE && m->outcome == SETTLE_COMPLETE; /* at the worker */
 	bool reached = (m->error != ERR_UNAVAILABLE || no_room) && m->error != ERR_TIMEOUT &&
 		       m->error != ERR_NODE && m->error != ERR_STRANGER && m->outcome != SETTLE_LOST;
 
+	note_worker(b, t, from, m, good);
 	/* A host that loses its network loses all its requests at once: that must not take their node from
 	 * everybody.  Nor must what died with an earlier life of the node, or that it does not know one
 	 * worker.  What its engine failed at may be the user's doing: health checks tell how that is. */
@@ -173,8 +190,7 @@ static void note_node(struct broker *b, struct task *t, const struct party *from
 }
 
 /* verified: the signature of its receipt has been checked. */
-static void take(struct broker *b, struct task *t, const struct party *from, const struct settle *m,
-		 bool verified)
+static void take(struct broker *b, struct task *t, struct party *from, const struct settle *m, bool verified)
 {
 	struct judge_case c = { .reserved = t->res->units,
 				.outcome = m->outcome,
@@ -199,7 +215,7 @@ static void take(struct broker *b, struct task *t, const struct party *from, con
 			return;
 	}
 	if (!m->untold)
-		note_node(b, t, from, m);
+		note_node(b, t, from, m, check || (billable && c.original));
 	task_detach(b, t);
 	if (!check || verified)
 		finish(b, t, &c, &row);
@@ -207,9 +223,9 @@ static void take(struct broker *b, struct task *t, const struct party *from, con
 
 /* A refusal of which the client knows nothing: true when another node is asked
  * instead, else it is told now. */
-static bool goes_on(struct broker *b, struct task *t, const struct party *from, const struct settle *m)
+static bool goes_on(struct broker *b, struct task *t, struct party *from, const struct settle *m)
 {
-	note_node(b, t, from, m);
+	note_node(b, t, from, m, false);
 	if (task_retry(b, t))
 		return true;
 	if (!t->answered && t->topic)
@@ -270,14 +286,14 @@ static bool not_asked(const struct task *t, const struct settle *m)
 	       !t->node->row.original && !leaves_doubt(t, m);
 }
 
-static void look_for(struct broker *b, struct task *t, const struct party *from, const struct settle *m)
+static void look_for(struct broker *b, struct task *t, struct party *from, const struct settle *m)
 {
 	if (t->state == TASK_ORPHANED || t->state == TASK_UNCLAIMED) { /* it is being looked for */
 		if (others_may(b, t, m))
 			(void)task_ask(b, t); /* another one, at once */
 		return;
 	}
-	note_node(b, t, from, m);
+	note_node(b, t, from, m, false);
 	t->cut_off = true; /* that has been noted */
 	t->answered = true;
 	task_seek(b, t);
@@ -327,7 +343,7 @@ void task_settle(struct broker *b, struct party *from, struct slice msg)
 		return;
 	if (leaves_doubt(t, &m)) {
 		if (!m.untold)
-			note_node(b, t, from, &m);
+			note_node(b, t, from, &m, false);
 		say_settled(b, from, &m);
 		task_disown(b, t);
 		return;

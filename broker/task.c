@@ -13,6 +13,7 @@
 #include "broker/metrics.h"
 #include "broker/queue.h"
 #include "broker/router.h"
+#include "broker/trust.h"
 #include "common/log.h"
 #include "proto/work.h"
 
@@ -377,6 +378,7 @@ void task_returned(struct broker *b, struct party *from, struct slice msg)
 	if (!t)
 		return;
 	stat_inc(&metrics.returned, 1);
+	trust_note(b, from, false);
 	alarm_off(b->alarms, &t->alarm);
 	task_unattach(t);
 	if (t->returned_once || t->answered || !t->has_body) {

@@ -381,6 +381,24 @@ def test_the_proxys_keys_are_changed_one_after_the_other():
         assert "level=warn" in line and " node=1 " in line and "proxy_auth_keys" in line and "clocks" in line, line
 
 
+def test_a_worker_that_reaches_no_node():
+    """It fails what it is given at once, and so is always the least busy: it gets a request now and then to see whether
+    that has changed, and all others are the good one's. When it has changed, it gets its share again."""
+    with Parts() as p:
+        p.start_all()
+        p.operate()
+        p.ready()
+        p.start("worker", "--node-networks", "192.0.2.0/24", name="lost").ready()
+
+        def workers():
+            return [x for x in json.loads(p.run("peer", "list", "--json"))["peers"] if x["role"] == "worker"]
+
+        wait_for("both to hear the gateway", lambda: [x["hears"] > 0 for x in workers()] == [True, True])
+        with ThreadPoolExecutor(3) as pool:
+            failed = sum(r.returncode for r in pool.map(lambda _: p.ask(), range(40)))
+        assert failed <= 8, failed  # of 40: three at once, and one or two each five seconds
+
+
 def test_a_worker_that_the_node_does_not_know():
     """It takes the node from nobody: only the request that finds out fails, the others are the other worker's. When the
     node takes both keys, nothing of that is left."""

@@ -379,15 +379,16 @@ static void the_word_of_both(void **state)
 {
 	struct rig *r = *state;
 	struct work w;
-	struct actor *first = NULL, *wk = NULL;
+	struct actor *wk;
+	unsigned words[2] = { 0, 0 };
 
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(rig_node(r)->open_until, 0);
 		wk = give(r, &w);
-		first = first ? first : wk;
+		words[wk == &r->wk]++;
 		fails(r, wk, &w);
 	}
-	assert_ptr_equal(wk, other(r, first)); /* the last word was another's */
+	assert_true(words[0] > 0 && words[1] > 0);
 	assert_true(rig_node(r)->open_until > 0);
 }
 
