@@ -133,6 +133,9 @@ uint64_t rig_locked(struct rig *r, uint64_t units);
 /* Runs for ms with the gateway and that worker (or none: NULL) alive. */
 void rig_alive(struct rig *r, unsigned ms, struct actor *wk);
 
+/* Turns the loop until the broker has heard all that a has said, however busy the machine is. */
+void rig_heard(struct rig *r, struct actor *a);
+
 /* Says HELLO until a WELCOME comes, to a broker that was restarted. */
 void rig_greet(struct rig *r, struct actor *a);
 

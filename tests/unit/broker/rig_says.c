@@ -67,6 +67,14 @@ void rig_alive(struct rig *r, unsigned ms, struct actor *wk)
 	}
 }
 
+void rig_heard(struct rig *r, struct actor *a)
+{
+	while (actor_has(a, MSG_PONG))
+		(void)actor_get(r, a, MSG_PONG);
+	actor_ping(a);
+	(void)actor_get(r, a, MSG_PONG);
+}
+
 /* One that was said on a connection which was about to end is lost with it. */
 void rig_greet(struct rig *r, struct actor *a)
 {

@@ -58,7 +58,7 @@ static struct probe asked(struct rig *r, struct actor *wk)
 	return m;
 }
 
-static void say(struct actor *wk, const struct probe *m, enum probe_result result)
+static void say(struct rig *r, struct actor *wk, const struct probe *m, enum probe_result result)
 {
 	struct probed out = { .epoch = m->epoch, .node = m->node, .result = result, .latency_us = 1234 };
 	struct buf msg = { 0 };
@@ -66,14 +66,14 @@ static void say(struct actor *wk, const struct probe *m, enum probe_result resul
 	memcpy(out.rid, m->rid, RID_BYTES);
 	probed_encode(&out, &msg);
 	actor_send(wk, &msg, NULL);
+	rig_heard(r, wk);
 }
 
 static void answer(struct rig *r, enum probe_result result)
 {
 	struct probe m = asked(r, &r->wk);
 
-	say(&r->wk, &m, result);
-	rig_run(r, 5);
+	say(r, &r->wk, &m, result);
 }
 
 /* The probe that the node's registration brought is over: what follows goes by these settings. */
@@ -86,8 +86,7 @@ static int setup(void **state)
 	r->b.conf.breaker_open_ms = 150;
 	r->b.conf.probe_timeout_ms = 50;
 	assert_int_equal(probe_decode(actor_get(r, &r->wk, MSG_PROBE), &m), ERR_OK);
-	say(&r->wk, &m, PROBE_NOT_TRIED);
-	rig_run(r, 5);
+	say(r, &r->wk, &m, PROBE_NOT_TRIED);
 	*state = r;
 	return 0;
 }
@@ -126,8 +125,7 @@ static void out_and_back(void **state)
 
 	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_HALF_OPEN);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_NO_NODE);
-	say(&r->wk, &m, PROBE_REACHED);
-	rig_run(r, 5);
+	say(r, &r->wk, &m, PROBE_REACHED);
 	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_CLOSED);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 }
@@ -141,11 +139,9 @@ static void lost_probes(void **state)
 	alive(r, 2200); /* past the deadline of the broker */
 	second = asked(r, &r->wk);
 	assert_memory_not_equal(first.rid, second.rid, RID_BYTES);
-	say(&r->wk, &first, PROBE_FAILED); /* too late */
-	rig_run(r, 5);
+	say(r, &r->wk, &first, PROBE_FAILED); /* too late */
 	assert_true(rig_node(r)->probe.at == 0 && rig_node(r)->failures == 0);
-	say(&r->wk, &second, PROBE_NOT_TRIED);
-	rig_run(r, 5);
+	say(r, &r->wk, &second, PROBE_NOT_TRIED);
 	assert_true(rig_node(r)->probe.at == 0 && rig_node(r)->failures == 0);
 	answer(r, PROBE_REACHED);
 	assert_true(rig_node(r)->probe.reached);
@@ -158,22 +154,19 @@ static void made_up_answers(void **state)
 	struct probe m = asked(r, &r->wk), bad = m;
 
 	bad.node = 2;
-	say(&r->wk, &bad, PROBE_FAILED);
+	say(r, &r->wk, &bad, PROBE_FAILED);
 	bad = m;
 	bad.epoch++;
-	say(&r->wk, &bad, PROBE_FAILED);
+	say(r, &r->wk, &bad, PROBE_FAILED);
 	bad = m;
 	bad.rid[3] ^= 1;
-	say(&r->wk, &bad, PROBE_FAILED);
-	rig_run(r, 10);
+	say(r, &r->wk, &bad, PROBE_FAILED);
 	assert_true(rig_node(r)->failures == 0 && rig_node(r)->probe.worker == r->wk.instance);
-	say(&r->wk, &m, PROBE_FAILED);
-	say(&r->wk, &m, PROBE_FAILED);
-	rig_run(r, 10);
+	say(r, &r->wk, &m, PROBE_FAILED);
+	say(r, &r->wk, &m, PROBE_FAILED);
 	assert_int_equal(rig_node(r)->failures, 1);
 	assert_int_equal(r->b.probes, 0);
-	say(&r->gw, &m, PROBE_FAILED); /* not for a gateway to say */
-	rig_run(r, 10);
+	say(r, &r->gw, &m, PROBE_FAILED); /* not for a gateway to say */
 	assert_int_equal(rig_node(r)->failures, 1);
 }
 
@@ -189,8 +182,7 @@ static void workers_take_turns(void **state)
 		struct actor *wk = i % 2 ? &r->wk : &r->wk2;
 
 		m = asked(r, wk);
-		say(wk, &m, PROBE_REACHED);
-		rig_run(r, 5);
+		say(r, wk, &m, PROBE_REACHED);
 	}
 	m = asked(r, &r->wk2);
 	rig_node(r)->probe.worker =
@@ -227,8 +219,7 @@ static void news_from_before(void **state)
 
 	for (int i = 0; i < 3; i++)
 		note(r, false);
-	say(&r->wk, &m, PROBE_REACHED);
-	rig_run(r, 5);
+	say(r, &r->wk, &m, PROBE_REACHED);
 	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_OPEN);
 	answer(r, PROBE_REACHED); /* the trial */
 	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_CLOSED);
@@ -270,11 +261,9 @@ static void back_in_a_new_life(void **state)
 	assert_int_equal(rig_register(r, true, NULL), ERR_OK);
 	m = asked(r, &r->wk);
 	assert_memory_not_equal(m.rid, old.rid, RID_BYTES);
-	say(&r->wk, &old, PROBE_FAILED);
-	rig_run(r, 5);
+	say(r, &r->wk, &old, PROBE_FAILED);
 	assert_int_equal(node_breaker(rig_node(r), broker_ms(&r->b)), BREAKER_HALF_OPEN);
-	say(&r->wk, &m, PROBE_REACHED);
-	rig_run(r, 5);
+	say(r, &r->wk, &m, PROBE_REACHED);
 	assert_int_equal(rig_lock(r, 10, 5, &l), ERR_OK);
 	assert_int_equal(r->b.probes, 0);
 }
@@ -289,7 +278,7 @@ static struct work given(struct rig *r)
 	rig_job(r, l.stack, 10);
 	w = rig_work(r, &r->wk);
 	rig_posted(&r->wk, &w);
-	rig_run(r, 5);
+	rig_heard(r, &r->wk);
 	return w;
 }
 
@@ -335,8 +324,7 @@ static void worker_gone(void **state)
 	alive(r, 300);
 	assert_int_equal(rig_node(r)->probe.worker, r->wk.instance);
 	m = asked(r, &r->wk);
-	say(&r->wk, &m, PROBE_REACHED);
-	rig_run(r, 5);
+	say(r, &r->wk, &m, PROBE_REACHED);
 	assert_int_equal(r->b.probes, 0);
 }
 
@@ -352,8 +340,7 @@ static void nobody_asks(struct rig *r)
 		struct actor *wk = rig_node(r)->probe.worker == r->wk.instance ? &r->wk : &r->wk2;
 		struct probe m = asked(r, wk);
 
-		say(wk, &m, PROBE_NOT_TRIED);
-		rig_run(r, 5);
+		say(r, wk, &m, PROBE_NOT_TRIED);
 	}
 }
 
@@ -375,8 +362,7 @@ static void a_refused_worker(void **state)
 		rig_node(r)->open_until =
 			result == PROBE_REACHED ? broker_ms(&r->b) : 0; /* half-open, or closed */
 		refusal_note(&r->b, party(r, &r->wk2), 1);
-		say(&r->wk2, &m, (enum probe_result)result);
-		rig_run(r, 5);
+		say(r, &r->wk2, &m, (enum probe_result)result);
 		assert_int_equal(rig_node(r)->failures, result == PROBE_REACHED ? 3 : 0);
 		assert_true((rig_node(r)->open_until != 0) == (result == PROBE_REACHED));
 		for (int i = 0; i < 3; i++) {
@@ -389,8 +375,7 @@ static void a_refused_worker(void **state)
 	refusal_note(&r->b, party(r, &r->wk2), 1);
 	rig_drop(r, &r->wk);
 	m = asked(r, &r->wk2); /* better than nobody */
-	say(&r->wk2, &m, PROBE_FAILED);
-	rig_run(r, 5);
+	say(r, &r->wk2, &m, PROBE_FAILED);
 	assert_int_equal(rig_node(r)->failures, 1);
 }
 
@@ -472,7 +457,7 @@ static void a_bounded_number(void **state)
 		assert_int_equal(probe_decode(actor_get(r, &r->wk, MSG_PROBE), &m), ERR_OK);
 		assert_true(r->b.probes <= 5);
 		r->b.conf.probe_ms = 600000; /* nobody twice */
-		say(&r->wk, &m, PROBE_REACHED);
+		say(r, &r->wk, &m, PROBE_REACHED);
 		n += m.node >= 10;
 	}
 	rig_run(r, 5);
