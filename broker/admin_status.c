@@ -28,13 +28,13 @@ static void add_peers(const struct broker *b, enum role role, const char *name, 
 {
 	for (const struct party *p = b->peers->list[role]; p; p = p->next)
 		json_array_append_new(
-			list,
-			json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:s, s:I, s:I}", "role", name,
-				  "name", p->name, "version", p->version, "instance",
-				  (json_int_t)(p->instance & INT64_MAX), "tasks", (json_int_t)p->n_tasks,
-				  "capacity", (json_int_t)p->capacity, "load", (json_int_t)p->load,
-				  "draining", p->draining, "endpoint", p->endpoint, "hears",
-				  (json_int_t)map_count(p->topics), "refused_by", (json_int_t)p->n_refusals));
+			list, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:s, s:I, s:I, s:I}",
+					"role", name, "name", p->name, "version", p->version, "instance",
+					(json_int_t)(p->instance & INT64_MAX), "tasks",
+					(json_int_t)p->n_tasks, "capacity", (json_int_t)p->capacity, "load",
+					(json_int_t)p->load, "draining", p->draining, "endpoint", p->endpoint,
+					"hears", (json_int_t)map_count(p->topics), "refused_by",
+					(json_int_t)p->n_refusals, "failures", (json_int_t)p->failures));
 }
 
 void admin_peer_list(struct admin_call *c, const json_t *args)

@@ -60,11 +60,12 @@ static json_t *workers(const struct broker *b)
 	json_t *list = json_array();
 
 	for (const struct party *p = b->peers->list[ROLE_WORKER]; p; p = p->next)
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:b, s:I, s:I}", "worker", p->name,
-						      "tasks", (json_int_t)p->n_tasks, "capacity",
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:b, s:I, s:I, s:I}", "worker",
+						      p->name, "tasks", (json_int_t)p->n_tasks, "capacity",
 						      (json_int_t)p->capacity, "draining", p->draining,
 						      "gateways", (json_int_t)map_count(p->topics),
-						      "refused_by", (json_int_t)p->n_refusals));
+						      "refused_by", (json_int_t)p->n_refusals, "failures",
+						      (json_int_t)p->failures));
 	return list;
 }
 

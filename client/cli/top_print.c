@@ -83,8 +83,9 @@ static void worker(const json_t *w, char out[LINE_MAX_BYTES])
 {
 	char name[NAME_MAX_BYTES];
 
-	snprintf(out, LINE_MAX_BYTES, "%-16s  %5lld  %8lld  %8lld  %10lld%s", text_of(w, "worker", name),
-		 number(w, "tasks"), number(w, "capacity"), number(w, "gateways"), number(w, "refused_by"),
+	snprintf(out, LINE_MAX_BYTES, "%-16s  %5lld  %8lld  %8lld  %10lld  %8lld%s",
+		 text_of(w, "worker", name), number(w, "tasks"), number(w, "capacity"), number(w, "gateways"),
+		 number(w, "refused_by"), number(w, "failures"),
 		 json_is_true(json_object_get(w, "draining")) ? "  draining" : "");
 }
 
@@ -109,8 +110,8 @@ void top_view(struct buf *out, const json_t *before, const json_t *now, unsigned
 	struct view v = { .out = out, .rows = rows, .columns = columns };
 
 	totals(&v, before, now);
-	table(&v, "worker            tasks  capacity  gateways  refused by", json_object_get(now, "workers"),
-	      worker);
+	table(&v, "worker            tasks  capacity  gateways  refused by  failures",
+	      json_object_get(now, "workers"), worker);
 	table(&v, "node              state      running  locks  models  faults  refused workers",
 	      json_object_get(now, "nodes"), node); /* the longest list comes last */
 }

@@ -383,7 +383,7 @@ def test_the_proxys_keys_are_changed_one_after_the_other():
 
 def test_a_worker_that_reaches_no_node():
     """It fails what it is given at once, and so is always the least busy: it gets a request now and then to see whether
-    that has changed, and all others are the good one's. When it has changed, it gets its share again."""
+    that has changed, and all others are the good one's; the operator can see which one it is."""
     with Parts() as p:
         p.start_all()
         p.operate()
@@ -393,10 +393,19 @@ def test_a_worker_that_reaches_no_node():
         def workers():
             return [x for x in json.loads(p.run("peer", "list", "--json"))["peers"] if x["role"] == "worker"]
 
+        def failures():
+            return {x["name"].split(":")[-1]: x["failures"] for x in workers()}
+
         wait_for("both to hear the gateway", lambda: [x["hears"] > 0 for x in workers()] == [True, True])
         with ThreadPoolExecutor(3) as pool:
-            failed = sum(r.returncode for r in pool.map(lambda _: p.ask(), range(40)))
-        assert failed <= 8, failed  # of 40: three at once, and one or two each five seconds
+            assert [r.returncode for r in pool.map(lambda _: p.ask(), range(40))] == [0] * 40  # the client asks again
+        assert failures()[str(p.worker.p.pid)] == 0 and 1 <= failures()[str(p.lost.p.pid)] <= 8
+        p.worker.end()
+        assert p.ask().returncode == 1
+        assert failures()[str(p.lost.p.pid)] >= 4
+        assert max(x["failures"] for x in json.loads(p.run("top", "--json"))["workers"]) >= 4
+        (line,) = [x for x in p.broker.log().splitlines() if "event=worker_fails" in x]
+        assert "level=warn" in line and " in_a_row=3 " in line and f":{p.lost.p.pid} " in line, line
 
 
 def test_a_worker_that_the_node_does_not_know():
