@@ -187,7 +187,7 @@ static int64_t new_window(const struct frame *f, int64_t old)
 	return old;
 }
 
-static enum verdict judge_settings(struct conn *c, const h2o_http2_conn_t *h2, const struct frame *f)
+static enum verdict judge_settings(struct conn *c, h2o_http2_conn_t *h2, const struct frame *f)
 {
 	int64_t delta =
 		new_window(f, h2->peer_settings.initial_window_size) - h2->peer_settings.initial_window_size;
@@ -202,6 +202,7 @@ static enum verdict judge_settings(struct conn *c, const h2o_http2_conn_t *h2, c
 		    s->output_window._avail + delta > 0)
 			return CUT;
 	}
+	h2_table_settings(c, h2, slice_of(f->raw + HEADER_LEN, f->len));
 	return add_noise(c, KEEP_ALONE);
 }
 

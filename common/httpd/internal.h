@@ -70,6 +70,7 @@ struct conn {
 	bool served;         /* had a request */
 	bool cut;            /* shut down by us; what it still sends is thrown away */
 	bool left;           /* TLS: an alert came */
+	bool resized;        /* HTTP/2: the client is yet to be told the new size of our table */
 	bool watched;        /* in the epoll set of the disconnect watch */
 	bool headed;         /* recv_since: the head is there, the body is missing */
 	bool unwritable;     /* a write looked lost at the last look */
@@ -223,6 +224,11 @@ void h2_goaway(h2o_http2_conn_t *h2, uint32_t last_id);
 
 /* Stands in for h2o's reader on HTTP/2 connections. */
 void h2guard_read(h2o_socket_t *sock, const char *err);
+
+/* --- h2table.c: the compression of answers' fields --- */
+
+/* Follows the sizes of the table that a client's SETTINGS name. */
+void h2_table_settings(struct conn *c, h2o_http2_conn_t *h2, struct slice settings);
 
 /* --- uvguard.c: libuv as libh2o calls it --- */
 

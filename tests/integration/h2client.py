@@ -15,11 +15,15 @@ class Reset(Exception):
         super().__init__(f"reset {code}")
 
 
-def request(host, port, method, path, headers=(), body=b"", timeout=30):
-    """(status, headers, body) like sealclient.Client.request; Reset when the stream is reset."""
+def request(host, port, method, path, headers=(), body=b"", timeout=30, settings=None):
+    """(status, headers, body) like sealclient.Client.request; Reset when the stream is reset.
+
+    settings: numbers and values that are sent besides h2's own."""
     with socket.create_connection((host, port), timeout=timeout) as s:
         c = h2.connection.H2Connection(config=h2.config.H2Configuration(header_encoding="utf-8"))
         c.initiate_connection()
+        if settings:
+            c.update_settings(settings)
         head = [(":method", method), (":path", path), (":scheme", "http"), (":authority", f"{host}:{port}")]
         head += [(k.lower(), v) for k, v in headers]
         c.send_headers(1, head, end_stream=not body)

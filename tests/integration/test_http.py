@@ -7,6 +7,7 @@ import re
 import socket
 from urllib.parse import quote
 
+import h2.settings
 import pytest
 
 import h2client
@@ -263,6 +264,14 @@ def test_key_of_nobody(send, good):
 @pytest.mark.parametrize("path", SEALED[2:])
 def test_never_streamed(send, good, path):
     refused(send("POST", path, dict(good, stream=True)), 400, "stream")
+
+
+@pytest.mark.parametrize("size", [0, 50, 4096, 65536])
+def test_header_tables_of_clients(client, size):
+    """python3-hpack refuses fields that were compressed with a larger table than it allows (RFC 7541 4.2)."""
+    status, head, body = h2client.request(client.url.hostname, client.url.port, "GET", "/health",
+                                          settings={h2.settings.SettingCodes.HEADER_TABLE_SIZE: size})
+    assert status == 200 and json.loads(body) == {"message": "ok"} and head["content-type"] == "application/json"
 
 
 def test_request_ids(send, good):

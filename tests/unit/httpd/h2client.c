@@ -2,6 +2,7 @@
  *
  * See h2client.h.
  */
+#define _GNU_SOURCE
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -175,20 +176,29 @@ int64_t h2_reset_code(const struct h2 *c, uint32_t id)
 	return code;
 }
 
-bool h2_headers_hold(const struct h2 *c, uint32_t id, const char *bytes)
+/* The field block of the stream's first HEADERS; empty when none came. */
+static struct slice first_block(const struct h2 *c, uint32_t id)
 {
 	struct seen f;
-	size_t n = strlen(bytes);
 
-	for (size_t at = 0; next_frame(c, &at, &f);) {
-		if (f.type != HEADERS || f.id != id)
-			continue;
-		for (size_t i = 0; i + n <= f.payload.n; i++)
-			if (memcmp(f.payload.p + i, bytes, n) == 0)
-				return true;
-		return false;
-	}
-	return false;
+	for (size_t at = 0; next_frame(c, &at, &f);)
+		if (f.type == HEADERS && f.id == id)
+			return f.payload;
+	return slice_of(NULL, 0);
+}
+
+bool h2_headers_hold(const struct h2 *c, uint32_t id, const char *bytes)
+{
+	struct slice block = first_block(c, id);
+
+	return block.n > 0 && memmem(block.p, block.n, bytes, strlen(bytes)) != NULL;
+}
+
+bool h2_headers_begin(const struct h2 *c, uint32_t id, const char *bytes)
+{
+	struct slice block = first_block(c, id);
+
+	return block.n >= strlen(bytes) && memcmp(block.p, bytes, strlen(bytes)) == 0;
 }
 
 bool h2_wait(struct h2 *c, uint8_t type, uint32_t id, uint8_t flags, unsigned ms)

@@ -67,6 +67,9 @@ int64_t h2_reset_code(const struct h2 *c, uint32_t id);
 /* The field block of the stream's first HEADERS holds these bytes. */
 bool h2_headers_hold(const struct h2 *c, uint32_t id, const char *bytes);
 
+/* The same block begins with these bytes. */
+bool h2_headers_begin(const struct h2 *c, uint32_t id, const char *bytes);
+
 /* Turns the loop until such a frame came; false when closed or after ms. */
 bool h2_wait(struct h2 *c, uint8_t type, uint32_t id, uint8_t flags, unsigned ms);
 

@@ -105,6 +105,48 @@ static void flow_control_is_followed(void **state)
 	rig_close_h2(&g, &c);
 }
 
+static void table_size(struct h2 *c, uint32_t size)
+{
+	uint8_t p[6] = { 0, 1 };
+
+	put_be32(p + 2, size);
+	h2_send(c, SETTINGS, 0, 0, p, sizeof(p));
+}
+
+/* The client's table of fields gets smaller, larger, larger than ours ever is: each next block says the size
+ * that is used, and only that one. */
+static void the_clients_table_is_the_size_it_says(void **state)
+{
+	static const struct {
+		uint32_t size;
+		const char *begins; /* an update to none, one to the size, ":status: 200" */
+	} steps[] = {
+		{ 4096, "\x88" },
+		{ 0, "\x20\x88" },
+		{ 0, "\x88" },
+		{ 30, "\x20\x3e\x88" },
+		{ 31, "\x20\x3f" },
+		{ 100, "\x20\x3f\x45\x88" },
+		{ 159, "\x20\x3f\x80\x01\x88" },
+		{ 65536, "\x20\x3f\xe1\x1f\x88" },
+		{ 70000, "\x88" },
+	};
+	struct rig g = { 0 };
+	struct h2 c;
+
+	(void)state;
+	rig_open_h2(&g, &c, 65535);
+	for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		table_size(&c, steps[i].size);
+		h2_request(&c, 4 * i + 1, "/hi", END_STREAM);
+		h2_request(&c, 4 * i + 3, "/hi", END_STREAM);
+		assert_true(h2_wait(&c, DATA, 4 * i + 3, END_STREAM, 2000));
+		assert_true(h2_headers_begin(&c, 4 * i + 1, steps[i].begins));
+		assert_true(h2_headers_begin(&c, 4 * i + 3, "\x88"));
+	}
+	rig_close_h2(&g, &c);
+}
+
 /* Twice the limit and far beyond: 413 from the handler, and a body after it on
  * the same connection still fits. */
 static void oversized_body_gets_413(void **state)
@@ -169,6 +211,7 @@ int main(void)
 		cmocka_unit_test(bodies_with_and_without_trailers),
 		cmocka_unit_test(aborted_stream_delivers_then_resets),
 		cmocka_unit_test(flow_control_is_followed),
+		cmocka_unit_test(the_clients_table_is_the_size_it_says),
 		cmocka_unit_test(oversized_body_gets_413),
 		cmocka_unit_test(real_clients),
 	};
