@@ -51,7 +51,7 @@ static bool http2_in_use(const struct conn *c, uint64_t now)
 		return false;
 	if (!c->parted || h2_uploads_to(h2, c->last_id))
 		return true;
-	return now - c->since < c->h->o.stall_ms && (h2_backlog(h2) > 0 || watch_under_way(c) > 0);
+	return now - c->since < c->h->o.stall_ms && (h2_backlog(h2) > 0 || stall_under_way(c) > 0);
 }
 
 /* The end of its input lets h2o close it in peace.  It does not see that where the client goes on talking. */

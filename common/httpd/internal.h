@@ -30,7 +30,7 @@
 #define TICK_MIN_MS 20            /* ... and at most */
 #define ARRIVAL_PER_MS (2u << 20) /* bytes that clients can send in a millisecond */
 #define BODY_GRACE_MS 10000       /* a body may be slow for this long ... */
-#define BODY_MIN_RATE 256         /* ... and must then have come at this many bytes per second on average */
+#define MIN_RATE 256              /* ... and must then have come at this many bytes per second on average */
 
 enum conn_state {
 	CONN_SNIFF, /* clear text, not one whole preface or method yet */
@@ -97,7 +97,9 @@ struct hreq {
 	size_t counted;     /* answer bytes counted in httpd.answers */
 	uint64_t left;      /* bytes of the announced length to come; UINT64_MAX unknown */
 	uint64_t at;        /* ms: began, later the last progress of writing */
-	uint64_t mark;      /* what progress looked like then */
+	uint64_t own;       /* at the last look: bytes that its stream had sent, HTTP/2 */
+	uint64_t acked;     /* and that the client had acknowledged of the connection's */
+	int64_t took;       /* since it is ended: bytes that have moved since `at` */
 	char frame[20];     /* chunk size line */
 	bool begun;         /* status and headers are set */
 	bool started;       /* h2o_start_response was called */
@@ -279,12 +281,17 @@ void watch_soon(struct hreq *r, h2o_linklist_t *list);
 /* Out of the epoll set. */
 void watch_stop(struct conn *c);
 
-/* Bytes written to the socket that the client has not acknowledged. */
-uint64_t watch_under_way(const struct conn *c);
-
 /* Ends connections whose last write libuv refused.  To be called more than once:
  * what looks so twice is so. */
 void watch_lost_writes(struct httpd *h);
+
+/* --- stall.c: clients that do not take their answers --- */
+
+/* Bytes written to the socket that the client has not acknowledged. */
+uint64_t stall_under_way(const struct conn *c);
+
+/* Ends requests whose answers do not move. */
+void stall_check(struct httpd *h, uint64_t now);
 
 /* --- body.c: one budget --- */
 

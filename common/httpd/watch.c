@@ -9,10 +9,8 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/sockios.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/httpd/internal.h"
@@ -92,7 +90,7 @@ void watch_soon(struct hreq *r, h2o_linklist_t *list)
 /* Too slow: past the deadline, or past a grace and below the least rate. */
 static bool body_overdue(const struct httpd *h, uint64_t spent, size_t got)
 {
-	return spent > h->o.body_ms || (spent > BODY_GRACE_MS && got < spent / 1000 * BODY_MIN_RATE);
+	return spent > h->o.body_ms || (spent > BODY_GRACE_MS && got < spent / 1000 * MIN_RATE);
 }
 
 static bool head_is_there(const struct conn *c)
@@ -152,70 +150,6 @@ static bool overdue(struct conn *c, uint64_t now)
 	return c->state == CONN_HTTP1 ? http1_overdue(c, now) : now - c->since > c->h->o.head_ms;
 }
 
-uint64_t watch_under_way(const struct conn *c)
-{
-	int unsent = 0;
-
-	ioctl(h2o_socket_get_fd(c->sock), SIOCOUTQ, &unsent);
-	return uv_stream_get_write_queue_size(c->stream) + (uint64_t)unsent;
-}
-
-/* What the client has acknowledged of all that was written to its socket. */
-static uint64_t acknowledged(const struct conn *c)
-{
-	return c->sock->bytes_written - watch_under_way(c);
-}
-
-/* A number that changes when the answer moves.  An HTTP/2 stream that waits
- * for its own window does not move with its connection. */
-static uint64_t progress(struct hreq *r)
-{
-	h2o_http2_stream_t *s = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, r->req);
-
-	if (r->req->version < 0x200)
-		return acknowledged(r->conn);
-	return r->req->bytes_sent + (h2o_linklist_is_linked(&s->_refs.link) ? acknowledged(r->conn) : 0);
-}
-
-/* What is there still at the next look is a stream whose bytes are in a write that does not end: it can go
- * only with its connection. */
-static void give_up(struct hreq *r)
-{
-	if (r->killed)
-		conn_cut(r->conn);
-	request_kill(r);
-}
-
-/* Whole answers have less time while there are too many. */
-static void check_stalls(struct httpd *h, uint64_t now)
-{
-	uint64_t hurried = h->pressed && EVICT_MS < h->o.stall_ms ? EVICT_MS : h->o.stall_ms;
-	h2o_linklist_t *l, *next;
-
-	h->pressed = false; /* until somebody finds no room again */
-	for (l = h->reqs.next; l != &h->reqs; l = next) {
-		struct hreq *r = H2O_STRUCT_FROM_MEMBER(struct hreq, all, l);
-
-		next = l->next;
-		if (!r->in_flight && !r->finished)
-			continue;
-		if (progress(r) != r->mark) {
-			r->mark = progress(r);
-			r->at = now;
-		} else if (now - r->at > (r->ended ? hurried : h->o.stall_ms)) {
-			give_up(r);
-		}
-	}
-}
-
-bool httpd_room(struct httpd *h, size_t n)
-{
-	if (!h->o.answer_budget || h->answers + n <= h->o.answer_budget)
-		return true;
-	h->pressed = true;
-	return false;
-}
-
 /* After a read error libuv refuses to write, and h2o, which writes TLS's close_notify, does not look: the
  * callback that would close the socket never comes.  A write that libuv has done, and will tell, has the
  * same looks for a moment only. */
@@ -255,7 +189,7 @@ static void check_deadlines(struct httpd *h, uint64_t now)
 		if (!c->cut && overdue(c, now))
 			conn_cut(c);
 	}
-	check_stalls(h, now);
+	stall_check(h, now);
 }
 
 /* HTTP/1 bodies are counted from here, HTTP/2 ones at every read. */
