@@ -91,7 +91,7 @@ unsigned httpd_conns(const struct httpd *h);
 struct slice hreq_method(const struct hreq *r);
 
 /* The path without query, just as it was sent: escapes and dots are not resolved, so that a path
- * reads here as it read to a proxy in front. */
+ * reads here as it read to a proxy in front.  Of a whole URL in an HTTP/1 request line, its path. */
 struct slice hreq_path(const struct hreq *r);
 
 /* Value of a header (lower-case name), or an empty slice with p == NULL. */

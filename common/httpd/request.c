@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "common/httpd/internal.h"
@@ -164,11 +165,38 @@ struct slice hreq_method(const struct hreq *r)
 	return of_iovec(r->req->method);
 }
 
+static size_t scheme_len(struct slice target)
+{
+	static const char *const schemes[] = { "http://", "https://" };
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		n = strlen(schemes[i]);
+		if (target.n >= n && strncasecmp((const char *)target.p, schemes[i], n) == 0)
+			return n;
+	}
+	return 0;
+}
+
+/* A whole URL in the request line, as proxies are asked and some pass it on, is to be taken from everybody
+ * (RFC 9112 3.2.2). */
+static struct slice path_of_url(struct slice target)
+{
+	size_t at = scheme_len(target);
+	const uint8_t *path;
+
+	if (at == 0)
+		return target;
+	path = memchr(target.p + at, '/', target.n - at);
+	return path != NULL ? slice_of(path, (size_t)(target.p + target.n - path)) : SLICE_STR("/");
+}
+
 struct slice hreq_path(const struct hreq *r)
 {
 	struct slice s = of_iovec(r->req->path);
 
-	return slice_of(s.p, r->req->query_at < s.n ? r->req->query_at : s.n);
+	s.n = r->req->query_at < s.n ? r->req->query_at : s.n;
+	return r->req->version < 0x200 ? path_of_url(s) : s;
 }
 
 struct slice hreq_header(const struct hreq *r, const char *name)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -33,6 +34,34 @@ static void down(struct fix *x)
 	close(x->fd);
 	buf_free(&x->in);
 	rig_close(&x->g);
+}
+
+/* What stands in a request line for a path: a URL counts by its own path. */
+static void absolute_targets(void **state)
+{
+	static const char *const all[][2] = {
+		{ "http://a/hi", "/hi" },
+		{ "HTTP://other.example:80/hi?x=/y", "/hi" },
+		{ "https://a/x/../%68i", "/x/../%68i" },
+		{ "http://a", "/" },
+		{ "http://a?/hi", "/" },
+		{ "http:///hi", "/hi" },
+		{ "/http://a/hi", "/http://a/hi" },
+		{ "ftp://a/hi", "ftp://a/hi" },
+	};
+	struct fix x;
+	char text[200];
+
+	(void)state;
+	up(&x);
+	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		buf_reset(&x.in);
+		snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", all[i][0]);
+		rig_say(&x.g, x.fd, text);
+		assert_true(rig_expect(&x.g, x.fd, &x.in, "\r\n\r\n", 2000));
+		assert_string_equal(x.g.path, all[i][1]);
+	}
+	down(&x);
 }
 
 static void whole_answers_keep_the_connection(void **state)
@@ -297,6 +326,7 @@ static void large_answer_arrives_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(absolute_targets),
 		cmocka_unit_test(whole_answers_keep_the_connection),
 		cmocka_unit_test(streamed_answers_keep_the_connection),
 		cmocka_unit_test(pipelined_requests_are_answered_in_order),
