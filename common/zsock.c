@@ -41,9 +41,12 @@
 #define HEARTBEAT_MS 1000
 #define CONNECT_MS 3000 /* TCP alone asks at growing intervals, in the end of a minute */
 /* libzmq ends the process (session_base.cpp, clean_pipes) when a connection breaks just after its socket was
- * closed without lingering, or it was disconnected, with one frame of a message handed over and not the next.
+ * closed without lingering, or has lingered to the end, or it was disconnected, with one frame of a message
+ * handed over and not the next; a body in pieces that nobody reads stands nearly always so.  Longer than
+ * zctx_free waits, so that a process that ends is gone before, and than TCP takes to miss a peer; a gateway
+ * that left a broker which stands still holds what is on its way there so long.
  */
-#define LINGER_MS 100
+#define LINGER_MS 5000
 #define HANDSHAKE_MS 3000 /* also how soon a peer that zauth denied tries again */
 #define RECONNECT_MS 50
 #define RECONNECT_MAX_MS 500

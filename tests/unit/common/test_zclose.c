@@ -8,7 +8,9 @@
 #include "tests/unit/common/zfix.h"
 
 #define LINES 150
-#define MESSAGES 3000 /* of 20 bytes: more than a connection of which nobody reads takes */
+#define MESSAGES 3000   /* of 20 bytes: more than a connection of which nobody reads takes */
+#define BODY (1u << 20) /* in pieces, so is this */
+#define MOMENT_US 100000
 
 static const uint8_t greeting[64] = { 0xff, [9] = 0x7f, 3, 0, 'N', 'U', 'L', 'L' };
 
@@ -53,7 +55,7 @@ struct line {
 /* Two frames, as a request and its body. */
 static enum err send_two(struct zsock *z, size_t n)
 {
-	static const uint8_t bytes[8 + LINES];
+	static const uint8_t bytes[BODY];
 	struct zmsg parts[2];
 	enum err e;
 
@@ -82,13 +84,10 @@ static bool connected(void *arg)
 	return send_two(l->z, 8 + (size_t)l->fd % LINES) == ERR_OK;
 }
 
-/* Sockets are closed just when their connections end, on which nobody read: each stands still at another byte
- * of a message, some between two frames. */
-static void test_half_a_message_is_out(void **state)
+/* To a peer that reads nothing after its handshake. */
+static void open_lines(struct zfix *f, struct line line[LINES])
 {
-	struct zfix *f = *state;
 	struct zsock_opts o = { .type = ZSOCK_DEALER, .sndhwm = MESSAGES, .on_msg = ignore };
-	struct line line[LINES];
 	struct sockaddr_un a;
 	int listener = unix_socket(f, &a);
 
@@ -100,21 +99,54 @@ static void test_half_a_message_is_out(void **state)
 		line[i].fd = accept(listener, NULL, NULL);
 		shake_hands(line[i].fd, "ROUTER");
 		assert_true(zfix_run(f, connected, &line[i], 3000));
+	}
+	close(listener);
+}
+
+/* Sockets are closed just when their connections end, on which nobody read: each stands still at another byte
+ * of a message, some between two frames. */
+static void test_half_a_message_is_out(void **state)
+{
+	struct line line[LINES];
+
+	open_lines(*state, line);
+	for (unsigned i = 0; i < LINES; i++)
 		while (send_two(line[i].z, 8) == ERR_OK)
 			;
-	}
 	usleep(20000);
 	for (unsigned i = 0; i < LINES; i++) {
 		zsock_close(line[i].z);
 		close(line[i].fd);
 	}
-	close(listener);
+}
+
+/* Connections end a moment after their sockets were closed, as when two processes are stopped at once, with a
+ * body on its way: nearly always between two of its pieces. */
+static void test_half_a_body_is_out(void **state)
+{
+	struct line line[LINES];
+	uint64_t end[LINES];
+
+	open_lines(*state, line);
+	for (unsigned i = 0; i < LINES; i++)
+		assert_int_equal(send_two(line[i].z, BODY), ERR_OK);
+	usleep(20000);
+	for (unsigned i = 0; i < LINES; i++) {
+		zsock_close(line[i].z);
+		end[i] = uv_hrtime() / 1000 + MOMENT_US + i % 30 * 50;
+		usleep(100);
+	}
+	for (unsigned i = 0; i < LINES; i++) {
+		while (uv_hrtime() / 1000 < end[i])
+			;
+		close(line[i].fd);
+	}
 }
 
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, zfix_up, zfix_down)
-	const struct CMUnitTest tests[] = { T(test_half_a_message_is_out) };
+	const struct CMUnitTest tests[] = { T(test_half_a_message_is_out), T(test_half_a_body_is_out) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
