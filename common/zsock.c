@@ -17,6 +17,11 @@
  *   again with the next heartbeat.
  * - A ROUTER that meets the full pipe of a dead peer says EAGAIN until somebody
  *   reads ZMQ_EVENTS.
+ * - A receive reads commands after EAGAIN, and at each 100th frame without one, also
+ *   in the middle of a message.  Who connected learns there that the connection has
+ *   ended, and that ends the process (fq.cpp, !_more).  So it is looked for before a
+ *   message in which that may happen: of an XSUB, whose messages have two frames,
+ *   and of a DEALER, whose have many when a body comes in pieces.
  */
 #include "common/zsock.h"
 
@@ -38,6 +43,7 @@
 #define HWM_UPSTREAM 65536 /* XSUB drops silently when full: make that unlikely; frames are tiny */
 #define MAX_MSG_DEFAULT (20u << 20)
 #define BUDGET_DEFAULT 256
+#define LOOK_FRAMES 100 /* libzmq's inbound_poll_rate */
 #define HEARTBEAT_MS 1000
 #define CONNECT_MS 3000 /* TCP alone asks at growing intervals, in the end of a minute */
 /* libzmq ends the process (session_base.cpp, clean_pipes) when a connection breaks just after its socket was
@@ -80,7 +86,19 @@ int zsock_receive(struct zsock *z, struct zmsg *m)
 	do
 		rc = zmq_msg_recv(zsock_frame(m), z->z, ZMQ_DONTWAIT);
 	while (rc < 0 && errno == EINTR);
+	z->taken = rc < 0 ? 0 : z->taken + 1;
 	return rc;
+}
+
+/* Reads commands when it might otherwise be done in the middle of the next message. */
+static void look_ahead(struct zsock *z)
+{
+	bool soon = z->o.type == ZSOCK_DEALER || (z->o.type == ZSOCK_XSUB && z->taken + 2 >= LOOK_FRAMES);
+	size_t n = sizeof(int);
+	int events;
+
+	if (soon)
+		zmq_getsockopt(z->z, ZMQ_EVENTS, &events, &n);
 }
 
 /* Makes *m the next frame, whole; false when there is none. */
@@ -103,6 +121,7 @@ static bool take_one(struct zsock *z)
 	size_t n = 1;
 	bool more, good = true, cut = z->o.type == ZSOCK_REP || z->o.type == ZSOCK_XPUB;
 
+	look_ahead(z);
 	if (!take_frame(z, &parts[0], &more, &good))
 		return false;
 	while (more && n < ZSOCK_ROOM && good)

@@ -53,7 +53,7 @@ struct zsock {
 	uint64_t cuts;
 	struct zsock_topic topics[ZSOCK_TOPICS_MAX];
 	size_t n_topics;
-	uint64_t dropped;
+	uint64_t dropped, taken; /* taken: frames since the last EAGAIN */
 	char endpoint[ZSOCK_ENDPOINT_MAX + 1];
 };
 
