@@ -15,10 +15,14 @@ struct zpieces_whole {
 	zmq_msg_t m;
 };
 
-bool zpieces_are(const struct zsock *z, struct zmsg *m)
+bool zpieces_go(const struct zsock *z, struct zmsg *m)
 {
-	return (z->o.type == ZSOCK_DEALER || z->o.type == ZSOCK_ROUTER) &&
-	       zmq_msg_size(zsock_frame(m)) >= ZPIECE_BYTES;
+	return z->o.type == ZSOCK_DEALER && zmq_msg_size(zsock_frame(m)) >= ZPIECE_BYTES;
+}
+
+bool zpieces_come(const struct zsock *z, struct zmsg *m)
+{
+	return z->o.type == ZSOCK_ROUTER && zmq_msg_size(zsock_frame(m)) >= ZPIECE_BYTES;
 }
 
 static void let_go(void *data, void *hint)

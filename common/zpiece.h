@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Long frames of DEALER and ROUTER in pieces.  libzmq limits the length of a frame by one number, in a
+ * Long frames from DEALER to ROUTER in pieces.  libzmq limits the length of a frame by one number, in a
  * handshake, too, which a stranger sends, and takes what that holds apart before it knows the key: as many
- * bytes as the longest body would be a gigabyte of memory.  So no frame on the wire is longer than a piece.
- * A frame of ZPIECE_BYTES or more is sent as pieces of just so many, and a shorter one, perhaps empty, that
- * ends it.
+ * bytes as the longest body would be a gigabyte of memory.  So no frame that a ROUTER takes is longer than a
+ * piece.  A frame of ZPIECE_BYTES or more is sent as pieces of just so many, and a shorter one, perhaps
+ * empty, that ends it.
+ *
+ * Not from ROUTER to DEALER: a DEALER has chosen whom it connects to, and libzmq ends its process when the
+ * connection ends while it takes a message of many frames (zsock.c).
  */
 #ifndef SEALWAY_COMMON_ZPIECE_H
 #define SEALWAY_COMMON_ZPIECE_H
@@ -20,8 +23,11 @@ struct zpieces {
 	size_t at, n; /* bytes */
 };
 
-/* Whether m is a frame that goes, or came, in pieces on z. */
-bool zpieces_are(const struct zsock *z, struct zmsg *m);
+/* Whether m is a frame that goes in pieces on z. */
+bool zpieces_go(const struct zsock *z, struct zmsg *m);
+
+/* Whether m, which was received, is the first piece of one. */
+bool zpieces_come(const struct zsock *z, struct zmsg *m);
 
 /* Begins with m, which is shared, not copied, and stays the caller's. */
 void zpieces_begin(struct zpieces *p, struct zmsg *m);

@@ -19,9 +19,8 @@
  *   reads ZMQ_EVENTS.
  * - A receive reads commands after EAGAIN, and at each 100th frame without one, also
  *   in the middle of a message.  Who connected learns there that the connection has
- *   ended, and that ends the process (fq.cpp, !_more).  So it is looked for before a
- *   message in which that may happen: of an XSUB, whose messages have two frames,
- *   and of a DEALER, whose have many when a body comes in pieces.
+ *   ended, and that ends the process (fq.cpp, !_more).  So DEALER and XSUB look for
+ *   it before a message in which that may happen, and theirs have few frames.
  */
 #include "common/zsock.h"
 
@@ -93,11 +92,11 @@ int zsock_receive(struct zsock *z, struct zmsg *m)
 /* Reads commands when it might otherwise be done in the middle of the next message. */
 static void look_ahead(struct zsock *z)
 {
-	bool soon = z->o.type == ZSOCK_DEALER || (z->o.type == ZSOCK_XSUB && z->taken + 2 >= LOOK_FRAMES);
+	bool connects = z->o.type == ZSOCK_DEALER || z->o.type == ZSOCK_XSUB;
 	size_t n = sizeof(int);
 	int events;
 
-	if (soon)
+	if (connects && z->taken + 2 >= LOOK_FRAMES)
 		zmq_getsockopt(z->z, ZMQ_EVENTS, &events, &n);
 }
 
@@ -109,7 +108,7 @@ static bool take_frame(struct zsock *z, struct zmsg *m, bool *more, bool *good)
 	if (zsock_receive(z, m) < 0)
 		return false;
 	*more = zmq_msg_more(zsock_frame(m));
-	if (zpieces_are(z, m) && !zpieces_join(z, m, more))
+	if (zpieces_come(z, m) && !zpieces_join(z, m, more))
 		*good = false;
 	return true;
 }
@@ -276,7 +275,7 @@ static void set_max(struct zsock *z)
 
 	if (z->o.type == ZSOCK_XPUB)
 		max = ZSOCK_UPSTREAM_HEAD + ZSOCK_UPSTREAM_MAX; /* what may come in */
-	else if (z->o.type != ZSOCK_XSUB && max > ZPIECE_BYTES)
+	else if (z->o.type == ZSOCK_ROUTER && max > ZPIECE_BYTES)
 		max = ZPIECE_BYTES + ZPIECE_SEALED;
 	n = (int64_t)max;
 	BUG_ON(zmq_setsockopt(z->z, ZMQ_MAXMSGSIZE, &n, sizeof(n)) < 0);

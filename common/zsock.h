@@ -41,7 +41,7 @@ enum zsock_type { ZSOCK_DEALER, ZSOCK_ROUTER, ZSOCK_XPUB, ZSOCK_XSUB };
 #define ZSOCK_TOPIC_BYTES 8
 #define ZSOCK_UPSTREAM_MAX 1024
 
-/* DEALER and ROUTER: a frame of 64 KiB or more goes in pieces, and comes out whole (zpiece.h). */
+/* A frame of 64 KiB or more goes from DEALER to ROUTER in pieces, and comes out whole (zpiece.h). */
 
 /* CURVE keys, raw.  server: our secret makes us the server side. */
 struct zcurve {

@@ -105,8 +105,8 @@ static enum err send_all(struct zsock *z, struct zmsg *parts, size_t n)
 	for (i = 0; i < n && e == ERR_OK; i++) {
 		bool more = i + 1 < n;
 
-		if ((zpieces_are(z, &parts[i]) ? send_pieces(&s, &parts[i], more)
-					       : send_next(&s, zsock_frame(&parts[i]), more)) < 0)
+		if ((zpieces_go(z, &parts[i]) ? send_pieces(&s, &parts[i], more)
+					      : send_next(&s, zsock_frame(&parts[i]), more)) < 0)
 			e = send_error();
 	}
 	if (s.half)

@@ -149,15 +149,17 @@ static void test_half_a_body_is_out(void **state)
 /* What a peer says while its first message is looked at, before it goes. */
 struct words {
 	int fd;
-	unsigned messages, frames; /* frames of each */
+	unsigned messages; /* of two frames */
 };
 
 static void say(const struct words *w, unsigned messages)
 {
 	static const uint8_t more[10] = { 1, 8 }, last[10] = { 0, 8 };
 
-	for (unsigned i = 0; i < messages * w->frames; i++)
-		put(w->fd, (i + 1) % w->frames ? more : last, sizeof(more));
+	for (unsigned i = 0; i < messages; i++) {
+		put(w->fd, more, sizeof(more));
+		put(w->fd, last, sizeof(last));
+	}
 }
 
 static void hear(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
@@ -169,8 +171,6 @@ static void hear(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 	(void)n;
 	if (w->fd < 0)
 		return;
-	w->frames =
-		w->messages == 1 ? 250 : 2; /* a body in pieces; what fits between two looks at commands */
 	say(w, w->messages);
 	close(w->fd);
 	w->fd = -1;
@@ -184,10 +184,10 @@ static bool heard(void *arg)
 
 /* libzmq looks whether the connection is still there at each 100th frame that it gives: it has to see that
  * before a message, not in it.  The socket serves the next connection. */
-static void goes_behind_its_words(struct zfix *f, enum zsock_type type, const char *peer, unsigned messages)
+static void goes_behind_its_words(struct zfix *f, enum zsock_type type, const char *peer)
 {
 	static const uint8_t topic[1 + ZSOCK_TOPIC_BYTES] = { 1 };
-	struct words w = { .messages = messages };
+	struct words w = { .messages = 200 };
 	struct zsock_opts o = { .type = type, .on_msg = hear, .arg = &w };
 	struct zsock *z = zsock_open(f->ctx, &f->uv, &o);
 	struct sockaddr_un a;
@@ -198,7 +198,6 @@ static void goes_behind_its_words(struct zfix *f, enum zsock_type type, const ch
 	assert_int_equal(zsock_connect(z, f->ipc, false), ERR_OK);
 	for (int i = 0; i < 2; i++) {
 		w.fd = accept(listener, NULL, NULL);
-		w.frames = 2;
 		shake_hands(w.fd, peer);
 		zfix_run(f, NULL, NULL, 20);
 		say(&w, 1);
@@ -213,17 +212,12 @@ static void goes_behind_its_words(struct zfix *f, enum zsock_type type, const ch
 
 static void test_a_broker_goes_behind_its_words(void **state)
 {
-	goes_behind_its_words(*state, ZSOCK_DEALER, "ROUTER", 200);
-}
-
-static void test_a_broker_goes_behind_a_body(void **state)
-{
-	goes_behind_its_words(*state, ZSOCK_DEALER, "ROUTER", 1);
+	goes_behind_its_words(*state, ZSOCK_DEALER, "ROUTER");
 }
 
 static void test_a_worker_goes_behind_its_words(void **state)
 {
-	goes_behind_its_words(*state, ZSOCK_XSUB, "XPUB", 200);
+	goes_behind_its_words(*state, ZSOCK_XSUB, "XPUB");
 }
 
 int main(void)
@@ -231,7 +225,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, zfix_up, zfix_down)
 	const struct CMUnitTest tests[] = { T(test_half_a_message_is_out), T(test_half_a_body_is_out),
 					    T(test_a_broker_goes_behind_its_words),
-					    T(test_a_broker_goes_behind_a_body),
+
 					    T(test_a_worker_goes_behind_its_words) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,6 +165,33 @@ static void test_lengths_with_curve(void **state)
 	zauth_close(a);
 }
 
+static bool known(void *arg)
+{
+	return ((struct end *)arg)->id_n > 0;
+}
+
+/* Who connects takes long frames: libzmq ends its process when its connection ends while it takes a message
+ * of many. */
+static void test_whole_to_who_connects(void **state)
+{
+	struct zfix *f = *state;
+	struct end r = { .n = 0 };
+	uint8_t head[3 + 9];
+	int fd;
+
+	open_router(f, &r, 0, NULL);
+	fd = raw_connect(zsock_endpoint(r.z), "DEALER", slice_of(NULL, 0));
+	raw_frame(fd, 0, SLICE_STR("x"));
+	assert_true(zfix_run(f, known, &r, 2000));
+	send_lengths(&r, &r, 1, LONGEST);
+	raw_read(fd, head, sizeof(head));
+	assert_int_equal(head[0], RAW_MORE);
+	assert_int_equal(head[3], RAW_LONG);
+	assert_int_equal(get_be64(head + 4), LONGEST);
+	close(fd);
+	zsock_close(r.z);
+}
+
 /* What could not be sent is the caller's as it was. */
 static void test_refused(void **state)
 {
@@ -284,7 +311,7 @@ static void test_long_frames(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_lengths), T(test_lengths_with_curve), T(test_refused),
+		T(test_lengths), T(test_lengths_with_curve), T(test_whole_to_who_connects), T(test_refused),
 		T(test_full),    T(test_no_whole_frame),     T(test_long_frames),
 	};
 
