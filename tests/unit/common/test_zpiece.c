@@ -26,6 +26,7 @@ struct end {
 	bool same, has_key; /* all frames begin as the pattern does */
 	uint8_t id[16];
 	size_t id_n;
+	int rcvhwm;
 };
 
 static bool heard(void *arg)
@@ -95,7 +96,9 @@ static void arrives(struct zfix *f, struct end *at, size_t first, size_t last)
 
 static void open_router(struct zfix *f, struct end *e, uint64_t max_msg, const struct zcurve *curve)
 {
-	struct zsock_opts o = { .type = ZSOCK_ROUTER, .max_msg = max_msg, .on_msg = on_router, .arg = e };
+	struct zsock_opts o = {
+		.type = ZSOCK_ROUTER, .max_msg = max_msg, .rcvhwm = e->rcvhwm, .on_msg = on_router, .arg = e
+	};
 
 	if (curve)
 		o.curve = *curve;
@@ -216,7 +219,7 @@ static void test_refused(void **state)
 static void test_full(void **state)
 {
 	struct zfix *f = *state;
-	struct end r = { .n = 0 }, d = { .n = 0 };
+	struct end r = { .rcvhwm = 1 }, d = { .n = 0 };
 	struct zsock_opts o = { .type = ZSOCK_DEALER, .sndhwm = 1, .on_msg = on_dealer, .arg = &d };
 	struct zmsg m;
 	enum err e = ERR_OK;
