@@ -62,7 +62,7 @@ static bool assign(struct broker *b, struct task *t)
 	t->attempt++;
 	work_of(b, t, &w);
 	work_encode(&w, &msg);
-	if (router_send_body(b, p, &msg, zmsg_slice(&t->body)) != ERR_OK) {
+	if (router_send_body(b, p, &msg, &t->body) != ERR_OK) {
 		t->attempt--; /* it was not sent */
 		return false;
 	}

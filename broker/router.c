@@ -208,30 +208,18 @@ bool router_answer(struct broker *b, struct zmsg *parts, struct buf *msg)
 	return true;
 }
 
-/* With no more memory than it needs: that is what is counted. */
-static struct buf copy_of(struct slice s)
-{
-	struct buf b = { .p = mem_grow(NULL, s.n + 1), .n = s.n, .cap = s.n + 1 };
-
-	if (s.n)
-		memcpy(b.p, s.p, s.n);
-	return b;
-}
-
-enum err router_send_body(struct broker *b, const struct party *to, struct buf *msg, struct slice body)
+enum err router_send_body(struct broker *b, const struct party *to, struct buf *msg, struct zmsg *body)
 {
 	struct zmsg parts[3];
-	struct buf copy;
 	enum err e;
 
 	if (!peers_room(b, to, true)) {
 		buf_free(msg);
 		return ERR_AGAIN;
 	}
-	copy = copy_of(body);
 	zmsg_copy_init(&parts[0], slice_of(to->route, ROUTE_BYTES));
 	zmsg_take_counted(&parts[1], msg, to->unread);
-	zmsg_take_counted(&parts[2], &copy, to->unread);
+	zmsg_share_counted(&parts[2], body, to->unread);
 	e = zsock_send(b->bus, parts, 3);
 	for (int i = 0; i < 3 && e != ERR_OK; i++)
 		zmsg_close(&parts[i]);

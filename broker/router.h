@@ -24,9 +24,9 @@ enum err router_send(struct broker *b, const struct party *to, struct buf *msg);
 /* The same to whoever sent parts, who need not be a peer.  False: it is no key that may be on the bus. */
 bool router_answer(struct broker *b, struct zmsg *parts, struct buf *msg);
 
-/* The same with a body as a second frame, copied. */
+/* The same with a body as a second frame, whose bytes are shared: it stays the caller's. */
 enum err router_send_body(struct broker *b, const struct party *to, struct buf *msg,
-			  struct slice body) MUST_USE;
+			  struct zmsg *body) MUST_USE;
 
 /* Refuses a request of the gateway with that topic (m->rid). */
 void router_refuse_with(struct broker *b, uint64_t topic, const struct refuse *m);

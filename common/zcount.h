@@ -26,4 +26,8 @@ uint64_t zcount_bytes(const struct zcount *c);
 /* As zmsg_take_init, counted in c (NULL: nowhere).  What fits into a frame itself is not. */
 void zmsg_take_counted(struct zmsg *m, struct buf *b, struct zcount *c);
 
+/* A frame of the bytes of another, which stays the caller's and may be closed first; counted in c (NULL:
+ * nowhere). */
+void zmsg_share_counted(struct zmsg *m, struct zmsg *of, struct zcount *c);
+
 #endif

@@ -89,6 +89,69 @@ static void test_what_waits_for_a_peer_that_does_not_read(void **state)
 	zsock_close(router);
 }
 
+/* One frame goes to several, and the owner lets go of it first. */
+static void test_shared_bytes(void **state)
+{
+	static const size_t lengths[] = { 0, 1, 33, 34, 8192, 8193, 1 << 20 };
+	struct zfix *f = *state;
+	struct inbox at_router = { .want = 1 }, at_dealer = { .n = 0 };
+	struct zsock_opts r = { .type = ZSOCK_ROUTER, .on_msg = inbox_take, .arg = &at_router };
+	struct zsock_opts d = { .type = ZSOCK_DEALER, .on_msg = inbox_take, .arg = &at_dealer };
+	struct zsock *router = zsock_open(f->ctx, &f->uv, &r), *dealer = zsock_open(f->ctx, &f->uv, &d);
+	struct zcount *all = zcount_new(NULL);
+
+	assert_int_equal(zsock_bind(router, "tcp://127.0.0.1:*", true), ERR_OK);
+	assert_int_equal(zsock_connect(dealer, zsock_endpoint(router), true), ERR_OK);
+	while (zfix_send(dealer, SLICE_STR("hello")) != ERR_OK)
+		zfix_run(f, NULL, NULL, 10);
+	assert_true(zfix_run(f, inbox_full, &at_router, 2000));
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		struct buf b = { .p = mem_new(lengths[i] + 1), .n = lengths[i], .cap = lengths[i] + 1 };
+		struct zmsg whole, m[2];
+
+		memset(b.p, (int)i + 1, lengths[i]);
+		zmsg_take_init(&whole, &b);
+		at_dealer = (struct inbox){ .want = 3 };
+		for (int k = 0; k < 3; k++) {
+			zmsg_copy_init(&m[0], slice_of(at_router.id, at_router.id_n));
+			zmsg_share_counted(&m[1], &whole, k ? all : NULL);
+			assert_int_equal(zsock_send(router, m, 2), ERR_OK);
+		}
+		zmsg_close(&whole);
+		assert_true(zfix_run(f, inbox_full, &at_dealer, 2000));
+		assert_int_equal(at_dealer.last_n, lengths[i] < 64 ? lengths[i] : 64);
+		for (size_t k = 0; k < at_dealer.last_n; k++)
+			assert_int_equal(at_dealer.last[k], i + 1);
+	}
+	for (int i = 0; i < 100 && zcount_bytes(all) > 0; i++)
+		zfix_run(f, NULL, NULL, 10);
+	assert_int_equal(zcount_bytes(all), 0);
+	zcount_drop(all);
+	zsock_close(dealer);
+	zsock_close(router);
+}
+
+/* Shared or not, they are counted for as long as they wait. */
+static void test_shared_bytes_that_wait(void **state)
+{
+	struct zcount *all = zcount_new(NULL);
+	struct zmsg whole, m[2];
+	static uint8_t bytes[100000];
+
+	(void)state;
+	zmsg_copy_init(&whole, slice_of(bytes, sizeof(bytes)));
+	zmsg_share_counted(&m[0], &whole, all);
+	zmsg_share_counted(&m[1], &whole, all);
+	zmsg_close(&whole);
+	assert_in_range(zcount_bytes(all), 2 * sizeof(bytes), 2 * sizeof(bytes) + 1000);
+	zmsg_close(&m[0]);
+	assert_in_range(zcount_bytes(all), sizeof(bytes), sizeof(bytes) + 500);
+	assert_int_equal(zmsg_slice(&m[1]).n, sizeof(bytes));
+	zmsg_close(&m[1]);
+	assert_int_equal(zcount_bytes(all), 0);
+	zcount_drop(all);
+}
+
 /* --- what an XPUB hears --- */
 
 #define OURS 1 /* the one topic that may be had */
@@ -267,6 +330,8 @@ int main(void)
 		T(test_nobody_takes_anothers_place),
 		cmocka_unit_test(test_routing_ids_are_not_known_beforehand),
 		T(test_what_waits_for_a_peer_that_does_not_read),
+		T(test_shared_bytes),
+		cmocka_unit_test(test_shared_bytes_that_wait),
 		T(test_topics_without_end),
 		T(test_frames_upstream_without_their_ends),
 		T(test_words_that_are_not_ours),
