@@ -115,10 +115,12 @@ static void on_settled(void *arg, const struct settled *m)
 	settle_done(((struct worker *)arg)->settles, m);
 }
 
-static void on_welcome(void *arg, unsigned number)
+static void on_welcome(void *arg, unsigned number, bool forgotten)
 {
 	struct worker *w = arg;
 
+	if (forgotten)
+		tasks_forgotten(w->tasks, number);
 	tasks_announce(w->tasks, number);
 	settle_resend(w->settles, number);
 }

@@ -29,6 +29,7 @@ struct link {
 	char name[NAME_MAX_BYTES];
 	char *endpoint;              /* what o.endpoint is */
 	uint64_t instance, epoch;    /* the broker's */
+	uint64_t member;             /* ours at the broker, 0 before the first WELCOME */
 	uint64_t heard;              /* ms */
 	uint64_t ticked;             /* ms: when we last said anything by ourselves */
 	uint64_t down;               /* ms: since when we greet */
@@ -174,10 +175,13 @@ static enum err take_foreign(struct link *l, unsigned theirs)
 static enum err take_welcome(struct link *l, struct slice bytes)
 {
 	struct welcome m;
+	bool forgotten;
 
 	if (welcome_decode(bytes, &m) != ERR_OK)
 		return take_foreign(l, PROTO_VERSION);
 	l->foreign = false;
+	forgotten = m.instance == l->instance && m.epoch == l->epoch && m.member != l->member;
+	l->member = m.member;
 	l->epoch = m.epoch;
 	l->instance = m.instance;
 	if (m.interval_ms >= INTERVAL_MIN_MS && m.interval_ms <= INTERVAL_MAX_MS)
@@ -185,7 +189,7 @@ static enum err take_welcome(struct link *l, struct slice bytes)
 	l->ticked = loop_now(l->o.uv);
 	uv_timer_start(&l->timer, on_tick, l->o.interval_ms, 0); /* the interval may be another now */
 	set_up(l, true);
-	l->o.ev.welcome(l->o.ev.arg, l->o.number);
+	l->o.ev.welcome(l->o.ev.arg, l->o.number, forgotten);
 	if (l->draining)
 		say_ping(l);
 	return ERR_OK;

@@ -27,8 +27,9 @@ struct link_events {
 	void (*receipt_wanted)(void *arg, unsigned number, const struct receipt_wanted *m);
 	void (*probe)(void *arg, unsigned number, const struct probe *m);
 	void (*settled)(void *arg, const struct settled *m);
-	/* After a WELCOME: announce what is in flight and unsettled. */
-	void (*welcome)(void *arg, unsigned number);
+	/* After a WELCOME: announce what is in flight and unsettled.  forgotten: this broker had taken us for
+	 * dead meanwhile, and told the gateways so. */
+	void (*welcome)(void *arg, unsigned number, bool forgotten);
 	/* For HELLO and PING. */
 	uint32_t (*inflight)(void *arg, unsigned number); /* messages that welcome will send */
 	uint32_t (*load)(void *arg);

@@ -209,6 +209,14 @@ void tasks_room(struct tasks *all, uint64_t topic)
 	}
 }
 
+/* A gateway that is there all the same can tell the client. */
+static void forsake(struct task *t, enum err why)
+{
+	if (publish_heard(t->all->o.publish, t->w.topic))
+		flow_forsake(t, why);
+	finish_stop(t);
+}
+
 void tasks_lost(struct tasks *all, uint64_t topic)
 {
 	struct task *t;
@@ -217,13 +225,28 @@ void tasks_lost(struct tasks *all, uint64_t topic)
 	while ((t = map_next(all->map, &pos))) {
 		if (t->w.topic != topic)
 			continue;
-		if (publish_heard(all->o.publish, topic))
-			flow_forsake(t, ERR_NO_BROKER); /* it may only have lost the broker */
-		finish_stop(t);
+		forsake(t, ERR_NO_BROKER); /* it may only have lost the broker */
 		n++;
 	}
 	if (n)
 		log_warn("gateway.lost", L_U("requests", n));
+}
+
+/* What is not begun may still be waited for, or another's by now: its gateway says so at the HEAD. */
+void tasks_forgotten(struct tasks *all, unsigned from)
+{
+	struct task *t;
+	size_t pos = 0, n = 0;
+
+	while ((t = map_next(all->map, &pos))) {
+		if (t->broker != from || !t->publishing || !t->head_sent)
+			continue;
+		forsake(t, ERR_INTERNAL);
+		n++;
+	}
+	if (n)
+		log_warn("broker.had_given_up", L_U("broker", from), L_U("requests", n),
+			 L_S("why", "it had not heard this worker for three heartbeats"));
 }
 
 /* --- the table --- */

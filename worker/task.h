@@ -74,6 +74,10 @@ void tasks_room(struct tasks *t, uint64_t topic);
 /* Nobody hears topic any more: its requests are cancelled. */
 void tasks_lost(struct tasks *t, uint64_t topic);
 
+/* Broker `from` had taken us for dead, and its gateways have broken off what we had begun to answer: what of
+ * that is in hand is cancelled. */
+void tasks_forgotten(struct tasks *t, unsigned from);
+
 /* Takes no new work; what comes is given back. */
 void tasks_drain(struct tasks *t);
 

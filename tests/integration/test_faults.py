@@ -203,6 +203,22 @@ def test_stop_for_longer_than_a_heartbeat(cluster, kind):
     cluster.sound()
 
 
+def test_a_worker_that_wakes_stops_what_was_broken_off(cluster):
+    """Its gateway has told the client meanwhile, and hears it again at once: the node makes no more for nobody."""
+    a = Asking(cluster, 20 * WORDS)
+    a.first_event()
+    name = worker_of(cluster, a)
+    cluster.stop(a.node)  # else the worker may try to send in the moment in which it hears no gateway, and notice
+    cluster.stop(name)
+    assert a.end() == "cut", a.detail
+    cluster.cont(name)
+    wait_for("it to be back", lambda: [p["hears"] for p in cluster.json("peer", "list")["peers"] if p["role"] == "worker"]
+             == 2 * [2 * cluster.threads])
+    cluster.cont(a.node)
+    assert check_bill(cluster, a)["billed"] < 10 * WORDS
+    assert seconds_until(cluster.serves_everywhere, 15) < BACK_S * SLOW
+
+
 def test_a_dead_worker_does_not_strand_the_others(cluster):
     """Half of the requests are its; the next ones all go to the one that lives."""
     cluster.worker.kill()

@@ -30,13 +30,13 @@ struct side {
 	struct zmsg peer; /* routing id of the worker */
 	bool answers;
 	struct slice foreign; /* what it answers in place of a WELCOME and PONG; empty for those */
-	uint64_t epoch, instance;
+	uint64_t epoch, instance, member;
 	/* the broker saw */
 	unsigned hellos, pings, byes, others;
 	bool has_hello, has_bye, has_draining;
 	struct hello hello;
 	/* the worker saw */
-	unsigned works, cancels, peers, wanted, settled, welcomes, probes;
+	unsigned works, cancels, peers, wanted, settled, welcomes, forgotten, probes;
 	bool has_work, has_welcome, has_settled;
 	char body[32];
 };
@@ -68,7 +68,9 @@ static bool answered_foreign(struct side *s)
 
 static void welcome(struct side *s)
 {
-	struct welcome m = { .epoch = s->epoch, .instance = s->instance, .interval_ms = INTERVAL_MS };
+	struct welcome m = {
+		.epoch = s->epoch, .instance = s->instance, .interval_ms = INTERVAL_MS, .member = s->member
+	};
 	struct buf b = { 0 };
 
 	if (answered_foreign(s))
@@ -190,12 +192,13 @@ static void on_settled(void *arg, const struct settled *m)
 	s->has_settled = true;
 }
 
-static void on_welcome(void *arg, unsigned number)
+static void on_welcome(void *arg, unsigned number, bool forgotten)
 {
 	struct side *s = arg;
 
 	assert_int_equal(number, 1);
 	s->welcomes++;
+	s->forgotten += forgotten;
 	s->has_welcome = true;
 }
 
@@ -246,6 +249,7 @@ static int setup(void **state)
 	s->answers = true;
 	s->epoch = 3;
 	s->instance = 100;
+	s->member = 1;
 	open_broker(s);
 	assert_int_equal(link_open(&o, &s->link), ERR_OK);
 	*state = s;
@@ -318,6 +322,30 @@ static void test_silence(void **state)
 	s->answers = true;
 	s->has_welcome = false;
 	until_up(s);
+	assert_int_equal(s->forgotten, 0); /* it was the broker that could not be heard */
+}
+
+/* To this broker we were dead; another life of it has not given up anything. */
+static void test_taken_for_dead(void **state)
+{
+	struct side *s = *state;
+
+	until_up(s);
+	assert_int_equal(s->forgotten, 0);
+	s->answers = false;
+	s->has_hello = false;
+	assert_true(fake_run(&s->uv, &s->has_hello, PATIENCE_MS));
+	s->answers = true;
+	s->has_welcome = false;
+	s->member = 2;
+	until_up(s);
+	assert_int_equal(s->forgotten, 1);
+	s->has_welcome = false;
+	s->instance = 200;
+	s->epoch = 4;
+	s->member = 1;
+	until_up(s);
+	assert_int_equal(s->forgotten, 1);
 }
 
 /* The broker was restarted between two pings: same socket, another life. */
@@ -538,11 +566,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_greeting),          T(test_repeats_hello), T(test_silence),
-		T(test_other_life),        T(test_foreign_form),  T(test_foreign_number),
-		T(test_broker_comes_back), T(test_drain_and_bye), T(test_work),
-		T(test_other_messages),    T(test_nonsense),      T(test_bad_endpoint),
-		T(test_late_work),
+		T(test_greeting),       T(test_repeats_hello),     T(test_silence),
+		T(test_taken_for_dead), T(test_other_life),        T(test_foreign_form),
+		T(test_foreign_number), T(test_broker_comes_back), T(test_drain_and_bye),
+		T(test_work),           T(test_other_messages),    T(test_nonsense),
+		T(test_bad_endpoint),   T(test_late_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,6 +236,65 @@ static void test_peer_gone(void **state)
 	buf_free(&want);
 }
 
+/* The broker had taken this worker for dead, so that its gateway has broken the stream off; the two have
+ * found each other again by now.  Nothing of it is kept, whatever was left to send. */
+static void test_taken_for_dead(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	side_begin_stream(s, &want);
+	tasks_forgotten(s->tasks, 1);
+	assert_int_equal(s->stops, 0); /* another broker's */
+	tasks_forgotten(s->tasks, 2);
+	assert_true(fake_run(&s->uv, &s->has_stop, PATIENCE_MS));
+	side_last_event(s, 1, NULL);
+	fake_say(s->conn, LAST);
+	side_assert_settled_by_receipt(s, SETTLE_STOPPED, true);
+	assert_int_equal(tasks_count(s->tasks), 0);
+	assert_int_equal(s->got.error, ERR_INTERNAL); /* a gateway that listens all the same hears of it */
+	buf_free(&want);
+}
+
+/* The same of an answer that is settled, and waits for its client. */
+static void test_taken_for_dead_at_the_end(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	s->conf.stream_s = 1;
+	s->auto_credit = false;
+	side_post(s);
+	fake_say(s->conn, SSE_HEAD);
+	while (want.n < CREDIT_INITIAL + 5000)
+		side_event(s, "", false, &want);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_UNAVAILABLE);
+	s->conf.stream_s = 3600;
+	assert_int_equal(tasks_count(s->tasks), 1);
+	tasks_forgotten(s->tasks, 2);
+	side_pass(s);
+	assert_int_equal(tasks_count(s->tasks), 0);
+	buf_free(&want);
+}
+
+/* What has not begun is not broken off by its gateway. */
+static void test_taken_for_dead_before_head(void **state)
+{
+	struct side *s = *state;
+	struct buf want = { 0 };
+
+	side_post(s);
+	tasks_forgotten(s->tasks, 2);
+	fake_say(s->conn, SSE_HEAD);
+	side_event(s, "", false, &want);
+	side_last_event(s, 0, &want);
+	fake_say(s->conn, LAST);
+	side_wait_end(s);
+	assert_int_equal(s->got.error, ERR_OK);
+	assert_int_equal(s->stops, 0);
+	side_assert_got(s, &want);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, side_setup, side_teardown)
@@ -250,6 +309,9 @@ int main(void)
 		T(test_lost_cancel),
 		T(test_body_is_let_go),
 		T(test_peer_gone),
+		T(test_taken_for_dead),
+		T(test_taken_for_dead_at_the_end),
+		T(test_taken_for_dead_before_head),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
