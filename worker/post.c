@@ -41,13 +41,19 @@ void task_end(struct task *t, enum err e)
 
 /* --- what a refusal means --- */
 
+/* It was read so late that what we had signed did not hold any more: the node, or its host, stood still. */
+static bool outlived(const struct task *t)
+{
+	return uv_hrtime() / 1000 - t->posted_us >= AUTH_SECONDS * UINT64_C(1000000);
+}
+
 static enum err status_error(const struct task *t)
 {
 	switch (t->status) {
 	case 400:
 		return ERR_BODY;
 	case 401:
-		return ERR_STRANGER;
+		return outlived(t) ? ERR_TIMEOUT : ERR_STRANGER;
 	case 423:
 		return ERR_LOCKED;
 	case 425:
@@ -239,7 +245,7 @@ static void on_done(void *arg, enum upstream_result result)
 	if (e)
 		log_info("node.failed", L_RID(t->w.rid), L_U("node", t->w.node), L_ERR(e),
 			 L_U("status", (uint64_t)t->status), L_S("result", upstream_result_name(result)));
-	if (t->status == 401)
+	if (e == ERR_STRANGER)
 		say_unknown(t);
 	task_end(t, e);
 }

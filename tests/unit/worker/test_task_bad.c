@@ -447,6 +447,23 @@ static void test_foreign_goes_on_after_done(void **state)
 	side_assert_settled_without(s, SETTLE_STOPPED, ERR_NODE);
 }
 
+/* A node that stood still for over a minute refuses what waited for it, as what was signed for it has run
+ * out: that is no word about our key. */
+static void test_refused_too_late(void **state)
+{
+	struct side *s = *state;
+	struct task *t;
+
+	side_post(s);
+	t = map_get(s->tasks->map, s->w.rid);
+	assert_non_null(t);
+	t->posted_us -= (AUTH_SECONDS + 1) * UINT64_C(1000000);
+	fake_say(s->conn, "HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\n{}");
+	side_wait_end(s);
+	side_assert_settled_without(s, SETTLE_FAILED, ERR_TIMEOUT);
+	assert_int_equal(s->got.error, ERR_TIMEOUT);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, side_setup, side_teardown)
@@ -484,6 +501,7 @@ int main(void)
 		T(test_receipt_model),
 		T(test_receipt_transcript),
 		T(test_receipt_chunks),
+		T(test_refused_too_late),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
