@@ -71,11 +71,13 @@ static void *look(void *arg)
 	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
 	struct job *j = arg;
 	struct box *b = j->box;
+	int e = getaddrinfo(j->host, NULL, &hints, &found);
 
-	if (getaddrinfo(j->host, NULL, &hints, &found) == 0) {
+	if (e == 0) {
 		keep(&j->found, found);
 		freeaddrinfo(found);
 	}
+	j->found.unanswered = e == EAI_AGAIN;
 	pthread_mutex_lock(&b->lock);
 	if (b->loop) {
 		j->next = b->answered;

@@ -23,6 +23,7 @@ union address {
 
 struct addresses {
 	unsigned n;
+	bool unanswered; /* n is 0 because nobody answered, not because the name leads nowhere */
 	union address at[ADDRESSES_MAX]; /* port 0 */
 };
 

@@ -41,6 +41,7 @@ struct upstream {
 	char *ca_file;
 	struct tls_client *tls; /* from the first https:// on */
 	struct lookups *lookups;
+	uint64_t names_due; /* ms: not before it is said again of a name that it was not found */
 	struct map *origins;
 	struct conn_list idle; /* oldest first */
 	unsigned n_idle;
@@ -60,8 +61,10 @@ struct origin {
 	bool tls;
 	bool looking;
 	bool doubtful;                /* the last time its name led nowhere */
+	bool silent;                  /* nobody answered then, or nobody has for a while: found will do */
 	struct addresses found;       /* n 0: none yet */
 	uint64_t found_at;            /* or not; ms, 0: not looked yet */
+	uint64_t asked_at;            /* ms; while looking */
 	struct upstream_req *waiting; /* for the name */
 	struct conn_list idle;        /* oldest first */
 	unsigned users;               /* requests and connections */

@@ -3,8 +3,9 @@
  * What is kept between exchanges (upstream_impl.h): for each origin the addresses
  * of its name, for ADDRESS_MS, and its idle connections, for IDLE_MS; for KEEP_MS
  * whether its name was found.  Names that nobody answers for would soon hold all
- * lookups: so they have places of their own.  An origin that finds no place uses the
- * addresses that it had; a new one waits for a place, looking again at each sweep.
+ * lookups: so they have places of their own.  An origin that finds no place, or whose
+ * name server is silent, uses the addresses that it had; a new one waits for a place,
+ * looking again at each sweep.
  *
  * Invariants:
  * - An address is judged at every connect, also one that is remembered.
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "common/net/upstream_impl.h"
 
 #define IDLE_DEFAULT 64
@@ -22,6 +24,8 @@
 #define ADDRESS_MS 60000
 #define KEEP_MS 300000
 #define SWEEP_MS 1000
+#define NAMES_MS 60000
+#define LATE_MS 500 /* a name server takes less */
 
 static void origin_free(struct origin *o)
 {
@@ -103,12 +107,8 @@ static void serve_waiting(struct origin *o)
 	}
 }
 
-static void on_found(void *who, const struct addresses *found)
+static void remember(struct origin *o, const struct addresses *found)
 {
-	struct origin *o = who;
-
-	o->looking = false;
-	o->doubtful = found->n == 0;
 	o->found = *found;
 	o->found_at = uv_now(o->up->uv);
 	for (unsigned i = 0; i < o->found.n; i++) {
@@ -117,7 +117,41 @@ static void on_found(void *who, const struct addresses *found)
 		else
 			o->found.at[i].in6.sin6_port = htons(o->port);
 	}
+}
+
+/* Whoever asks for o learns no more than that there is no connection. */
+static void say_not_found(const struct origin *o, bool unanswered)
+{
+	struct upstream *u = o->up;
+	uint64_t now = uv_now(u->uv);
+
+	if (now < u->names_due)
+		return;
+	u->names_due = now + NAMES_MS;
+	log_warn("name.not_found", L_S("host", o->host),
+		 L_S("why", unanswered ? "no name server answers" : "there is no such name"),
+		 L_S("do", unanswered ? "look at the name servers of this machine, and the network to them"
+				      : "correct the address that names it, or have the name made"));
+}
+
+static void on_found(void *who, const struct addresses *found)
+{
+	struct origin *o = who;
+
+	o->looking = false;
+	if (!found->n)
+		say_not_found(o, found->unanswered);
+	o->doubtful = found->n == 0;
+	o->silent = found->unanswered;
+	if (!o->silent || !o->found.n)
+		remember(o, found);
 	serve_waiting(o);
+}
+
+static void ask(struct origin *o)
+{
+	o->asked_at = uv_now(o->up->uv);
+	o->looking = lookup_start(o->up->lookups, o->host, o->doubtful, o);
 }
 
 static void look_up(struct upstream_req *r)
@@ -126,16 +160,19 @@ static void look_up(struct upstream_req *r)
 	struct addresses literal;
 
 	upstream_move(r, &o->waiting);
-	if (o->looking)
+	if (o->looking) {
+		if (o->silent && o->found.n)
+			serve_waiting(o);
 		return;
+	}
 	if (uv_now(r->up->uv) - o->found_at >= KEEP_MS)
 		origin_forget(o);
 	if (lookup_literal(o->host, &literal)) {
 		on_found(o, &literal);
 		return;
 	}
-	o->looking = lookup_start(r->up->lookups, o->host, o->doubtful, o);
-	if (!o->looking && (o->doubtful || o->found.n))
+	ask(o);
+	if (o->found.n ? !o->looking || o->silent : !o->looking && o->doubtful)
 		serve_waiting(o);
 }
 
@@ -194,6 +231,19 @@ void pool_keep(struct conn *c)
 	u->n_idle++;
 }
 
+/* One whose name server takes long, and whose requests need not wait for it. */
+static struct origin *late(const struct upstream *u)
+{
+	uint64_t now = uv_now(u->uv);
+	struct origin *o;
+	size_t pos = 0;
+
+	while ((o = map_next(u->origins, &pos)))
+		if (o->waiting && o->looking && o->found.n && now - o->asked_at >= LATE_MS)
+			return o;
+	return NULL;
+}
+
 static void on_sweep(uv_timer_t *t)
 {
 	struct upstream *u = t->data;
@@ -208,7 +258,11 @@ static void on_sweep(uv_timer_t *t)
 		if (!in_use(o, now))
 			origin_free(o);
 		else if (o->waiting && !o->looking)
-			o->looking = lookup_start(u->lookups, o->host, o->doubtful, o);
+			ask(o);
+	while (!u->closing && (o = late(u))) {
+		o->silent = true;
+		serve_waiting(o);
+	}
 }
 
 static void on_closed(void *arg)

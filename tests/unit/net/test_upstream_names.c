@@ -24,10 +24,12 @@
 #include "common/net/networks.h"
 #include "common/net/upstream.h"
 #include "tests/unit/net/fake_server.h"
+#include "tests/unit/said.h"
 
 typedef int (*resolver)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
 static const char *answers[3]; /* what the next question is answered with */
+static bool unanswered;        /* it is not, while the silence lasts */
 
 /* Names whose servers say nothing for as long as it lasts. */
 static struct {
@@ -69,7 +71,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 	resolver real = (resolver)dlsym(RTLD_NEXT, "getaddrinfo");
 	struct addrinfo numeric = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM }, **end = out;
 
-	if (name && strncmp(name, "silent", 6) == 0)
+	if (name && (strncmp(name, "silent", 6) == 0 || (unanswered && strcmp(name, "node.test") == 0)))
 		return wait_in_vain();
 	if (!name || strcmp(name, "node.test") != 0)
 		return real(name, service, hints, out);
@@ -145,6 +147,7 @@ static int teardown(void **state)
 	struct side *s = *state;
 
 	set_silence(false);
+	unanswered = false;
 	ahead = 0;
 	upstream_free(s->up);
 	fake_close(s->server);
@@ -402,6 +405,53 @@ static void old_addresses_do_meanwhile(void **state)
 	assert_int_equal(finish_at_once(s), UPSTREAM_CONNECT);
 }
 
+/* So it is while the name server is away: for a moment at first, then without waiting; not for ever, and not
+ * when the answer is that there is no such name. */
+static void old_addresses_do_without_a_name_server(void **state)
+{
+	struct side *s = *state;
+
+	answers[0] = "127.0.0.1";
+	assert_int_equal(get(s, s->url), UPSTREAM_OK);
+	unanswered = true;
+	set_silence(true);
+	ahead += 120;
+	assert_int_equal(get(s, s->url), UPSTREAM_OK);
+	assert_int_equal(s->asked, 1); /* and judged as ever */
+	start(s, s->url);
+	assert_true(fake_run(&s->uv, &s->done, 500));
+	assert_int_equal(s->result, UPSTREAM_OK);
+	set_silence(false); /* the resolver gives up */
+	(void)fake_run(&s->uv, NULL, 50);
+	assert_int_equal(get(s, s->url), UPSTREAM_OK);
+	(void)fake_run(&s->uv, NULL, 50);
+	ahead += 240;
+	assert_int_equal(get(s, s->url), UPSTREAM_CONNECT);
+}
+
+/* Operators are told why there is no connection: once, and once more after a minute. */
+static void a_name_that_is_taken_away(void **state)
+{
+	struct side *s = *state;
+	struct said said;
+	char text[4096];
+
+	answers[0] = "127.0.0.1";
+	assert_int_equal(get(s, s->url), UPSTREAM_OK);
+	ahead += 120;
+	answers[0] = NULL;
+	said_begin(&said);
+	assert_int_equal(get(s, s->url), UPSTREAM_CONNECT);
+	assert_int_equal(get(s, s->url), UPSTREAM_CONNECT);
+	said_end(&said, text, sizeof(text));
+	assert_non_null(strstr(text, "event=name.not_found host=node.test why=\"there is no such name\""));
+	assert_null(strstr(strstr(text, "name.not_found") + 1, "name.not_found"));
+	ahead += 61;
+	said_begin(&said);
+	assert_int_equal(get(s, s->url), UPSTREAM_CONNECT);
+	assert_non_null(strstr(said_end(&said, text, sizeof(text)), "name.not_found"));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -412,6 +462,8 @@ int main(void)
 					    T(nowhere_else),
 					    T(silent_names_leave_room),
 					    T(old_addresses_do_meanwhile),
+					    T(old_addresses_do_without_a_name_server),
+					    T(a_name_that_is_taken_away),
 					    T(a_new_name_waits_for_a_place) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
