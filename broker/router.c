@@ -258,7 +258,7 @@ static enum err curve_options(struct broker *b, struct zcurve *c)
 		return e;
 	zcurve_public(b->bus_key, c->secret_key);
 	c->on = c->server = true;
-	b->zauth = zauth_open(b->zctx, b->uv);
+	b->zauth = zauth_open(b->zctx, b->uv, "add the peer's public key to the allow-list if it is one of yours");
 	return zauth_load(b->zauth, b->conf.peers);
 }
 

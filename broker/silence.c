@@ -10,6 +10,7 @@
 #include "broker/silence.h"
 
 #include "broker/broker.h"
+#include "broker/news.h"
 #include "broker/task.h"
 #include "common/log.h"
 
@@ -70,6 +71,20 @@ static bool gone(const struct broker *b, const struct party *p)
 	return is_silent(b, p->heard_ms >= b->peers->back_ms ? p->heard_ms : b->peers->since_ms);
 }
 
+/* Once in ten seconds of one key: its peers may come and go as often as they like. */
+static void say_silent(const struct broker *b, const struct party *p)
+{
+	static const uint8_t nobody[KEY_BYTES];
+
+	if (news(p->has_key ? p->key : nobody, broker_ms(b)))
+		log_warn("peer_silent", L_S("role", peers_role(p->role)), L_S("name", p->name),
+			 L_U("instance", p->instance), L_U("tasks", p->n_tasks),
+			 L_S("effect", p->role == ROLE_WORKER
+					       ? "its requests are others' or get errors, and none is new"
+					       : "its clients' requests are stopped at the nodes"),
+			 L_S("do", "look whether it runs, and at its machine's network"));
+}
+
 static void drop_silent(struct broker *b)
 {
 	bool unheard = deaf(b);
@@ -82,8 +97,10 @@ static void drop_silent(struct broker *b)
 			next = p->next;
 			if (p->ended)
 				peers_drop(b, p, "replaced at its endpoint");
-			else if (!unheard && gone(b, p))
+			else if (!unheard && gone(b, p)) {
+				say_silent(b, p);
 				peers_drop(b, p, "silent");
+			}
 		}
 	}
 }

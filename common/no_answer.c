@@ -17,8 +17,8 @@ static void say_silent(const struct no_answer *n)
 
 	if (n->curve)
 		snprintf(todo, sizeof(todo),
-			 "check that a broker runs there, that broker_key is its public key, and that our "
-			 "key is on its list of peers as a %s",
+			 "check that a broker runs there, that this machine finds it if that is a name, that "
+			 "broker_key is its public key, and that our key is on its list of peers as a %s",
 			 n->role);
 	else
 		snprintf(todo, sizeof(todo), "check that a broker runs there, with this endpoint in its bus");

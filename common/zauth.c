@@ -25,6 +25,7 @@ struct zauth {
 	struct zsock *z;
 	struct zauth_list *list;
 	struct seldom denied;
+	const char *remedy;
 	bool probing, probe_refused;
 	uint8_t probe[32]; /* a stranger of our own (zprobe.h) */
 };
@@ -55,8 +56,7 @@ static void log_denied(struct zauth *a)
 	uint64_t times;
 
 	if (seldom(&a->denied, 1, uv_hrtime() / 1000000, &times))
-		log_warn("zauth.denied", L_U("handshakes", times),
-			 L_S("do", "add the peer's public key to the allow-list if it is one of yours"));
+		log_warn("zauth.denied", L_U("handshakes", times), L_S("do", a->remedy));
 }
 
 static bool is_probe(const struct zauth *a, struct zmsg *parts, size_t n)
@@ -103,11 +103,12 @@ static void on_msg(void *arg, struct zsock *z, struct zmsg *parts, size_t n)
 	}
 }
 
-struct zauth *zauth_open(struct zctx *c, uv_loop_t *uv)
+struct zauth *zauth_open(struct zctx *c, uv_loop_t *uv, const char *remedy)
 {
 	struct zauth *a = mem_new(sizeof(*a));
 	struct zsock_opts o = { .type = ZSOCK_REP, .on_msg = on_msg, .arg = a };
 
+	a->remedy = remedy;
 	a->list = zauth_list_new();
 	a->z = zsock_open(c, uv, &o);
 	BUG_ON(zsock_bind(a->z, ZSOCK_ZAP_ENDPOINT, false) != ERR_OK); /* twice in one context */

@@ -14,8 +14,9 @@
 
 struct zauth;
 
-/* Opens the handler on the loop's thread; once per context, before any bind. */
-struct zauth *zauth_open(struct zctx *c, uv_loop_t *uv);
+/* Opens the handler on the loop's thread; once per context, before any bind.  remedy is what the log says to do
+ * about strangers; it has to last as long. */
+struct zauth *zauth_open(struct zctx *c, uv_loop_t *uv, const char *remedy);
 
 /* Closes it; NULL is fine. */
 void zauth_close(struct zauth *a);

@@ -15,6 +15,10 @@
 #include "worker/worker.h"
 
 #define INTERVAL_MS 1000
+/* A gateway that was away may knock before the broker has named it anew. */
+#define STRANGERS                                                                                            \
+	"nothing, while it does not go on: the broker names the gateways that may connect here, and "        \
+	"revokes their keys"
 
 /* Nodes give their own addresses: none of them may point inside.  Asked at every connect. */
 static bool allow_address(void *arg, const struct sockaddr *sa, bool tls)
@@ -41,7 +45,7 @@ static enum err open_publish(struct worker *w)
 	};
 
 	if (curve_on(w, w->conf.publish)) {
-		w->zauth = zauth_open(w->zctx, loop_uv(w->loop));
+		w->zauth = zauth_open(w->zctx, loop_uv(w->loop), STRANGERS);
 		o.zauth = w->zauth;
 		o.curve = w->server;
 	}

@@ -23,7 +23,7 @@ static void start(void)
 
 	MUST(uv_loop_init(&uv) == 0);
 	context = zctx_new();
-	list = zauth_open(context, &uv);
+	list = zauth_open(context, &uv, "");
 }
 
 static unsigned role_of(const char *word)

@@ -420,9 +420,34 @@ static void large_bodies_where_there_is_room(void **state)
 
 #define C(name) cmocka_unit_test_setup_teardown(name, rig_setup_curve, rig_teardown)
 
+/* Whose host is away is said where operators look; who leaves in order is not worth a warning. */
+static void a_silent_peer_is_told_of(void **state)
+{
+	struct rig *r = *state;
+	struct said said;
+	static char text[65536];
+
+	said_begin(&said);
+	actor_open(r, &r->wk2, ROLE_WORKER, 201);
+	actor_bye(&r->wk2);
+	rig_run(r, 20);
+	assert_int_equal(lines_with(said_end(&said, text, sizeof(text)), "event=peer_silent"), 0);
+	said_begin(&said);
+	for (int i = 0; i < 20; i++) {
+		actor_ping(&r->gw);
+		rig_run(r, 20);
+	}
+	said_end(&said, text, sizeof(text));
+	assert_null(peers_by_instance(&r->b, r->wk.instance, ROLE_WORKER));
+	assert_int_equal(lines_with(text, "event=peer_silent role=worker"), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_silent_peer_is_told_of, rig_setup_short,
+			rig_teardown), /* first: others of its kind would be held back */
 		T(pings_are_answered),
 		T(strangers_hear_nothing),
 		T(a_stranger_is_told_so),

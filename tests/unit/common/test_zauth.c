@@ -10,6 +10,7 @@
 #include "common/b64.h"
 #include "common/zprobe.h"
 #include "common/zsock_priv.h"
+#include "tests/unit/said.h"
 
 struct pair {
 	uint8_t pub[32], sec[32];
@@ -78,7 +79,7 @@ static void test_curve(void **state)
 {
 	struct zfix *f = *state;
 	struct pair server = pair_new(), friend = pair_new(), stranger = pair_new(), wrong = pair_new();
-	struct zauth *a = zauth_open(f->ctx, &f->uv);
+	struct zauth *a = zauth_open(f->ctx, &f->uv, "");
 	struct inbox in = { .want = 1 };
 	struct zsock *r = server_open(f, &server, &in, "tcp://127.0.0.1:0"); /* no insecure needed */
 	const char *at = zsock_endpoint(r);
@@ -111,7 +112,7 @@ static void test_probe(void **state)
 {
 	struct zfix *f = *state;
 	struct pair server = pair_new(), friend = pair_new();
-	struct zauth *a = zauth_open(f->ctx, &f->uv);
+	struct zauth *a = zauth_open(f->ctx, &f->uv, "");
 	struct zctx *deaf = zctx_new();
 	struct inbox in = { .want = 1 };
 	struct zsock *good = server_open(f, &server, &in, "tcp://127.0.0.1:0"), *open;
@@ -138,7 +139,7 @@ static void test_revoke(void **state)
 {
 	struct zfix *f = *state;
 	struct pair server = pair_new(), friend = pair_new();
-	struct zauth *a = zauth_open(f->ctx, &f->uv);
+	struct zauth *a = zauth_open(f->ctx, &f->uv, "");
 	struct inbox in = { .want = 1 };
 	struct zsock *r = server_open(f, &server, &in, f->ipc), *first, *second;
 
@@ -200,13 +201,18 @@ static void test_questions(void **state)
 {
 	struct zfix *f = *state;
 	struct pair friend = pair_new(), stranger = pair_new();
-	struct zauth *a = zauth_open(f->ctx, &f->uv);
+	struct zauth *a = zauth_open(f->ctx, &f->uv, "nothing");
 	void *req = zmq_socket(f->ctx->z, ZMQ_REQ);
+	struct said said;
+	char text[1024];
 
 	assert_int_equal(zmq_connect(req, ZSOCK_ZAP_ENDPOINT), 0);
 	assert_int_equal(zauth_allow(a, friend.pub, ZAUTH_BROKER), ERR_OK);
 	assert_int_equal(ask(f, req, "1.0", "CURVE", slice_of(friend.pub, 32), 7), 200);
+	said_begin(&said);
 	assert_int_equal(ask(f, req, "1.0", "CURVE", slice_of(stranger.pub, 32), 7), 300);
+	assert_non_null(
+		strstr(said_end(&said, text, sizeof(text)), "event=zauth.denied handshakes=1 do=nothing"));
 	assert_int_equal(ask(f, req, "1.0", "CURVE", slice_of(friend.pub, 31), 7), 400);
 	assert_int_equal(ask(f, req, "1.0", "PLAIN", slice_of(friend.pub, 32), 7), 400);
 	assert_int_equal(ask(f, req, "1.0", "NULL", slice_of(NULL, 0), 6), 400);
@@ -239,7 +245,7 @@ static enum err load(struct zfix *f, struct zauth *a, const char *text)
 static void test_file(void **state)
 {
 	struct zfix *f = *state;
-	struct zauth *a = zauth_open(f->ctx, &f->uv);
+	struct zauth *a = zauth_open(f->ctx, &f->uv, "");
 	uint8_t one[32], two[32];
 	char b1[45] = "", b2[45] = "", text[256];
 

@@ -158,7 +158,7 @@ static void test_lengths_with_curve(void **state)
 {
 	struct zfix *f = *state;
 	struct zcurve server = { .on = true, .server = true }, client = { .on = true };
-	struct zauth *a = zauth_open(f->ctx, &f->uv);
+	struct zauth *a = zauth_open(f->ctx, &f->uv, "");
 
 	zcurve_keypair(server.public_key, server.secret_key);
 	zcurve_keypair(client.public_key, client.secret_key);

@@ -105,7 +105,7 @@ static void open_on(struct side *s, const char *bind, bool curve)
 	if (curve) {
 		s->server.on = s->server.server = true;
 		zcurve_keypair(s->server.public_key, s->server.secret_key);
-		s->zauth = zauth_open(s->zctx, &s->uv);
+		s->zauth = zauth_open(s->zctx, &s->uv, "");
 		o.zauth = s->zauth;
 		o.curve = s->server;
 	}
