@@ -171,7 +171,7 @@ static void tell_peer(struct broker *b, const struct gateway *g, bool present)
 static void broker_welcomes(struct broker *b)
 {
 	struct welcome m = {
-		.epoch = b->epoch, .instance = 100 + b->epoch, .interval_ms = 1000, .member = 1
+		.epoch = b->epoch, .instance = 100 + b->epoch, .interval_ms = 1000, .member = b->member
 	};
 	struct buf text = { 0 };
 
@@ -519,6 +519,15 @@ static void broker_cancels(struct broker *b)
 	tell(b, &text);
 }
 
+/* It takes the worker for dead, and gateways break off what the worker had begun for it. */
+static void broker_forgets(struct broker *b)
+{
+	b->member++;
+	for (unsigned i = 0; i < world.n; i++)
+		if (world.job[i].given && world.job[i].broker == (unsigned)(b - world.broker))
+			world.job[i].disturbed = true;
+}
+
 static void broker_breaks(struct broker *b, bool dies)
 {
 	bus_drop(&b->in);
@@ -527,6 +536,8 @@ static void broker_breaks(struct broker *b, bool dies)
 	b->welcomed = false; /* who comes back is another to it until it greets */
 	if (dies)
 		b->epoch += 2;
+	else if (once_in(2))
+		broker_forgets(b);
 }
 
 static void broker_acts(struct broker *b)

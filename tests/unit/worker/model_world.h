@@ -42,6 +42,7 @@ struct request {
 struct broker {
 	struct zsock *z;
 	struct bus_queue in, out; /* in: of the worker */
+	uint64_t member; /* grows when it takes the worker for dead */
 	bool connected, mute, welcomed;
 	bool owed_hello; /* something could not be said: all of it has to be said anew */
 	bool names[GATEWAYS], heard[GATEWAYS];
