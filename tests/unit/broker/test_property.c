@@ -530,11 +530,14 @@ static void do_refuse(struct req *q)
 /* A settlement that must change nothing, and would be seen if it did. */
 static void do_lie(struct req *q)
 {
+	const struct task *t = task_find(&w.r->b, q->w.rid);
 	struct work as = q->w;
 	enum holder who = q->holder;
 
 	if (!q->given || q->life != w.life)
 		return;
+	if (t && (t->doubted || t->attempt == ANY_ATTEMPT))
+		return; /* nobody knows which attempt it was: a receipt counts for any, and is no lie */
 	switch (dice(4)) {
 	case 0: /* of another life */
 		as.epoch += dice(2) ? 1 : UINT64_MAX;
@@ -662,8 +665,9 @@ static void promises_kept(bool over)
 		p = q->prompt < reserved ? q->prompt : reserved;
 		c = q->completion < reserved - p ? q->completion : reserved - p;
 		if (billed != 0 && (billed != p + c || prompt != p || completion != c))
-			fail_msg("%s: billed %llu of %llu reserved, signed for %llu + %llu", name, billed,
-				 reserved, (unsigned long long)q->prompt, (unsigned long long)q->completion);
+			fail_msg("%s: billed %llu + %llu of %llu reserved, signed for %llu + %llu", name,
+				 prompt, completion, reserved, (unsigned long long)q->prompt,
+				 (unsigned long long)q->completion);
 		q->found = true;
 		rows++;
 	}
