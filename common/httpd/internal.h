@@ -99,7 +99,7 @@ struct hreq {
 	uint64_t at;        /* ms: began, later the last progress of writing */
 	uint64_t own;       /* at the last look: bytes that its stream had sent, HTTP/2 */
 	uint64_t acked;     /* and that the client had acknowledged of the connection's */
-	int64_t took;       /* since it is ended: bytes that have moved since `at` */
+	uint64_t took;      /* since all of it is there: bytes that have moved since `at` */
 	char frame[20];     /* chunk size line */
 	bool begun;         /* status and headers are set */
 	bool started;       /* h2o_start_response was called */

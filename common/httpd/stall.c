@@ -22,26 +22,47 @@ static uint64_t acknowledged(const struct conn *c)
 	return c->sock->bytes_written - stall_under_way(c);
 }
 
+/* Since the last look.  What TLS adds to a write is under way from its beginning and in bytes_written never:
+ * that the sum falls then says nothing of the client, and what it takes counts from there. */
+static uint64_t newly_acknowledged(struct hreq *r)
+{
+	uint64_t acked = acknowledged(r->conn);
+	int64_t n = (int64_t)(acked - r->acked);
+
+	r->acked = acked;
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+/* Then it moves with its connection, whatever its window is. */
+static bool all_written(h2o_http2_stream_t *s)
+{
+	return h2o_linklist_is_linked(&s->_refs.link);
+}
+
 static bool window_open(const h2o_http2_stream_t *s)
 {
 	return s->output_window._avail > 0;
 }
 
+/* Nothing will be added to it. */
+static bool all_there(const struct hreq *r)
+{
+	return r->ended || r->aborted;
+}
+
 /* How many bytes of the answer have moved since the last look.  An HTTP/2 stream that waits
- * for its own window does not move with its connection. */
+ * for its own window does not move with its connection; whose turn has not come, does. */
 static uint64_t moved(struct hreq *r)
 {
 	h2o_http2_stream_t *s = H2O_STRUCT_FROM_MEMBER(h2o_http2_stream_t, req, r->req);
-	bool h2 = r->req->version >= 0x200;
-	uint64_t own = h2 ? r->req->bytes_sent : 0, acked = acknowledged(r->conn);
-	uint64_t of_own = own - r->own, of_conn = acked - r->acked;
+	bool h2 = r->req->version >= 0x200, with_conn = !h2 || all_written(s);
+	uint64_t own = h2 ? r->req->bytes_sent : 0;
+	uint64_t of_own = own - r->own, of_conn = newly_acknowledged(r);
 
 	r->own = own;
-	r->acked = acked;
-	/* whose turn has not come, too, is as slow as its connection; what TLS adds counts against it */
-	if (r->ended)
-		r->took += (int64_t)(of_own + (!h2 || window_open(s) ? of_conn : 0));
-	return of_own + (!h2 || h2o_linklist_is_linked(&s->_refs.link) ? of_conn : 0);
+	if (all_there(r))
+		r->took += of_own + (with_conn || window_open(s) ? of_conn : 0);
+	return of_own + (with_conn ? of_conn : 0);
 }
 
 /* Has enough of it moved that the clock begins anew?  Of an answer of which all is there, as much as a body
@@ -50,9 +71,9 @@ static bool moves(struct hreq *r, uint64_t ms)
 {
 	uint64_t n = moved(r);
 
-	if (!r->ended)
+	if (!all_there(r))
 		return n > 0;
-	if (r->took < (int64_t)(ms * MIN_RATE / 1000))
+	if (r->took < ms * MIN_RATE / 1000)
 		return false;
 	r->took = 0;
 	return true;

@@ -205,6 +205,8 @@ int rig_connect(struct rig *g)
 
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_true(fd >= 0);
+	if (g->room)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &g->room, sizeof(g->room));
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	fcntl(fd, F_SETFL, O_NONBLOCK);

@@ -17,6 +17,7 @@
 struct rig {
 	uv_loop_t loop;
 	struct httpd *h;
+	int room;            /* in the receive buffers of clients, 0: as much as ever */
 	struct httpd_opts o; /* set before rig_open; zero members get test defaults */
 	unsigned seen;       /* requests shown to the handler */
 	unsigned gone;       /* gone callbacks */
