@@ -3,6 +3,7 @@
  * Names beside the loop (lookup.h).  The threads and the loop share a mailbox that
  * the last one to leave frees: a thread may outlive the loop.
  */
+#define _GNU_SOURCE
 #include "common/net/lookup.h"
 
 #include <arpa/inet.h>
@@ -66,6 +67,13 @@ static void keep(struct addresses *to, const struct addrinfo *a)
 	}
 }
 
+/* The name server's own word.  All else (no answer, a refusal, no descriptor left here) says nothing of the
+ * name. */
+static bool leads_nowhere(int e)
+{
+	return e == EAI_NONAME || e == EAI_NODATA || e == EAI_ADDRFAMILY;
+}
+
 static void *look(void *arg)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *found = NULL;
@@ -77,7 +85,7 @@ static void *look(void *arg)
 		keep(&j->found, found);
 		freeaddrinfo(found);
 	}
-	j->found.unanswered = e == EAI_AGAIN;
+	j->found.unanswered = e != 0 && !leads_nowhere(e);
 	pthread_mutex_lock(&b->lock);
 	if (b->loop) {
 		j->next = b->answered;

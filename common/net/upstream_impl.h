@@ -62,6 +62,7 @@ struct origin {
 	bool looking;
 	bool doubtful;                /* the last time its name led nowhere */
 	bool silent;                  /* nobody answered then, or nobody has for a while: found will do */
+	bool stale;                   /* found could not be reached since; it will do while nobody answers */
 	struct addresses found;       /* n 0: none yet */
 	uint64_t found_at;            /* or not; ms, 0: not looked yet */
 	uint64_t asked_at;            /* ms; while looking */
@@ -137,7 +138,8 @@ struct origin *origin_get(struct upstream *u, const struct target *t);
 void origin_unuse(struct origin *o);
 /* Brings r to a connection: an idle one, or a new one when the name is known. */
 void pool_connect(struct upstream_req *r);
-/* No address of it could be reached: the name is asked for anew next time. */
+/* No address of it could be reached: the name is asked for anew next time, and only where nobody answers they
+ * do again. */
 void origin_forget(struct origin *o);
 /* c has carried its exchange and can carry another. */
 void pool_keep(struct conn *c);

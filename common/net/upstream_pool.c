@@ -4,8 +4,8 @@
  * of its name, for ADDRESS_MS, and its idle connections, for IDLE_MS; for KEEP_MS
  * whether its name was found.  Names that nobody answers for would soon hold all
  * lookups: so they have places of their own.  An origin that finds no place, or whose
- * name server is silent, uses the addresses that it had; a new one waits for a place,
- * looking again at each sweep.
+ * name server is silent, uses the addresses that it had, though they could not be reached
+ * the last time; a new one waits for a place, looking again at each sweep.
  *
  * Invariants:
  * - An address is judged at every connect, also one that is remembered.
@@ -85,7 +85,14 @@ struct origin *origin_get(struct upstream *u, const struct target *t)
 
 void origin_forget(struct origin *o)
 {
-	o->found.n = 0;
+	o->stale = true;
+	o->silent = o->silent && o->doubtful; /* one that only takes long is waited for */
+}
+
+/* Has o addresses that may be used before an answer comes? */
+static bool has_old(const struct origin *o)
+{
+	return o->found.n && (!o->stale || o->silent);
 }
 
 static void go(struct upstream_req *r)
@@ -111,6 +118,7 @@ static void remember(struct origin *o, const struct addresses *found)
 {
 	o->found = *found;
 	o->found_at = uv_now(o->up->uv);
+	o->stale = false;
 	for (unsigned i = 0; i < o->found.n; i++) {
 		if (o->found.at[i].sa.sa_family == AF_INET)
 			o->found.at[i].in.sin_port = htons(o->port);
@@ -166,13 +174,13 @@ static void look_up(struct upstream_req *r)
 		return;
 	}
 	if (uv_now(r->up->uv) - o->found_at >= KEEP_MS)
-		origin_forget(o);
+		o->found.n = 0;
 	if (lookup_literal(o->host, &literal)) {
 		on_found(o, &literal);
 		return;
 	}
 	ask(o);
-	if (o->found.n ? !o->looking || o->silent : !o->looking && o->doubtful)
+	if (has_old(o) ? !o->looking || o->silent : !o->looking && o->doubtful)
 		serve_waiting(o);
 }
 
@@ -197,7 +205,7 @@ void pool_connect(struct upstream_req *r)
 
 	if (c) {
 		conn_use(c, r);
-	} else if (o->found.n && uv_now(r->up->uv) - o->found_at < ADDRESS_MS) {
+	} else if (o->found.n && !o->stale && uv_now(r->up->uv) - o->found_at < ADDRESS_MS) {
 		go(r);
 	} else {
 		look_up(r);
@@ -239,7 +247,7 @@ static struct origin *late(const struct upstream *u)
 	size_t pos = 0;
 
 	while ((o = map_next(u->origins, &pos)))
-		if (o->waiting && o->looking && o->found.n && now - o->asked_at >= LATE_MS)
+		if (o->waiting && o->looking && has_old(o) && now - o->asked_at >= LATE_MS)
 			return o;
 	return NULL;
 }

@@ -30,6 +30,7 @@ typedef int (*resolver)(const char *, const char *, const struct addrinfo *, str
 
 static const char *answers[3]; /* what the next question is answered with */
 static bool unanswered;        /* it is not, while the silence lasts */
+static int failure;            /* or this at once, when not 0 */
 
 /* Names whose servers say nothing for as long as it lasts. */
 static struct {
@@ -73,6 +74,8 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 
 	if (name && (strncmp(name, "silent", 6) == 0 || (unanswered && strcmp(name, "node.test") == 0)))
 		return wait_in_vain();
+	if (name && failure && strcmp(name, "node.test") == 0)
+		return failure;
 	if (!name || strcmp(name, "node.test") != 0)
 		return real(name, service, hints, out);
 	*out = NULL;
@@ -148,6 +151,7 @@ static int teardown(void **state)
 
 	set_silence(false);
 	unanswered = false;
+	failure = 0;
 	ahead = 0;
 	upstream_free(s->up);
 	fake_close(s->server);
@@ -429,6 +433,59 @@ static void old_addresses_do_without_a_name_server(void **state)
 	assert_int_equal(get(s, s->url), UPSTREAM_CONNECT);
 }
 
+/* Only a name server that says so takes a name away: not one that refuses to say, nor a process that has no
+ * descriptor left to ask with. */
+static void failures_that_say_nothing_of_the_name(void **state)
+{
+	static const int rows[] = { EAI_AGAIN, EAI_FAIL, EAI_SYSTEM, EAI_MEMORY };
+	struct side *s = *state;
+
+	answers[0] = "127.0.0.1";
+	assert_int_equal(get(s, s->url), UPSTREAM_OK);
+	ahead += 120;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		failure = rows[i];
+		assert_int_equal(get(s, s->url), UPSTREAM_OK);
+		(void)fake_run(&s->uv, NULL, 20);
+		assert_int_equal(get(s, s->url), UPSTREAM_OK);
+		(void)fake_run(&s->uv, NULL, 20);
+	}
+	failure = EAI_NONAME;
+	(void)get(s, s->url);
+	(void)fake_run(&s->uv, NULL, 20);
+	assert_int_equal(get(s, s->url), UPSTREAM_CONNECT);
+}
+
+/* A node that starts again while the name server is away is where it was. */
+static void old_addresses_do_for_who_was_away(void **state)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t n = sizeof(sa);
+	struct side *s = *state;
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, n), 0); /* and nobody listens */
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
+	snprintf(s->url, sizeof(s->url), "http://node.test:%u/", ntohs(sa.sin_port));
+	answers[0] = "127.0.0.1";
+	assert_int_equal(get(s, s->url), UPSTREAM_CONNECT);
+	unanswered = true;
+	assert_int_equal(get(s, s->url), UPSTREAM_CONNECT);
+	assert_int_equal(s->asked, 1);
+	(void)fake_run(&s->uv, NULL, 20);
+	set_silence(true);
+	assert_int_equal(get(s, s->url), UPSTREAM_CONNECT); /* not waiting for anything */
+	assert_int_equal(s->asked, 1);
+	set_silence(false);
+	(void)fake_run(&s->uv, NULL, 20);
+	unanswered = false;
+	answers[0] = "127.0.0.2"; /* asked for anew at each failure, as ever */
+	(void)get(s, s->url);
+	(void)fake_run(&s->uv, NULL, 20);
+	assert_int_equal(get(s, s->url), UPSTREAM_REFUSED);
+	close(fd);
+}
+
 /* Operators are told why there is no connection: once, and once more after a minute. */
 static void a_name_that_is_taken_away(void **state)
 {
@@ -463,6 +520,8 @@ int main(void)
 					    T(silent_names_leave_room),
 					    T(old_addresses_do_meanwhile),
 					    T(old_addresses_do_without_a_name_server),
+					    T(failures_that_say_nothing_of_the_name),
+					    T(old_addresses_do_for_who_was_away),
 					    T(a_name_that_is_taken_away),
 					    T(a_new_name_waits_for_a_place) };
 
