@@ -193,9 +193,11 @@ static void real_clients(void **state)
 	    "head -c 60000 /dev/zero | curl -s --http2-prior-knowledge --data-binary @- "
 	    "http://127.0.0.1:%u/echo | wc -c");
 	assert_int_equal(rig_count(&out, "60000"), 1);
+	/* curl 7.88 that has more to send when its stream is at its end says 92, and nothing of the answer
+	 * that it has: one time in twenty on a busy machine */
 	run(&g, &out,
-	    "head -c 3000000 /dev/zero | curl -s -w '%%{http_code}' --http2-prior-knowledge "
-	    "--data-binary @- http://127.0.0.1:%u/echo");
+	    "for i in 1 2 3 4 5; do head -c 3000000 /dev/zero | curl -s -w '%%{http_code}' "
+	    "--http2-prior-knowledge --data-binary @- http://127.0.0.1:%u/echo && break; done");
 	assert_int_equal(rig_count(&out, "over413"), 1);
 	run(&g, &out,
 	    "curl -s -w '%%{http_code}' -H 'Expect:' -T /bin/sh http://127.0.0.1:%u/echo | tail -c 3");
