@@ -30,6 +30,7 @@
 /* A task whose receipt is being verified. */
 struct pending {
 	struct task *task;
+	uint64_t worker; /* instance of whom the signature speaks for or against; 0: nobody */
 	struct judge_case judge;
 	struct row_settlement row;
 };
@@ -64,11 +65,11 @@ static void on_verified(void *arg, enum err result)
 {
 	struct pending *p = arg;
 	struct broker *b = p->task->broker;
-	struct party *from = peers_by_instance(b, p->task->settle_to, ROLE_WORKER);
+	struct party *worker = peers_by_instance(b, p->worker, ROLE_WORKER);
 
 	p->judge.receipt_good = result == ERR_OK;
-	if (from && result != ERR_OK) /* it has looked at the signature itself */
-		trust_note(b, from, false);
+	if (worker) /* it has looked at the signature itself */
+		trust_note(b, worker, result == ERR_OK);
 	finish(b, p->task, &p->judge, &p->row);
 	free(p);
 }
@@ -86,26 +87,6 @@ static bool belongs(const struct task *t, const struct settle *m, struct receipt
 				       .chunks = m->transcript.n ? m->chunks : 0 };
 
 	return receipt_decode(m->receipt, r) == ERR_OK && judge_receipt(r, &claim);
-}
-
-/* Sends the signature to the pool.  False when it is full: the worker will
- * repeat itself. */
-static bool verify(struct broker *b, struct task *t, const struct settle *m, const struct judge_case *c,
-		   const struct row_settlement *row)
-{
-	struct verify_item *item = mem_new(sizeof(*item));
-	struct pending *p = mem_new(sizeof(*p));
-
-	*p = (struct pending){ t, *c, *row };
-	verify_add(item, RECEIPT_LABEL, m->receipt, m->signature, t->node->row.sign_key);
-	item->done = on_verified;
-	item->arg = p;
-	item->lost = free;
-	if (verify_submit(b->verify, item) == ERR_OK)
-		return true;
-	verify_item_free(item);
-	free(p);
-	return false;
 }
 
 /* The node said 423: nothing more goes to it on this stack. */
@@ -151,24 +132,39 @@ static bool users_doing(const struct broker *b, const struct task *t, const stru
 	return m->error == ERR_ENGINE || (m->error == ERR_TIMEOUT && !t->stream && b->conf.probe_ms != 0);
 }
 
-/* Whose client left before there was anything to bill says nothing of its worker, nor does what was lost with
- * a connection or with an earlier life of the node.  That a node does not know it is refusal.c's. */
-static void note_worker(const struct broker *b, const struct task *t, struct party *from,
-			const struct settle *m, bool good)
+/* What was lost with a connection or with an earlier life of the node says nothing of its worker.  That a
+ * node does not know it is refusal.c's. */
+static bool speaks_of(const struct task *t, const struct party *from, const struct settle *m)
 {
-	if (t->worker == from && !t->cut_off && !in_earlier_life(t) && m->error != ERR_STRANGER &&
-	    (good || m->outcome != SETTLE_STOPPED))
-		trust_note(b, from, good);
+	return t->worker == from && !t->cut_off && !in_earlier_life(t) && m->error != ERR_STRANGER;
 }
 
-/* good: there is something to bill. */
-static void note_node(struct broker *b, struct task *t, struct party *from, const struct settle *m, bool good)
+/* Sends the signature to the pool.  False when it is full: the worker will
+ * repeat itself. */
+static bool verify(struct broker *b, struct task *t, const struct party *from, const struct settle *m,
+		   const struct judge_case *c, const struct row_settlement *row)
+{
+	struct verify_item *item = mem_new(sizeof(*item));
+	struct pending *p = mem_new(sizeof(*p));
+
+	*p = (struct pending){ t, speaks_of(t, from, m) ? from->instance : 0, *c, *row };
+	verify_add(item, RECEIPT_LABEL, m->receipt, m->signature, t->node->row.sign_key);
+	item->done = on_verified;
+	item->arg = p;
+	item->lost = free;
+	if (verify_submit(b->verify, item) == ERR_OK)
+		return true;
+	verify_item_free(item);
+	free(p);
+	return false;
+}
+
+static void note_node(struct broker *b, struct task *t, const struct party *from, const struct settle *m)
 {
 	bool no_room = m->error == ERR_UNAVAILABLE && m->outcome == SETTLE_COMPLETE; /* at the worker */
 	bool reached = (m->error != ERR_UNAVAILABLE || no_room) && m->error != ERR_TIMEOUT &&
 		       m->error != ERR_NODE && m->error != ERR_STRANGER && m->outcome != SETTLE_LOST;
 
-	note_worker(b, t, from, m, good);
 	/* A host that loses its network loses all its requests at once: that must not take their node from
 	 * everybody.  Nor must what died with an earlier life of the node, or that it does not know one
 	 * worker.  What its engine failed at may be the user's doing: health checks tell how that is. */
@@ -187,6 +183,21 @@ static void note_node(struct broker *b, struct task *t, struct party *from, cons
 		log_warn("key_dropped", L_U("node", t->node->row.id),
 			 L_S("why", "the node said that it does not have it"));
 	}
+}
+
+/* good: there is something to bill.  What was stopped has a receipt, too: that a client left for whom there
+ * is none, only the worker says. */
+static void note_worker(struct broker *b, const struct task *t, struct party *from, const struct settle *m,
+			bool good)
+{
+	if (speaks_of(t, from, m))
+		trust_note(b, from, good);
+}
+
+static void note_failure(struct broker *b, struct task *t, struct party *from, const struct settle *m)
+{
+	note_worker(b, t, from, m, false);
+	note_node(b, t, from, m);
 }
 
 /* verified: the signature of its receipt has been checked. */
@@ -211,11 +222,13 @@ static void take(struct broker *b, struct task *t, struct party *from, const str
 		c.completion = r.completion;
 		row.has_receipt = true;
 		hash(row.receipt_hash, m->receipt);
-		if (!verified && !verify(b, t, m, &c, &row))
+		if (!verified && !verify(b, t, from, m, &c, &row))
 			return;
 	}
 	if (!m->untold)
-		note_node(b, t, from, m, check || (billable && c.original));
+		note_node(b, t, from, m);
+	if (!m->untold && (!check || verified)) /* else the signature will tell */
+		note_worker(b, t, from, m, check || (billable && c.original));
 	task_detach(b, t);
 	if (!check || verified)
 		finish(b, t, &c, &row);
@@ -225,7 +238,7 @@ static void take(struct broker *b, struct task *t, struct party *from, const str
  * instead, else it is told now. */
 static bool goes_on(struct broker *b, struct task *t, struct party *from, const struct settle *m)
 {
-	note_node(b, t, from, m, false);
+	note_failure(b, t, from, m);
 	if (task_retry(b, t))
 		return true;
 	if (!t->answered && t->topic)
@@ -293,7 +306,7 @@ static void look_for(struct broker *b, struct task *t, struct party *from, const
 			(void)task_ask(b, t); /* another one, at once */
 		return;
 	}
-	note_node(b, t, from, m, false);
+	note_failure(b, t, from, m);
 	t->cut_off = true; /* that has been noted */
 	t->answered = true;
 	task_seek(b, t);
@@ -343,7 +356,7 @@ void task_settle(struct broker *b, struct party *from, struct slice msg)
 		return;
 	if (leaves_doubt(t, &m)) {
 		if (!m.untold)
-			note_node(b, t, from, &m, false);
+			note_failure(b, t, from, &m);
 		say_settled(b, from, &m);
 		task_disown(b, t);
 		return;

@@ -159,10 +159,12 @@ static void how_it_ends(void **state)
 	} ends[] = {
 		{ SETTLE_COMPLETE, NULL, 2 },
 		{ SETTLE_STOPPED, NULL, 2 },
-		{ SETTLE_STOPPED, no_receipt, 4 },
+		{ SETTLE_STOPPED, no_receipt, 5 }, /* that its client left, only the worker says */
+		{ SETTLE_STOPPED, anothers_receipt, 5 },
 		{ SETTLE_COMPLETE, no_receipt, 5 },
 		{ SETTLE_COMPLETE, anothers_receipt, 5 },
-		{ SETTLE_COMPLETE, rig_unsigned_units, 3 }, /* two, until the signature has been looked at */
+		{ SETTLE_COMPLETE, rig_unsigned_units, 5 },
+		{ SETTLE_STOPPED, rig_unsigned_units, 5 },
 		{ SETTLE_FAILED, rig_not_reached, 5 },
 		{ SETTLE_FAILED, engines, 5 }, /* or so it says */
 		{ SETTLE_FAILED, unknown_to_it, 4 },
@@ -178,6 +180,33 @@ static void how_it_ends(void **state)
 		rig_settle_ack(r, &r->wk, &w, ends[i].outcome, 1, 1, ends[i].change);
 		assert_int_equal(p->failures, ends[i].failures);
 	}
+}
+
+/* Whatever it says of what it failed, the others get the next requests, although each has two in hand. */
+static void no_word_helps(void **state)
+{
+	static const struct {
+		enum settle_outcome outcome;
+		void (*change)(struct receipt *rc, struct settle *m);
+	} words[] = { { SETTLE_COMPLETE, rig_unsigned_units }, { SETTLE_STOPPED, no_receipt } };
+	struct rig *r = *state;
+	struct party *bad = party(r, &r->wk2), *good = party(r, &r->wk);
+	struct work w[2], x;
+
+	bad->capacity = 0;
+	for (int i = 0; i < 2; i++)
+		assert_ptr_equal(give(r, &w[i]), &r->wk);
+	bad->capacity = 4;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		bad->failures = 0;
+		for (int k = 0; k < 2; k++) {
+			assert_ptr_equal(give(r, &x), &r->wk2);
+			rig_settle_ack(r, &r->wk2, &x, words[i].outcome, 1, 1, words[i].change);
+		}
+		assert_ptr_equal(next_of_all(r), good);
+	}
+	for (int i = 0; i < 2; i++)
+		answers(r, &r->wk, &w[i]);
 }
 
 static void given_back(void **state)
@@ -204,6 +233,7 @@ int main(void)
 		T(one_that_fails_gets_little),
 		T(busy_others),
 		T(how_it_ends),
+		T(no_word_helps),
 		T(given_back),
 	};
 
