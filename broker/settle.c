@@ -132,11 +132,18 @@ static bool users_doing(const struct broker *b, const struct task *t, const stru
 	return m->error == ERR_ENGINE || (m->error == ERR_TIMEOUT && !t->stream && b->conf.probe_ms != 0);
 }
 
-/* What was lost with a connection or with an earlier life of the node says nothing of its worker.  That a
- * node does not know it is refusal.c's. */
+/* Its client left before the node had begun, or so the worker says. */
+static bool left_early(const struct settle *m)
+{
+	return m->outcome == SETTLE_FAILED && m->error == ERR_CLOSED;
+}
+
+/* What was lost with a connection or with an earlier life of the node says nothing of its worker, nor does a
+ * client that has told us that it left.  That a node does not know it is refusal.c's. */
 static bool speaks_of(const struct task *t, const struct party *from, const struct settle *m)
 {
-	return t->worker == from && !t->cut_off && !in_earlier_life(t) && m->error != ERR_STRANGER;
+	return t->worker == from && !t->cut_off && !in_earlier_life(t) && m->error != ERR_STRANGER &&
+	       !(t->answered && left_early(m));
 }
 
 /* Sends the signature to the pool.  False when it is full: the worker will
@@ -173,7 +180,7 @@ static void note_node(struct broker *b, struct task *t, const struct party *from
 	else if (!reached && (t->cut_off || in_earlier_life(t) || others_may(b, t, m)))
 		log_info("not_held_against_node", L_RID(t->rid), L_U("node", t->node->row.id),
 			 L_ERR(m->error));
-	else if (m->outcome != SETTLE_STOPPED || m->error == ERR_OK)
+	else if (!left_early(m) && (m->outcome != SETTLE_STOPPED || m->error == ERR_OK))
 		probe_note(b, t->node, from, reached);
 	if (m->outcome == SETTLE_FAILED && m->error == ERR_LOCKED)
 		lock_stack(b, t);

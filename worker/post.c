@@ -61,6 +61,8 @@ static enum err status_error(const struct task *t)
 	case 429:
 		return ERR_RATE;
 	case 500:
+		if (t->stopped) /* as it was told to; of what comes whole there is nothing else to say */
+			return ERR_CLOSED;
 		return reason_of(buf_slice(&t->whole), 500, ERR_NODE);
 	case 503:
 		return ERR_UNAVAILABLE;

@@ -340,6 +340,27 @@ def test_embeddings(system, engine, client, form):
     assert o["data"][0]["embedding"] == vector and e.prompt == 3 and e.completion == 0
 
 
+def test_clients_that_leave_embeddings_take_the_node_from_nobody(system, engine, client):
+    """The node has nothing to answer with once it is told to stop, and says 500; that is no failure."""
+    def script(h, body):
+        if "slow" in body["input"]:
+            h.server.gone.wait(10)
+        h.whole({"object": "list", "usage": {"prompt_tokens": 1, "total_tokens": 1},
+                 "data": [{"object": "embedding", "index": 0, "embedding": [1.0]}]})
+
+    engine.script = script
+    for n in range(6):
+        e = client.seal({"model": client.model, "input": "slow"})
+        c = client.connect()
+        c.request("POST", "/v1/confidential/embeddings", json.dumps(e.body).encode(),
+                  {"Authorization": f"Bearer {client.token}", "Content-Type": "application/json"})
+        wait_for("the engine to be asked", lambda: len(engine.seen) == n + 1)
+        c.sock.close()
+        wait_for("the request to be settled", lambda: all(s["reserved"] == 0 for s in admin(system[0], "stack.list")["stacks"]))
+    engine.gone.set()
+    assert client.post("embeddings", client.seal({"model": client.model, "input": "x"}))["data"][0]["embedding"] == [1.0]
+
+
 @pytest.mark.parametrize("asked", ["url", "b64_json"])
 def test_images(system, engine, client, asked):
     engine.script = lambda h, body: h.whole({"created": 1700000000, "data": [{"b64_json": PNG}]})

@@ -150,6 +150,13 @@ static void unknown_to_it(struct receipt *rc, struct settle *m)
 		m->error = ERR_STRANGER;
 }
 
+static void left(struct receipt *rc, struct settle *m)
+{
+	(void)rc;
+	if (m)
+		m->error = ERR_CLOSED;
+}
+
 static void how_it_ends(void **state)
 {
 	static const struct {
@@ -167,6 +174,7 @@ static void how_it_ends(void **state)
 		{ SETTLE_STOPPED, rig_unsigned_units, 5 },
 		{ SETTLE_FAILED, rig_not_reached, 5 },
 		{ SETTLE_FAILED, engines, 5 }, /* or so it says */
+		{ SETTLE_FAILED, left, 5 },
 		{ SETTLE_FAILED, unknown_to_it, 4 },
 	};
 	struct rig *r = *state;
@@ -209,6 +217,27 @@ static void no_word_helps(void **state)
 		answers(r, &r->wk, &w[i]);
 }
 
+/* A client that leaves before its node has begun speaks of nobody, however often it does. */
+static void its_client_left(void **state)
+{
+	struct rig *r = *state;
+	struct cancel c = { .attempt = 0 };
+	struct buf msg = { 0 };
+	struct work w;
+	struct actor *wk;
+
+	rig_node(r)->failures = 2;
+	wk = give(r, &w);
+	party(r, wk)->failures = 4;
+	memcpy(c.rid, w.rid, RID_BYTES);
+	cancel_encode(&c, &msg);
+	actor_send(&r->gw, &msg, NULL);
+	(void)actor_get(r, wk, MSG_CANCEL);
+	rig_settle_ack(r, wk, &w, SETTLE_FAILED, 0, 0, left);
+	assert_int_equal(party(r, wk)->failures, 4);
+	assert_int_equal(rig_node(r)->failures, 2);
+}
+
 static void given_back(void **state)
 {
 	struct rig *r = *state;
@@ -234,6 +263,7 @@ int main(void)
 		T(busy_others),
 		T(how_it_ends),
 		T(no_word_helps),
+		T(its_client_left),
 		T(given_back),
 	};
 

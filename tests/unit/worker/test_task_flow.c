@@ -139,6 +139,21 @@ static void test_cancel_before_head(void **state)
 	assert_true(s->conn_gone);
 }
 
+/* Of embeddings and images a node has nothing to answer with once it is told to stop: no failure of its. */
+static void test_cancel_of_what_comes_whole(void **state)
+{
+	struct side *s = *state;
+	struct cancel c = { .attempt = 0 };
+
+	s->w.stream = false;
+	side_post(s);
+	memcpy(c.rid, s->w.rid, RID_BYTES);
+	tasks_cancel(s->tasks, &c);
+	assert_true(fake_run(&s->uv, &s->has_stop, PATIENCE_MS));
+	fake_say(s->conn, "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n{}");
+	side_assert_settled_without(s, SETTLE_FAILED, ERR_CLOSED);
+}
+
 static void test_cancel_stale(void **state)
 {
 	struct side *s = *state;
@@ -304,6 +319,7 @@ int main(void)
 		T(test_cancel),
 		T(test_cancel_when_paused),
 		T(test_cancel_before_head),
+		T(test_cancel_of_what_comes_whole),
 		T(test_cancel_stale),
 		T(test_gateway_dies),
 		T(test_lost_cancel),
