@@ -6,14 +6,8 @@
  */
 #include "common/zpiece.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct zpieces_whole {
-	_Atomic size_t holders; /* pieces, and who makes them */
-	zmq_msg_t m;
-};
 
 bool zpieces_go(const struct zsock *z, struct zmsg *m)
 {
@@ -27,39 +21,23 @@ bool zpieces_come(const struct zsock *z, struct zmsg *m)
 
 static void let_go(void *data, void *hint)
 {
-	struct zpieces_whole *w = hint;
+	zmq_msg_t *whole = hint;
 
 	(void)data;
-	if (atomic_fetch_sub(&w->holders, 1) > 1)
-		return;
-	zmq_msg_close(&w->m);
-	free(w);
+	zmq_msg_close(whole);
+	free(whole);
 }
 
-void zpieces_begin(struct zpieces *p, struct zmsg *m)
+bool zpieces_next(struct zmsg *m, size_t *at, zmq_msg_t *out)
 {
-	struct zpieces_whole *w = mem_new(sizeof(*w));
+	zmq_msg_t *whole = mem_new(sizeof(*whole));
+	size_t left = zmq_msg_size(zsock_frame(m)) - *at, n = left < ZPIECE_BYTES ? left : ZPIECE_BYTES;
 
-	atomic_store(&w->holders, 1);
-	zmq_msg_init(&w->m);
-	zmq_msg_copy(&w->m, zsock_frame(m));
-	*p = (struct zpieces){ .whole = w, .n = zmq_msg_size(&w->m) };
-}
-
-bool zpieces_next(struct zpieces *p, zmq_msg_t *out)
-{
-	size_t left = p->n - p->at, n = left < ZPIECE_BYTES ? left : ZPIECE_BYTES;
-	uint8_t *data = zmq_msg_data(&p->whole->m);
-
-	atomic_fetch_add(&p->whole->holders, 1);
-	BUG_ON(zmq_msg_init_data(out, data + p->at, n, let_go, p->whole) < 0);
-	p->at += n;
+	zmq_msg_init(whole);
+	zmq_msg_copy(whole, zsock_frame(m)); /* of a frame so long libzmq counts who holds it */
+	BUG_ON(zmq_msg_init_data(out, (uint8_t *)zmq_msg_data(whole) + *at, n, let_go, whole) < 0);
+	*at += n;
 	return n < ZPIECE_BYTES;
-}
-
-void zpieces_end(struct zpieces *p)
-{
-	let_go(NULL, p->whole);
 }
 
 /* --- coming in --- */
@@ -107,7 +85,7 @@ static void join(struct zmsg *m, const struct heap *h)
 bool zpieces_join(struct zsock *z, struct zmsg *m, bool *more)
 {
 	struct heap h = { .bytes = zmq_msg_size(zsock_frame(m)) };
-	bool good = false;
+	bool good;
 
 	if (h.bytes > ZPIECE_BYTES || h.bytes > zsock_max_msg(z))
 		return false;

@@ -17,26 +17,15 @@
 #define ZPIECE_BYTES 65536
 #define ZPIECE_SEALED 64 /* bytes that CURVE adds to a frame, rounded up */
 
-/* A frame on its way out, in pieces. */
-struct zpieces {
-	struct zpieces_whole *whole;
-	size_t at, n; /* bytes */
-};
-
 /* Whether m is a frame that goes in pieces on z. */
 bool zpieces_go(const struct zsock *z, struct zmsg *m);
 
 /* Whether m, which was received, is the first piece of one. */
 bool zpieces_come(const struct zsock *z, struct zmsg *m);
 
-/* Begins with m, which is shared, not copied, and stays the caller's. */
-void zpieces_begin(struct zpieces *p, struct zmsg *m);
-
-/* Makes *out (uninitialised before) the next piece; true when it is the last one. */
-bool zpieces_next(struct zpieces *p, zmq_msg_t *out);
-
-/* To be called once; the pieces stay good. */
-void zpieces_end(struct zpieces *p);
+/* Makes *out (uninitialised before) the piece of m that begins at *at (bytes), which goes on to the next;
+ * true when it is the last one.  m is shared, not copied, and may be closed first. */
+bool zpieces_next(struct zmsg *m, size_t *at, zmq_msg_t *out);
 
 /* m is a first piece that was received, *more whether a frame follows it: reads the others, and makes m the
  * whole frame.  False if it is longer than z's max_msg, or ends in the middle: frames of its message may be

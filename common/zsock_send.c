@@ -71,19 +71,17 @@ static int send_next(struct sending *s, zmq_msg_t *m, bool more)
 
 static int send_pieces(struct sending *s, struct zmsg *m, bool more)
 {
-	struct zpieces p;
+	size_t at = 0;
 	zmq_msg_t piece;
 	bool last;
 	int rc;
 
-	zpieces_begin(&p, m);
 	do {
-		last = zpieces_next(&p, &piece);
+		last = zpieces_next(m, &at, &piece);
 		rc = send_next(s, &piece, more || !last);
 		if (rc < 0)
 			zmq_msg_close(&piece);
 	} while (rc >= 0 && !last);
-	zpieces_end(&p);
 	if (rc >= 0)
 		zmsg_close(m);
 	return rc;
