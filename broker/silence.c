@@ -95,9 +95,9 @@ static void drop_silent(struct broker *b)
 	for (int role = ROLE_GATEWAY; role < ROLE_MAX; role++) {
 		for (p = b->peers->list[role]; p; p = next) {
 			next = p->next;
-			if (p->ended)
+			if (p->ended) {
 				peers_drop(b, p, "replaced at its endpoint");
-			else if (!unheard && gone(b, p)) {
+			} else if (!unheard && gone(b, p)) {
 				say_silent(b, p);
 				peers_drop(b, p, "silent");
 			}

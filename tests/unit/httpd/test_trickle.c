@@ -57,6 +57,15 @@ static void whole_answers_through_a_crack(void **state)
 	rig_close_h2(&g, &c);
 }
 
+/* A stream of which 60,000 bytes are there, and some have been sent. */
+static void open_stream(struct rig *g, struct h2 *c)
+{
+	rig_open_h2(g, c, 100);
+	h2_request(c, 1, "/stream", END_STREAM);
+	assert_true(h2_wait(c, HEADERS, 1, END_HEADERS, 2000));
+	hreq_write(g->held, slice_of(g->body, 60000));
+}
+
 /* More is to come of these, nobody knows when: a byte is enough. */
 static void streams_under_way_may_be_slow(void **state)
 {
@@ -64,10 +73,7 @@ static void streams_under_way_may_be_slow(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open_h2(&g, &c, 100);
-	h2_request(&c, 1, "/stream", END_STREAM);
-	assert_true(h2_wait(&c, HEADERS, 1, END_HEADERS, 2000));
-	hreq_write(g.held, slice_of(g.body, 60000));
+	open_stream(&g, &c);
 	assert_int_equal(reset_after(&c, 1, 20, 20), 0);
 	hreq_end(g.held);
 	assert_in_range(reset_after(&c, 1, 20, 20), 10, 13);
@@ -81,10 +87,7 @@ static void broken_streams_through_a_crack(void **state)
 	struct h2 c;
 
 	(void)state;
-	rig_open_h2(&g, &c, 100);
-	h2_request(&c, 1, "/stream", END_STREAM);
-	assert_true(h2_wait(&c, HEADERS, 1, END_HEADERS, 2000));
-	hreq_write(g.held, slice_of(g.body, 60000));
+	open_stream(&g, &c);
 	hreq_abort(g.held);
 	assert_in_range(reset_after(&c, 1, 20, 20), 10, 13);
 	rig_close_h2(&g, &c);

@@ -192,19 +192,25 @@ static void test_gateway_dies(void **state)
 	buf_free(&want);
 }
 
+/* A stream that is settled, and of which the client has not taken all. */
+static void wait_for_client(struct side *s, struct buf *want)
+{
+	s->conf.stream_s = 1;
+	s->auto_credit = false;
+	side_post(s);
+	fake_say(s->conn, SSE_HEAD);
+	while (want->n < CREDIT_INITIAL + 5000)
+		side_event(s, "", false, want);
+	side_assert_settled_without(s, SETTLE_LOST, ERR_UNAVAILABLE);
+}
+
 /* The gateway's CANCEL was lost with a connection that came back: its answer is not kept for ever. */
 static void test_lost_cancel(void **state)
 {
 	struct side *s = *state;
 	struct buf want = { 0 };
 
-	s->conf.stream_s = 1;
-	s->auto_credit = false;
-	side_post(s);
-	fake_say(s->conn, SSE_HEAD);
-	while (want.n < CREDIT_INITIAL + 5000)
-		side_event(s, "", false, &want);
-	side_assert_settled_without(s, SETTLE_LOST, ERR_UNAVAILABLE);
+	wait_for_client(s, &want);
 	fake_run(&s->uv, NULL, 2000); /* the node's time was up, and now the client's */
 	assert_false(s->got.ended);
 	assert_int_equal(tasks_count(s->tasks), 0);
@@ -277,13 +283,7 @@ static void test_taken_for_dead_at_the_end(void **state)
 	struct side *s = *state;
 	struct buf want = { 0 };
 
-	s->conf.stream_s = 1;
-	s->auto_credit = false;
-	side_post(s);
-	fake_say(s->conn, SSE_HEAD);
-	while (want.n < CREDIT_INITIAL + 5000)
-		side_event(s, "", false, &want);
-	side_assert_settled_without(s, SETTLE_LOST, ERR_UNAVAILABLE);
+	wait_for_client(s, &want);
 	s->conf.stream_s = 3600;
 	assert_int_equal(tasks_count(s->tasks), 1);
 	tasks_forgotten(s->tasks, 2);
